@@ -1,0 +1,1 @@
+"""One file per command group: parsing and printing, no work."""

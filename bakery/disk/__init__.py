@@ -1,0 +1,1 @@
+"""Bytes and nothing else: partition tables, LVM metadata, qcow2, extents."""

@@ -1,0 +1,1 @@
+"""Two ways into an image's files."""

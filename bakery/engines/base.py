@@ -1,0 +1,78 @@
+"""The small interface both engines answer: what a build needs to know and do inside an image.
+
+Paths inside a volume are absolute (`/loader/entries`), and symlinks on the way are followed
+inside that volume. A volume is one the same session's `survey` told of.
+"""
+
+from pathlib import Path
+from typing import Protocol, Self
+
+import msgspec
+
+from bakery.disk.volumes import Survey, Volume
+from bakery.errors import BakeryError
+
+READ_LIMIT_BYTES = 4 << 20
+
+
+class FileMissing(BakeryError):
+    """There is no such file, or a link on the way to it leads nowhere."""
+
+
+class CannotServe(BakeryError):
+    """This engine cannot do this, on this volume; another may. The message is the reason."""
+
+
+class Entry(msgspec.Struct, frozen=True, order=True):
+    """A name in a directory, and whether it (or what it links to) is a directory."""
+
+    name: str
+    is_directory: bool
+
+
+class Engine(Protocol):
+    """A session on one image, open from construction until `close`.
+
+    The source image is never written: what `replace` changes lands in `overlay`, a qcow2 file
+    over the source, complete and free to be moved once the session is closed.
+    """
+
+    name: str
+    overlay: Path
+    mounts_to_edit: bool
+    """True where `replace` mounts the filesystem, so that more than the file's bytes change."""
+
+    def survey(self) -> Survey:
+        """Partitions, volume groups and volumes with their filesystems."""
+        ...
+
+    def list_directory(self, volume: Volume, path: str) -> list[Entry]:
+        """The names in a directory, sorted, without `.` and `..`; FileMissing if there is none."""
+        ...
+
+    def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:
+        """A file's content; BakeryError when it holds more than `limit` bytes."""
+        ...
+
+    def copy_out(self, volume: Volume, path: str, destination: Path) -> None:
+        """Copy a file out of the image to `destination`, which is made or replaced."""
+        ...
+
+    def same_file(self, volume: Volume, first: str, second: str) -> bool:
+        """Whether two paths lead to one and the same file."""
+        ...
+
+    def replace(self, volume: Volume, path: str, old: bytes, new: bytes) -> None:
+        """Write `new` over a file that holds exactly `old`, and read it back.
+
+        Owner, mode and extended attributes stay. Raises CannotServe where this engine cannot
+        make such a change, and BakeryError where the file does not hold `old`.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the session; everything written is in `overlay` when this returns."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...

@@ -1,0 +1,203 @@
+"""The manifest: what a build is. Written last, so a folder that holds one is a finished build."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bakery.disk.extents import Extent
+from bakery.errors import BakeryError
+
+VERSION = 1
+SUFFIX = ".manifest.json"
+SIZE_LIMIT_BYTES = 16 << 20
+Layout = Literal["pv", "lv", "disk"]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The image a build was made from; `name` is the file's name without its folder."""
+
+    name: str
+    format: str
+    virtual_size_bytes: int
+    sha256: str
+
+
+class PartitionRecord(msgspec.Struct, frozen=True):
+    """The source partition the base was taken from; bytes from the start of the disk."""
+
+    number: int
+    start_bytes: int
+    size_bytes: int
+    type: str
+
+
+class LvmRecord(msgspec.Struct, frozen=True):
+    """The logical volume of the root filesystem; `segments` are its ranges on the source disk."""
+
+    vg: str
+    lv: str
+    segments: tuple[Extent, ...]
+
+
+class RootFilesystem(msgspec.Struct, frozen=True):
+    """The root filesystem inside the base, as blkid names it."""
+
+    type: str
+    uuid: str
+    label: str = ""
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """What the kernel arguments boot. `stateroot`, `checksum` and `serial` are OSTree's."""
+
+    id: str
+    """The BLS entry's file name without `.conf`, or the GRUB menu entry's id or title."""
+    kernel_version: str
+    stateroot: str = ""
+    checksum: str = ""
+    serial: int = 0
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """A range of the base that differs from the source, in bytes of the base."""
+
+    offset: int
+    length: int
+    why: str
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file of the build.
+
+    `sha256` is of the whole file and is left empty where the file has holes: hashing zeros
+    costs more than the rest of a build. `digest` is always there: see `bakery.disk.digest`.
+    """
+
+    size_bytes: int
+    digest: str
+    sha256: str = ""
+    extents: tuple[Extent, ...] = ()
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished build."""
+
+    version: int = VERSION
+    bakery_version: str
+    name: str
+    layout: Layout
+    engine: str
+    source: Source
+    partition: PartitionRecord | None
+    lvm: LvmRecord | None
+    root_filesystem: RootFilesystem
+    deployment: Deployment
+    kernel_args: tuple[str, ...]
+    firmware: tuple[Literal["bios", "uefi"], ...] = ()
+    """What the base can be booted by as a whole disk (layout `disk`); empty elsewhere."""
+    artifacts: dict[Literal["kernel", "ramdisk", "base"], Artifact]
+    edits: tuple[Edit, ...] = ()
+    files_changed: tuple[str, ...] = ()
+    mounted: bool = False
+    """True where an edit went through a mounted filesystem: its own records changed as well."""
+    tools: dict[str, str]
+    key: str
+    """The content key of the build: equal keys mean the same inputs and options."""
+
+    def file(self, artifact: Literal["kernel", "ramdisk", "base"]) -> str:
+        """The name of an artifact's file, beside the manifest."""
+        return f"{self.name}-{artifact}"
+
+
+class Build(msgspec.Struct, frozen=True):
+    """A manifest and the folder that holds it."""
+
+    directory: Path
+    manifest: Manifest
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel's file."""
+        return self.directory / self.manifest.file("kernel")
+
+    @property
+    def ramdisk(self) -> Path:
+        """The ramdisk's file."""
+        return self.directory / self.manifest.file("ramdisk")
+
+    @property
+    def base(self) -> Path:
+        """The base's file."""
+        return self.directory / self.manifest.file("base")
+
+
+def find(directory: Path) -> Path | None:
+    """The manifest in `directory`, or None; BakeryError where there are several."""
+    found = sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise BakeryError(
+            f"{directory} holds several manifests: {names}",
+            "keep each build in a folder of its own",
+        )
+    return found[0] if found else None
+
+
+def load(directory: Path) -> Build:
+    """The finished build in `directory`; BakeryError where there is none or it cannot be read."""
+    path = find(directory)
+    if path is None:
+        raise BakeryError(
+            f"no finished build in {directory}: there is no *{SUFFIX}",
+            f"make one: bakery build IMAGE -o {directory}",
+        )
+    build = Build(directory, read(path))
+    for file in (build.kernel, build.ramdisk, build.base):
+        if not file.is_file():
+            raise BakeryError(
+                f"{path} names {file.name}, which is not there", "run bakery build again"
+            )
+    return build
+
+
+def read(path: Path) -> Manifest:
+    """A manifest file's content; BakeryError says what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(SIZE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise BakeryError(f"{path} cannot be read: {error.strerror}") from error
+    if len(text) > SIZE_LIMIT_BYTES:
+        raise BakeryError(f"{path} is no manifest: larger than {SIZE_LIMIT_BYTES} bytes")
+    return decode(text, str(path))
+
+
+def decode(text: bytes, origin: str) -> Manifest:
+    """A manifest from its JSON; names in it cannot lead out of its folder."""
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BakeryError(f"{origin} is no manifest of bakery: {error}") from error
+    if manifest.version != VERSION:
+        raise BakeryError(
+            f"{origin} is a manifest of version {manifest.version}, "
+            f"this bakery reads version {VERSION}"
+        )
+    if not valid_name(manifest.name):
+        raise BakeryError(f"{origin} names the build {manifest.name!r}, which is no file name")
+    if set(manifest.artifacts) != {"kernel", "ramdisk", "base"}:
+        raise BakeryError(f"{origin} does not list kernel, ramdisk and base")
+    return manifest
+
+
+def encode(manifest: Manifest) -> bytes:
+    """A manifest as indented JSON, ending in a newline."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def valid_name(name: str) -> bool:
+    """Whether `name` can be the NAME of a build: letters, digits, `.`, `_`, `+`, `-`."""
+    allowed = all(c.isascii() and (c.isalnum() or c in "._+-") for c in name)
+    return 0 < len(name) <= 128 and allowed and name[0] not in ".-" and os.sep not in name

@@ -1,0 +1,211 @@
+"""What work tells about itself: a stream of events, and three ways to show it.
+
+The worker only emits; printing is a sink's job. On a terminal rich draws a live line for each
+running step, elsewhere a line is written per event, and with --json each event is one JSON
+object on a line. All talk goes to standard error: standard output belongs to results.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import IO, TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+Kind = Literal["started", "progress", "note", "finished", "failed"]
+PROGRESS_INTERVAL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened to a step (a stage of a build, a node, a download).
+
+    `done_bytes` and `total_bytes` are 0 where nothing is counted; `seconds` is the wall time
+    since the step started.
+    """
+
+    kind: Kind
+    step: str
+    text: str = ""
+    done_bytes: int = 0
+    total_bytes: int = 0
+    seconds: float = 0.0
+
+
+Sink = Callable[[Event], None]
+
+
+class Step:
+    """A running step: emits its own progress and notes."""
+
+    def __init__(self, name: str, sink: Sink) -> None:
+        self.name = name
+        self.started = time.monotonic()
+        self._sink = sink
+        self._last = 0.0
+        self._done = (0, 0)
+        self._summary = ""
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds since the step started."""
+        return time.monotonic() - self.started
+
+    def progress(self, done_bytes: int, total_bytes: int = 0) -> None:
+        """Tell how far the step is; at most ten events a second pass, the last one always."""
+        self._done = (done_bytes, total_bytes)
+        now = time.monotonic()
+        if now - self._last >= PROGRESS_INTERVAL_SECONDS or done_bytes == total_bytes:
+            self._last = now
+            self.emit("progress")
+
+    def note(self, text: str) -> None:
+        """Tell something worth reading while the step runs."""
+        self.emit("note", text)
+
+    def summary(self, text: str) -> None:
+        """What the line that closes the step will say."""
+        self._summary = text
+
+    def emit(self, kind: Kind, text: str = "") -> None:
+        """Send one event of this step to the sink."""
+        self._sink(Event(kind, self.name, text, *self._done, round(self.seconds, 3)))
+
+    def finish(self) -> None:
+        """Send the closing event."""
+        self.emit("finished", self._summary)
+
+
+class Report:
+    """Hands out steps; everything that does long work takes one of these."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    @contextlib.contextmanager
+    def step(self, name: str, text: str = "") -> Iterator[Step]:
+        """A step for the length of the `with` block; an exception makes it `failed`."""
+        step = Step(name, self._sink)
+        step.emit("started", text)
+        try:
+            yield step
+        except BaseException as error:
+            step.emit("failed", str(error) or type(error).__name__)
+            raise
+        step.finish()
+
+    def note(self, text: str, step: str = "") -> None:
+        """Tell something that belongs to no running step."""
+        self._sink(Event("note", step, text))
+
+
+def silent() -> Report:
+    """A report that nobody reads."""
+    return Report(lambda _event: None)
+
+
+def json_sink(stream: IO[str]) -> Sink:
+    """One JSON object a line (JSON Lines)."""
+
+    def emit(event: Event) -> None:
+        stream.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
+        stream.flush()
+
+    return emit
+
+
+def lines_sink(stream: IO[str], *, quiet: bool = False) -> Sink:
+    """One plain line per event, without progress; `quiet` keeps failures alone."""
+
+    def emit(event: Event) -> None:
+        if event.kind == "progress" or (quiet and event.kind != "failed"):
+            return
+        stream.write(line(event) + "\n")
+        stream.flush()
+
+    return emit
+
+
+def line(event: Event) -> str:
+    """An event as a line of text."""
+    mark = {"started": "…", "finished": "done", "failed": "FAILED"}.get(event.kind, "")
+    took = f"{event.seconds:.1f} s" if event.kind in ("finished", "failed") else ""
+    return " ".join(
+        part
+        for part in (
+            f"{event.step}:" if event.step else "",
+            mark,
+            event.text,
+            f"({took})" if took else "",
+        )
+        if part
+    )
+
+
+class RichSink:
+    """Live progress on a terminal, one line a running step, and a lasting line for each end."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[step]}", style="bold"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TimeElapsedColumn(),
+            console=Console(file=stream),
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._progress.start()
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        if event.kind == "started":
+            self._tasks[event.step] = self._progress.add_task(
+                event.text, total=None, step=event.step
+            )
+        elif event.kind == "progress" and event.step in self._tasks:
+            self._progress.update(
+                self._tasks[event.step], completed=event.done_bytes, total=event.total_bytes or None
+            )
+        elif event.kind != "progress":
+            self._close_task(event)
+            self._print(event)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._progress.stop()
+
+    def _close_task(self, event: Event) -> None:
+        if event.kind in ("finished", "failed") and event.step in self._tasks:
+            self._progress.remove_task(self._tasks.pop(event.step))
+
+    def _print(self, event: Event) -> None:
+        from rich.text import Text
+
+        mark, style = {"finished": ("✓", "green"), "failed": ("✗", "red")}.get(
+            event.kind, ("·", "dim")
+        )
+        took = f"  {event.seconds:.1f} s" if event.kind in ("finished", "failed") else ""
+        self._progress.console.print(
+            Text.assemble(
+                (f"{mark} ", style),
+                (f"{event.step:<10}" if event.step else "", "bold"),
+                event.text,
+                (took, "dim"),
+            )
+        )

@@ -1,0 +1,284 @@
+"""The only place that starts a process.
+
+Every program is started from an argument list (never a shell), in a clean environment and a
+process group of its own, with a bound on time and on what it may print. It is ended when
+bakery is interrupted, and by the kernel when bakery itself is killed (prctl(2),
+PR_SET_PDEATHSIG, set through setpriv).
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from bakery import tools
+from bakery.errors import BakeryError, MissingTool
+
+TAIL_LINES = 12
+OUTPUT_LIMIT_BYTES = 64 << 20
+STOP_GRACE_SECONDS = 2.0
+
+Arg = str | Path
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Resource bounds of one process (setrlimit(2)); None leaves one as it is."""
+
+    memory_bytes: int | None = None
+    cpu_seconds: int | None = None
+    file_bytes: int | None = None
+
+    def argv(self) -> list[str]:
+        """The prlimit(1) words that apply these bounds to the command behind them."""
+        pairs = (("as", self.memory_bytes), ("cpu", self.cpu_seconds), ("fsize", self.file_bytes))
+        words = [f"--{name}={value}" for name, value in pairs if value is not None]
+        return ["prlimit", *words, "--"] if words else []
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A process that has ended: what it printed, its exit code, and its wall time in seconds."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are shown as replacement marks."""
+        return self.stdout.decode("utf-8", "replace")
+
+
+class CommandFailed(BakeryError):
+    """A program ended badly; the message carries its name, its end and its last words."""
+
+    def __init__(self, program: str, reason: str, tail: str = "", returncode: int = -1) -> None:
+        super().__init__(f"{program} {reason}" + (f": {tail}" if tail else ""))
+        self.program = program
+        self.returncode = returncode
+        self.tail = tail
+
+
+def run(
+    argv: Sequence[Arg],
+    *,
+    stdin: bytes = b"",
+    timeout: float = 60.0,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    limits: Limits | None = None,
+    on_stdout: Callable[[bytes], None] | None = None,
+    output_limit: int = OUTPUT_LIMIT_BYTES,
+) -> Completed:
+    """Run a program to its end and return what it printed.
+
+    `timeout` is wall seconds. `on_stdout` takes standard output piece by piece instead of its
+    being kept. Raises MissingTool, or CommandFailed on a time-out, on more than `output_limit`
+    bytes of output and, with `check`, on an exit code other than 0.
+    """
+    started = time.monotonic()
+    process = _start(argv, cwd=cwd, env=env, limits=limits)
+    name = Path(str(argv[0])).name
+    talk = _Talk(process, stdin, on_stdout, output_limit)
+    try:
+        finished = talk.until(started + timeout)
+    except BaseException:
+        end(process)
+        raise
+    if not finished:
+        end(process, grace=0)
+        reason = "printed without end" if talk.overflow else f"gave no end within {timeout:g} s"
+        raise CommandFailed(name, f"{reason} and was stopped", tail(talk.stderr))
+    done = Completed(
+        tuple(map(str, argv)),
+        process.wait(),
+        bytes(talk.stdout),
+        bytes(talk.stderr),
+        time.monotonic() - started,
+    )
+    if check and done.returncode != 0:
+        raise CommandFailed(
+            name, ending(done.returncode), tail(done.stderr or done.stdout), done.returncode
+        )
+    return done
+
+
+@contextlib.contextmanager
+def spawn(
+    argv: Sequence[Arg],
+    *,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+    stderr: int | IO[bytes] = subprocess.DEVNULL,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that lives as long as the `with` block; its whole group ends with it.
+
+    The thread that enters the block must outlive it: the kernel ends the program when that
+    thread does (PR_SET_PDEATHSIG follows the thread, not the process).
+    """
+    process = _start(
+        argv, cwd=cwd, env=env, limits=limits, stdin=stdin, stdout=stdout, stderr=stderr
+    )
+    try:
+        yield process
+    finally:
+        end(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def end(process: subprocess.Popen[bytes], grace: float = STOP_GRACE_SECONDS) -> None:
+    """Stop a process group: SIGTERM, `grace` seconds, then SIGKILL; returns when it is reaped."""
+    if grace and process.poll() is None:
+        _signal_group(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def ending(returncode: int) -> str:
+    """An exit code in words; negative values are signals, as subprocess counts them."""
+    if returncode < 0:
+        with contextlib.suppress(ValueError):
+            return f"was ended by {signal.Signals(-returncode).name}"
+    return f"failed with exit code {returncode}"
+
+
+def tail(output: bytes | bytearray, lines: int = TAIL_LINES) -> str:
+    """The last `lines` lines of a program's output, joined by ' / ', without control characters."""
+    text = bytes(output[-16384:]).decode("utf-8", "replace")
+    kept = [line.strip() for line in text.splitlines() if line.strip()][-lines:]
+    return " / ".join("".join(c for c in line if c.isprintable()) for line in kept)
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a child gets to see: PATH, HOME, TMPDIR, a fixed locale, and `extra`."""
+    kept = {k: os.environ[k] for k in ("HOME", "TMPDIR", "USER") if k in os.environ}
+    return kept | {"PATH": tools.search_path(), "LC_ALL": "C.UTF-8"} | dict(extra or {})
+
+
+def _start(
+    argv: Sequence[Arg],
+    *,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    limits: Limits | None,
+    stdin: int | IO[bytes] = subprocess.PIPE,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    words = [str(word) for word in argv]
+    program = tools.find(words[0])
+    if program is None:
+        raise MissingTool(words[0], tools.install_hint([words[0]]))
+    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if tools.find("setpriv") else []
+    guard += limits.argv() if limits else []
+    return subprocess.Popen(
+        [*guard, str(program), *words[1:]],
+        cwd=cwd,
+        env=clean_environment(env),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+class _Talk:
+    """Feeds a process its input and gathers its output, both bounded, without threads."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        stdin: bytes,
+        on_stdout: Callable[[bytes], None] | None,
+        output_limit: int,
+    ) -> None:
+        self.process = process
+        self.pending = memoryview(stdin)
+        self.on_stdout = on_stdout
+        self.room = output_limit
+        self.overflow = False
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self.selector = selectors.DefaultSelector()
+
+    def until(self, deadline: float) -> bool:
+        """Serve the pipes until the process has ended; False at the deadline or on overflow."""
+        pipes = (self.process.stdin, self.process.stdout, self.process.stderr)
+        assert all(pipes)
+        with self.selector:
+            for pipe in pipes[1:]:
+                self.selector.register(pipe, selectors.EVENT_READ)  # type: ignore[arg-type]
+            self._register_stdin()
+            while self.selector.get_map():
+                if not self._serve_once(deadline):
+                    return False
+        for pipe in pipes:
+            pipe.close()  # type: ignore[union-attr]
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _register_stdin(self) -> None:
+        assert self.process.stdin is not None
+        if self.pending:
+            os.set_blocking(self.process.stdin.fileno(), False)
+            self.selector.register(self.process.stdin, selectors.EVENT_WRITE)
+        else:
+            self.process.stdin.close()
+
+    def _serve_once(self, deadline: float) -> bool:
+        left = deadline - time.monotonic()
+        if left <= 0 or self.overflow:
+            return False
+        for key, _ in self.selector.select(left):
+            if key.fileobj is self.process.stdin:
+                self._feed()
+            else:
+                self._gather(key.fileobj)  # type: ignore[arg-type]
+        return True
+
+    def _feed(self) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.pending = self.pending[os.write(self.process.stdin.fileno(), self.pending) :]
+        except BrokenPipeError:
+            self.pending = self.pending[:0]
+        if not self.pending:
+            self.selector.unregister(self.process.stdin)
+            self.process.stdin.close()
+
+    def _gather(self, pipe: IO[bytes]) -> None:
+        piece = os.read(pipe.fileno(), 65536)
+        if not piece:
+            self.selector.unregister(pipe)
+        elif pipe is self.process.stdout and self.on_stdout:
+            self.on_stdout(piece)
+        else:
+            (self.stdout if pipe is self.process.stdout else self.stderr).extend(piece)
+            self.room -= len(piece)
+            self.overflow = self.room < 0

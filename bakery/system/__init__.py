@@ -1,0 +1,1 @@
+"""Meaning of files: BLS entries, fstab, OSTree layout, kernel arguments."""

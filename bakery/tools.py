@@ -1,0 +1,86 @@
+"""The programs bakery calls, the packages that bring them, and what each is for."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Debian leaves the sbin folders out of an ordinary user's PATH; sfdisk and blkid live there.
+SYSTEM_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One program: the package that holds it on Debian and on Fedora, and why bakery calls it."""
+
+    program: str
+    deb: str
+    rpm: str
+    why: str
+
+
+TOOLS = (
+    Tool("qemu-img", "qemu-utils", "qemu-img", "reads every image format, copies the base"),
+    Tool(
+        "qemu-storage-daemon",
+        "qemu-system-common",
+        "qemu-kvm-core",
+        "shows an image as a plain file (direct engine)",
+    ),
+    Tool("sfdisk", "fdisk", "util-linux", "reads partition tables"),
+    Tool("blkid", "util-linux", "util-linux", "recognises filesystems"),
+    Tool(
+        "grub-fstest",
+        "grub-common",
+        "grub2-tools-extra",
+        "reads files inside an image without mounting it (direct engine)",
+    ),
+    Tool("bwrap", "bubblewrap", "bubblewrap", "confines the programs that parse image bytes"),
+    Tool("prlimit", "util-linux", "util-linux", "bounds memory and time of those programs"),
+    Tool("setpriv", "util-linux", "util-linux", "ends a program when bakery itself is killed"),
+    Tool(
+        "guestfish",
+        "libguestfs-tools",
+        "guestfs-tools",
+        "reads and edits any filesystem in an appliance VM (guestfs engine)",
+    ),
+    Tool(
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+        "qemu-system-x86-core",
+        "boots what was built (prove)",
+    ),
+    Tool("debootstrap", "debootstrap", "debootstrap", "makes the sample image (lab image)"),
+    Tool("mkfs.xfs", "xfsprogs", "xfsprogs", "makes the sample image (lab image)"),
+    Tool("pvcreate", "lvm2", "lvm2", "makes the sample image (lab image)"),
+    Tool("ostree", "ostree", "ostree", "makes the sample image (lab image)"),
+)
+
+
+def search_path() -> str:
+    """PATH as bakery's children see it: the caller's own, then the system folders."""
+    own = os.environ.get("PATH", "").split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([p for p in own if p] + list(SYSTEM_PATHS)))
+
+
+def find(program: str) -> Path | None:
+    """Where `program` is on this machine, or None."""
+    found = shutil.which(program, path=search_path())
+    return Path(found) if found else None
+
+
+def missing(programs: Iterable[str]) -> list[str]:
+    """Those of `programs` that are not on this machine."""
+    return [p for p in programs if find(p) is None]
+
+
+def install_hint(programs: Iterable[str]) -> str:
+    """The line that installs `programs` with this machine's own package manager."""
+    known = {tool.program: tool for tool in TOOLS}
+    tools = [known[p] for p in programs if p in known]
+    if not tools:
+        return ""
+    if find("dnf") and not find("apt-get"):
+        return "sudo dnf install " + " ".join(sorted({t.rpm for t in tools}))
+    return "sudo apt-get install " + " ".join(sorted({t.deb for t in tools}))
