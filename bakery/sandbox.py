@@ -58,7 +58,7 @@ class Cage:
             "/dev",
             "--tmpfs",
             "/tmp",
-        ]  # noqa: S108 - the cage has its own
+        ]
         words += _system_view()
         if self.fuse:
             words += [
