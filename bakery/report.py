@@ -145,7 +145,7 @@ def line(event: Event) -> str:
     )
 
 
-class RichSink:
+class LiveSink:
     """Live progress on a terminal, one line a running step, and a lasting line for each end."""
 
     def __init__(self, stream: IO[str]) -> None:

@@ -1,0 +1,94 @@
+"""The `bakery` command: a table of commands, and the one place where a failure becomes output."""
+
+import importlib
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from bakery import __version__
+from bakery.errors import BakeryError
+
+# name → module whose `command` is the click command. Modules load when they are asked for.
+COMMANDS = {
+    "inspect": "bakery.cli.inspect",
+    "check": "bakery.cli.check",
+    "plan": "bakery.cli.plan",
+    "build": "bakery.cli.build",
+    "params": "bakery.cli.params",
+    "prove": "bakery.cli.prove",
+    "lab": "bakery.cli.lab",
+    "doctor": "bakery.cli.doctor",
+}
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Commands(click.Group):
+    """A group that loads a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of a day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bakery")
+def cli() -> None:
+    """Put any Linux image onto bare metal: check, build, prove."""
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = cli(prog_name="bakery", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except BakeryError as error:
+        code = _fail(error)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("bakery: interrupted", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away; nothing more can be said on standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: BakeryError) -> int:
+    if "--json" in sys.argv:
+        document = {"error": error.message, "hint": error.hint}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    hint = f"\n  {error.hint}" if error.hint else ""
+    click.echo(f"bakery: {_one_line(error.message)}{hint}", err=True)
+    return error.exit_code
+
+
+def _one_line(text: str) -> str:
+    """`text` without line breaks and control characters: names in it may come from an image."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as on Ctrl-C, so that every `with` block cleans up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(TERMINATED)
