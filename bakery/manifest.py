@@ -21,7 +21,7 @@ class Source(msgspec.Struct, frozen=True):
     name: str
     format: str
     virtual_size_bytes: int
-    sha256: str
+    digest: str
 
 
 class PartitionRecord(msgspec.Struct, frozen=True):
@@ -69,10 +69,10 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A file of the build.
+    """A file of the build; `digest` as `bakery.disk.digest` writes it.
 
-    `sha256` is of the whole file and is left empty where the file has holes: hashing zeros
-    costs more than the rest of a build. `digest` is always there: see `bakery.disk.digest`.
+    `sha256` is that of the whole file, as sha256sum(1) counts it. It is empty for a base unless
+    it was asked for: hashing the zeros of its holes costs more than all the rest of a build.
     """
 
     size_bytes: int

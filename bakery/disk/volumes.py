@@ -98,6 +98,8 @@ class Survey(msgspec.Struct, frozen=True):
     table: PartitionTable | None
     groups: tuple[VolumeGroup, ...]
     volumes: tuple[Volume, ...]
+    boot_code: bool = False
+    """Whether the first sector holds code a BIOS would run (its first 440 bytes are not zero)."""
 
     def volume(self, device: str) -> Volume | None:
         """The volume of that device name, or None."""

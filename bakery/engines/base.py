@@ -62,6 +62,10 @@ class Engine(Protocol):
         """Whether two paths lead to one and the same file."""
         ...
 
+    def cannot_edit(self, volume: Volume, path: str) -> str | None:
+        """Why `replace` cannot rewrite this file at its length, or None where it can."""
+        ...
+
     def replace(self, volume: Volume, path: str, old: bytes, new: bytes) -> None:
         """Write `new` over a file that holds exactly `old`, and read it back.
 
