@@ -26,6 +26,11 @@ STOP_GRACE_SECONDS = 2.0
 
 Arg = str | Path
 
+# What users of `spawn` need; nothing else in the package imports subprocess.
+PIPE = subprocess.PIPE
+Process = subprocess.Popen[bytes]
+TimeoutExpired = subprocess.TimeoutExpired
+
 
 @dataclass(frozen=True)
 class Limits:
