@@ -1,0 +1,94 @@
+"""Where the libguestfs appliance runs: its environment, and the cage around it.
+
+guestfish(1), ENVIRONMENT VARIABLES, tells of every variable set here. The appliance itself (a
+kernel and a root filesystem made from this machine's own packages) is cached between sessions;
+everything else a session makes lies in its scratch folder or in the cage's memory.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakery import sandbox
+from bakery.run import Arg
+
+# What the host keeps there is none of the guest's business; /tmp takes libguestfs' sockets.
+HIDDEN_FOLDERS = ("/tmp", "/var/tmp", "/run", "/home", "/root")  # noqa: S108 - to be hidden
+# sun_path holds 108 bytes (unix(7)); libguestfs adds a folder and a name of 40.
+SOCKET_FOLDER_LIMIT = 60
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folders and files of one session, all absolute and free of symlinks.
+
+    `work` is written to (the overlay, and `scratch` inside it), `source` is only read, `cache`
+    outlives the session.
+    """
+
+    source: Path
+    work: Path
+    scratch: Path
+    cache: Path
+
+
+def environment(accel: str, place: Place, *, caged: bool) -> dict[str, str]:
+    """The variables guestfish is started with; `accel` is `kvm` or `tcg`.
+
+    With `tcg` the appliance never touches /dev/kvm: that it exists proves nothing. Without a
+    cage the sockets go to a folder of the session where the name is short enough for one.
+    """
+    private = Path("/tmp") if caged else place.scratch  # noqa: S108 - the cage has its own
+    variables = {
+        "HOME": str(private),
+        "TMPDIR": str(private),
+        "LIBGUESTFS_TMPDIR": str(private),
+        "LIBGUESTFS_CACHEDIR": str(place.cache),
+        "LIBGUESTFS_BACKEND": "direct",
+    }
+    if accel == "tcg":
+        variables["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
+    if not caged and len(os.fsencode(private)) <= SOCKET_FOLDER_LIMIT:
+        variables["XDG_RUNTIME_DIR"] = str(private)
+    return variables
+
+
+def cage(place: Place) -> list[Arg]:
+    """The words that put a command into bubblewrap; none where it does not work here.
+
+    Inside there is no network, the host is read-only and its private folders are gone; of the
+    caller's files only those of `place` are there. Every process inside ends with the first
+    one, and that one with bakery: no appliance outlives it.
+    """
+    if not sandbox.available():
+        return []
+    words: list[Arg] = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-net"]
+    words += ["--unshare-ipc", "--unshare-uts", "--ro-bind", "/", "/", "--proc", "/proc"]
+    words += ["--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"]
+    for folder in _hidden():
+        words += ["--tmpfs", folder]
+    words += ["--ro-bind", place.source, place.source]
+    for path in (place.work, place.cache):
+        words += ["--bind", path, path]
+    return [*words, "--"]
+
+
+def cache_folder(scratch: Path) -> Path:
+    """The folder the appliance is kept in: the user's own, or inside `scratch` without one."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):  # the XDG base directory specification: else to be ignored
+        base = str(Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
+    folder = Path(base) / "bakery" / "appliance"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        folder = scratch / "cache"
+        folder.mkdir()
+    return folder.resolve()
+
+
+def _hidden(folders: Sequence[str] = HIDDEN_FOLDERS) -> list[str]:
+    """Those of `folders` that exist, symlinks followed: bubblewrap cannot mount on a link."""
+    real = (os.path.realpath(folder) for folder in folders)
+    return [folder for folder in dict.fromkeys(real) if Path(folder).is_dir()]

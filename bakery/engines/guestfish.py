@@ -1,0 +1,182 @@
+"""guestfish(1) as a process that is asked one command at a time.
+
+Commands go to its standard input, each behind a `-` (EXIT ON ERROR BEHAVIOUR: an error does not
+end the session) and followed by `echo TOKEN`; the answer is what standard output holds before
+the token. A command failed if it left anything on standard error. guestfish reads its input in
+pieces of 8191 bytes and takes what is left of a longer line for a line of its own, so longer
+lines are refused here; control characters are sent as escapes (QUOTING).
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import selectors
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bakery import run
+from bakery.errors import BakeryError
+
+LINE_LIMIT_BYTES = 8000
+ANSWER_LIMIT_BYTES = 16 << 20
+ERROR_LIMIT_CHARACTERS = 400
+ERROR_LIMIT_LINES = 2
+END_SECONDS = 60.0
+
+_WHERE = re.compile(r"^(\*stdin\*:[0-9]+: )?(libguestfs: )?(error: )?")
+
+
+class GuestfishError(BakeryError):
+    """guestfish refused a command, or ended; the message is its own reason."""
+
+
+class GuestfishEnded(GuestfishError):
+    """The process is gone, or was stopped because it gave no answer."""
+
+
+class Guestfish:
+    """One guestfish process. Must be used from the thread that made it, which must outlive it."""
+
+    def __init__(self, argv: Sequence[run.Arg], env: Mapping[str, str], cwd: Path) -> None:
+        self._stack = contextlib.ExitStack()
+        self._process = self._stack.enter_context(
+            run.spawn(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                cwd=cwd,
+            )
+        )
+        self._token = secrets.token_hex(16)
+        self._errors = bytearray()
+        self._selector = self._stack.enter_context(selectors.DefaultSelector())
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe, selectors.EVENT_READ)
+
+    def ask(self, *words: str, timeout: float = 60.0) -> str:
+        """Run one command and return what it printed; `timeout` is in seconds.
+
+        Raises GuestfishError with guestfish's reason, GuestfishEnded where the process is gone.
+        """
+        line = command_line(*words)
+        deadline = time.monotonic() + timeout
+        self._errors.clear()
+        self._send(b"-" + line + b"\necho " + self._token.encode() + b"\n", words[0])
+        answer = self._receive(deadline, words[0], timeout)
+        self._drain_errors()
+        if self._errors.strip():
+            raise GuestfishError(reason(self._errors))
+        return answer.decode("utf-8", "surrogateescape")
+
+    def end(self) -> None:
+        """Let guestfish end by itself: the appliance is shut down and its disks are complete.
+
+        Raises GuestfishEnded where that fails; the process is gone in any case.
+        """
+        assert self._process.stdin is not None
+        with self._stack:
+            try:
+                self._process.stdin.close()
+                code = self._process.wait(END_SECONDS)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise GuestfishEnded(
+                    "the libguestfs appliance could not be shut down in time"
+                ) from error
+            if code != 0:
+                raise self._ended("did not shut down cleanly")
+
+    def kill(self) -> None:
+        """End the process and everything it started, at once."""
+        run.end(self._process, grace=0)
+        self._stack.close()
+
+    def _send(self, data: bytes, command: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._ended(f"ended before '{command}'") from error
+
+    def _receive(self, deadline: float, command: str, timeout: float) -> bytes:
+        token = self._token.encode() + b"\n"
+        answer = bytearray()
+        while not answer.endswith(token):
+            left = deadline - time.monotonic()
+            if left <= 0 or len(answer) > ANSWER_LIMIT_BYTES:
+                self.kill()
+                what = f"no answer to '{command}' within {timeout:g} s" if left <= 0 else "no end"
+                raise GuestfishEnded(f"the libguestfs appliance gave {what} and was stopped")
+            for key, _ in self._selector.select(left):
+                piece = _read(key.fd)
+                if key.fileobj is self._process.stderr:
+                    self._keep_error(piece)
+                elif piece:
+                    answer += piece
+                elif piece is not None:
+                    raise self._ended(f"ended while at '{command}'")
+        return bytes(answer[: -len(token)])
+
+    def _keep_error(self, piece: bytes | None) -> None:
+        stderr = self._process.stderr
+        if piece == b"" and stderr is not None and stderr in self._selector.get_map():
+            self._selector.unregister(stderr)
+        if piece and len(self._errors) < ANSWER_LIMIT_BYTES:
+            self._errors += piece
+
+    def _drain_errors(self) -> None:
+        """What standard error holds by now: a command's error is written before its token."""
+        assert self._process.stderr is not None
+        while piece := _read(self._process.stderr.fileno()):
+            self._keep_error(piece)
+
+    def _ended(self, how: str) -> GuestfishEnded:
+        run.end(self._process, grace=0)
+        if not self._process.stderr or not self._process.stderr.closed:
+            self._drain_errors()
+        self._stack.close()
+        words = reason(self._errors)
+        return GuestfishEnded(f"the libguestfs appliance {how}" + (f": {words}" if words else ""))
+
+
+def command_line(*words: str) -> bytes:
+    """A command and its arguments as one line of guestfish's input, without the newline.
+
+    Every argument is quoted, so none is taken for an option, a pipe or a home folder. Raises
+    BakeryError for what guestfish cannot be told: a NUL, or a line over LINE_LIMIT_BYTES.
+    """
+    line = " ".join((words[0], *map(quoted, words[1:])))
+    data = line.encode("utf-8", "surrogateescape")
+    if len(data) > LINE_LIMIT_BYTES:
+        raise BakeryError(f"a name of {len(data)} bytes is too long: {words[-1][:60]!r}…")
+    return data
+
+
+def quoted(word: str) -> str:
+    """`word` in double quotes, control characters as `\\xhh` (guestfish(1), QUOTING)."""
+    if "\0" in word:
+        raise BakeryError(f"a name with a NUL in it cannot be used: {word[:60]!r}")
+    plain = word.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x01-\x1f\x7f]", lambda m: f"\\x{ord(m[0]):02x}", plain) + '"'
+
+
+def reason(output: bytes | bytearray) -> str:
+    """What guestfish wrote to standard error as one short line, without its own prefixes."""
+    lines = run.tail(output, lines=100).split(" / ")
+    text = " / ".join(_WHERE.sub("", line) for line in lines[:ERROR_LIMIT_LINES])
+    return text if len(text) <= ERROR_LIMIT_CHARACTERS else text[:ERROR_LIMIT_CHARACTERS] + "…"
+
+
+def _read(descriptor: int) -> bytes | None:
+    """What a pipe holds now: empty at its end, None when there is nothing yet."""
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return None

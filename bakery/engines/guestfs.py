@@ -1,0 +1,368 @@
+"""The careful engine: the image's filesystems are mounted by a kernel in a virtual machine.
+
+One libguestfs appliance serves a session. It starts with the first question and sees one disk,
+the overlay. One volume is mounted at a time, at the appliance's root, so that the kernel itself
+keeps every link and every `..` inside that volume.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from bakery import sandbox, tools
+from bakery.disk.volumes import LUKS, Survey, Volume
+from bakery.engines import appliance, guestfs_survey
+from bakery.engines.base import READ_LIMIT_BYTES, Entry, FileMissing
+from bakery.engines.guestfish import Guestfish, GuestfishEnded, GuestfishError
+from bakery.errors import BakeryError
+from bakery.report import Report
+from bakery.run import CommandFailed
+
+OVERLAY_CLUSTER_BYTES = 16384
+LAUNCH_SECONDS = 600.0
+COPY_SECONDS = 120.0
+COPY_BYTES_PER_SECOND = 1 << 20
+ENTRY_LIMIT = 20_000
+
+SAFE = "nodev,nosuid,noexec"
+# Read-only alone still replays a dirty journal (mount(8), FILESYSTEM-SPECIFIC MOUNT OPTIONS).
+NO_REPLAY = {
+    "ext3": "noload",
+    "ext4": "noload",
+    "xfs": "norecovery",
+    "btrfs": "rescue=nologreplay",
+}
+# What a boot loader sees of a btrfs, whichever subvolume is the default one.
+TOP_LEVEL = {"btrfs": "subvolid=5"}
+MISSING = (
+    "No such file or directory",
+    "Not a directory",
+    "Too many levels of symbolic links",
+    "File name too long",
+)
+
+
+class _Status(msgspec.Struct, frozen=True):
+    """What stat(2) tells of a file: times are (seconds, nanoseconds)."""
+
+    device: int
+    inode: int
+    mode: int
+    owner: tuple[int, int]
+    size: int
+    accessed: tuple[int, int]
+    modified: tuple[int, int]
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What two names of one file have in common."""
+        return self.device, self.inode
+
+
+class GuestfsEngine:
+    """A session on one image through an appliance; see `Engine` for what each question means.
+
+    `work` is an existing private folder. `accel` is `kvm` or `tcg`. Must be used from one
+    thread, the one that made it.
+    """
+
+    name = "guestfs"
+    mounts_to_edit = True
+
+    def __init__(
+        self, source: Path, source_format: str, work: Path, report: Report, accel: str = "tcg"
+    ) -> None:
+        self._work = work.resolve()
+        self._source = source.resolve()
+        self._scratch = self._work / "guestfs"
+        self._report = report
+        self._accel = accel
+        self._fish: Guestfish | None = None
+        self._survey: Survey | None = None
+        self._mounted = ""
+        self._closed = False
+        self.overlay = self._work / "overlay.qcow2"
+        _make_overlay(self.overlay, self._source, source_format)
+
+    def survey(self) -> Survey:
+        """Partitions, volume groups and volumes with their filesystems."""
+        if self._survey is None:
+            with self._questions() as fish:
+                self._survey = guestfs_survey.survey(fish, self._scratch)
+        return self._survey
+
+    def list_directory(self, volume: Volume, path: str) -> list[Entry]:
+        """The names in a directory, sorted; those that are not plain text are refused."""
+        with self._questions(volume, path) as fish:
+            listing = self._scratch / "listing"
+            fish.ask("ls0", _inside(path), str(listing))
+            names = _names(listing.read_bytes(), path)
+            listing.unlink()
+            return sorted(Entry(n, self._is_directory(fish, f"{path}/{n}")) for n in names)
+
+    def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:
+        """A file's content; BakeryError when it holds more than `limit` bytes."""
+        with self._questions(volume, path) as fish:
+            size = _regular(fish, volume, path).size
+            if size > limit:
+                raise BakeryError(
+                    f"{path} in {volume.device} holds {size} bytes, more than the {limit} allowed"
+                )
+            return self._download(fish, path, size)
+
+    def copy_out(self, volume: Volume, path: str, destination: Path) -> None:
+        """Copy a file out of the image to `destination`, which is made or replaced."""
+        with self._questions(volume, path) as fish:
+            size = _regular(fish, volume, path).size
+            if size > volume.size_bytes:
+                raise BakeryError(
+                    f"{path} claims {size} bytes; all of {volume.device} is {volume.size_bytes}"
+                )
+            copy = self._copy(fish, path, size)
+            shutil.move(copy, destination)
+
+    def same_file(self, volume: Volume, first: str, second: str) -> bool:
+        """Whether two paths lead to one and the same file."""
+        with self._questions(volume, first) as fish:
+            one = _status(fish, first)
+        with self._questions(volume, second) as fish:
+            return one.identity == _status(fish, second).identity
+
+    def cannot_edit(self, volume: Volume, path: str) -> str | None:
+        """None: what can be mounted can be edited."""
+        return None
+
+    def replace(self, volume: Volume, path: str, old: bytes, new: bytes) -> None:
+        """Write `new` over a file that holds exactly `old`; its inode and its times stay."""
+        if self.read_file(volume, path, limit=max(len(old), READ_LIMIT_BYTES)) != old:
+            raise BakeryError(f"{path} in {volume.device} does not hold what was read from it")
+        with self._questions(volume, path, write=True) as fish:
+            self._overwrite(fish, path, new)
+        with self._questions(volume, path) as fish:
+            if self._download(fish, path, len(new)) != new:
+                raise BakeryError(f"{path} in {volume.device} was written, and reads otherwise")
+
+    def close(self) -> None:
+        """End the session; everything written is in `overlay` when this returns."""
+        self._closed = True
+        fish, self._fish = self._fish, None
+        try:
+            if fish is not None:
+                _shut_down(fish)
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if exc[0] is not None:
+            self._abandon()
+        self.close()
+
+    @contextlib.contextmanager
+    def _questions(
+        self, volume: Volume | None = None, path: str = "", *, write: bool = False
+    ) -> Iterator[Guestfish]:
+        """The appliance, started, with `volume` mounted; its errors come out as ours.
+
+        After an appliance has ended on its own the session is over.
+        """
+        try:
+            fish = self._started()
+            if volume is not None:
+                self._mount(fish, volume, write=write)
+            yield fish
+        except GuestfishEnded:
+            self._abandon()
+            raise
+        except GuestfishError as error:
+            where = f"{path} in {volume.device}" if volume else "the image"
+            if error.message.endswith(MISSING):
+                raise FileMissing(f"there is no {where}") from error
+            raise BakeryError(f"{where}: {error.message}") from error
+
+    def _started(self) -> Guestfish:
+        if self._closed:
+            raise BakeryError("the session on the image is over")
+        if self._fish is None:
+            with self._report.step("appliance", f"starting libguestfs ({self._accel})") as step:
+                self._fish = self._launch()
+                step.summary("libguestfs is up")
+        return self._fish
+
+    def _launch(self) -> Guestfish:
+        missing = tools.missing(["guestfish"])
+        if missing:
+            raise BakeryError("guestfish is not installed", tools.install_hint(missing))
+        self._scratch.mkdir(exist_ok=True)
+        cache = appliance.cache_folder(self._scratch)
+        place = appliance.Place(self._source, self._work, self._scratch, cache)
+        cage = appliance.cage(place)
+        env = appliance.environment(self._accel, place, caged=bool(cage))
+        fish = Guestfish([*cage, "guestfish"], env, self._work)
+        try:
+            # A name without folders: libguestfs takes no path with a colon in it.
+            fish.ask("add-drive", self.overlay.name, "format:qcow2", "cachemode:unsafe")
+            fish.ask("launch", timeout=LAUNCH_SECONDS)
+        except BaseException as error:
+            fish.kill()
+            if isinstance(error, GuestfishError):
+                hint = "libguestfs-test-tool shows what keeps an appliance from starting here"
+                raise BakeryError(
+                    f"the libguestfs appliance did not start: {error.message}", hint
+                ) from error
+            raise
+        return fish
+
+    def _mount(self, fish: Guestfish, volume: Volume, *, write: bool) -> None:
+        options = _options(volume, write=write)
+        wanted = f"{volume.device} {options}"
+        if self._mounted == wanted:
+            return
+        if volume.type == LUKS:
+            raise BakeryError(f"{volume.device} is encrypted (LUKS) and cannot be looked into")
+        self._mounted = ""
+        fish.ask("umount-all")
+        try:
+            fish.ask("mount-options", options, volume.device, "/")
+        except GuestfishEnded:
+            raise
+        except GuestfishError as error:
+            kind = volume.type or "unknown"
+            raise BakeryError(
+                f"{volume.device} ({kind}) cannot be mounted: {error.message}",
+                "the filesystem may be damaged, or unknown to this machine's kernel",
+            ) from error
+        self._mounted = wanted
+
+    def _is_directory(self, fish: Guestfish, path: str) -> bool:
+        try:
+            return stat.S_ISDIR(_status(fish, path).mode)
+        except GuestfishEnded:
+            raise
+        except GuestfishError:  # a link that leads nowhere
+            return False
+
+    def _download(self, fish: Guestfish, path: str, size: int) -> bytes:
+        copy = self._copy(fish, path, size)
+        data = copy.read_bytes()
+        copy.unlink()
+        return data
+
+    def _copy(self, fish: Guestfish, path: str, size: int) -> Path:
+        """A file of `size` bytes copied to the scratch folder."""
+        copy = self._scratch / "copy"
+        timeout = COPY_SECONDS + size / COPY_BYTES_PER_SECOND
+        fish.ask("download", _inside(path), str(copy), timeout=timeout)
+        return copy
+
+    def _overwrite(self, fish: Guestfish, path: str, new: bytes) -> None:
+        """Write a file's new content over the old, in its own blocks, and set its times back."""
+        before = _status(fish, path)
+        text = self._scratch / "text"
+        text.write_bytes(new)
+        fish.ask("upload-offset", str(text), _inside(path), "0")
+        text.unlink()
+        if len(new) < before.size:
+            fish.ask("truncate-size", _inside(path), str(len(new)))
+        times = (*before.accessed, *before.modified)
+        fish.ask("utimens", _inside(path), *map(str, times))
+        after = _status(fish, path)
+        if (after.identity, after.mode, after.owner) != (
+            before.identity,
+            before.mode,
+            before.owner,
+        ):
+            raise BakeryError(f"{path} changed its owner or its mode while it was written")
+
+    def _abandon(self) -> None:
+        """Stop the appliance without waiting for it; the overlay is not to be used."""
+        self._closed = True
+        fish, self._fish = self._fish, None
+        if fish is not None:
+            fish.kill()
+
+
+def _make_overlay(overlay: Path, source: Path, source_format: str) -> None:
+    """A qcow2 that takes all writes; the format of its backing file is named, never probed."""
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", source_format, "-b", str(source)]
+    argv += ["-o", f"cluster_size={OVERLAY_CLUSTER_BYTES}", str(overlay)]
+    cage = sandbox.Cage(read=(source,), write=(overlay.parent,))
+    try:
+        sandbox.run_confined(argv, cage)
+    except CommandFailed as error:
+        raise BakeryError(
+            f"{source.name} cannot be opened as {source_format}: {error.tail}",
+            "bakery check IMAGE tells more",
+        ) from error
+
+
+def _shut_down(fish: Guestfish) -> None:
+    try:
+        fish.ask("umount-all")
+        fish.ask("shutdown", timeout=COPY_SECONDS)
+        fish.end()
+    except BaseException as error:
+        fish.kill()
+        if isinstance(error, GuestfishError):
+            raise BakeryError(
+                f"the libguestfs appliance did not shut down: {error.message}",
+                "nothing was made; the command can be given again",
+            ) from error
+        raise
+
+
+def _options(volume: Volume, *, write: bool) -> str:
+    words = [SAFE] if write else ["ro", SAFE, NO_REPLAY.get(volume.type, "")]
+    return ",".join(word for word in (*words, TOP_LEVEL.get(volume.type, "")) if word)
+
+
+def _inside(path: str) -> str:
+    """A path as guestfish is told it: `/./…`, for it takes `/dev/…` for a device of its own."""
+    if not path.startswith("/") or not path.isprintable():
+        raise BakeryError(f"{path!r} is no path to look for in an image")
+    return f"/.{path}"
+
+
+def _status(fish: Guestfish, path: str) -> _Status:
+    answer = fish.ask("statns", _inside(path))
+    told = {
+        key: int(value)
+        for key, _, value in (line.partition(": ") for line in answer.splitlines())
+        if value
+    }
+    return _Status(
+        device=told["st_dev"],
+        inode=told["st_ino"],
+        mode=told["st_mode"],
+        owner=(told["st_uid"], told["st_gid"]),
+        size=told["st_size"],
+        accessed=(told["st_atime_sec"], told["st_atime_nsec"]),
+        modified=(told["st_mtime_sec"], told["st_mtime_nsec"]),
+    )
+
+
+def _regular(fish: Guestfish, volume: Volume, path: str) -> _Status:
+    """The status of a regular file; a pipe or a device would never end, or not be the image's."""
+    status = _status(fish, path)
+    if not stat.S_ISREG(status.mode):
+        raise BakeryError(f"{path} in {volume.device} is not a regular file")
+    return status
+
+
+def _names(listing: bytes, path: str) -> list[str]:
+    """The names of a directory, NUL behind each, as ls0 writes them."""
+    names = [os.fsdecode(name) for name in listing.split(b"\0") if name]
+    if len(names) > ENTRY_LIMIT:
+        raise BakeryError(f"{path} holds {len(names)} names, more than the {ENTRY_LIMIT} allowed")
+    odd = next((name for name in names if not name.isprintable()), None)
+    if odd is not None:
+        raise BakeryError(f"{path} holds a name that is not plain text: {odd[:60]!r}")
+    return names
