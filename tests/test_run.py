@@ -22,17 +22,10 @@ from bakery.run import (
     spawn,
     tail,
 )
+from tests.leftovers import alive
 
 SOON_SECONDS = 30
 FOREVER = "sleep 1000"
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and not a zombie that nobody has reaped yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def wait_until_gone(pids: list[int]) -> list[int]:
