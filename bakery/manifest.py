@@ -13,6 +13,7 @@ VERSION = 1
 SUFFIX = ".manifest.json"
 SIZE_LIMIT_BYTES = 16 << 20
 Layout = Literal["pv", "lv", "disk"]
+ArtifactName = Literal["kernel", "ramdisk", "base"]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -92,12 +93,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     partition: PartitionRecord | None
     lvm: LvmRecord | None
-    root_filesystem: RootFilesystem
-    deployment: Deployment
+    root_filesystem: RootFilesystem | None
+    deployment: Deployment | None
+    """None, like the root filesystem, where a whole disk was built that cannot be taken apart."""
     kernel_args: tuple[str, ...]
-    firmware: tuple[Literal["bios", "uefi"], ...] = ()
-    """What the base can be booted by as a whole disk (layout `disk`); empty elsewhere."""
-    artifacts: dict[Literal["kernel", "ramdisk", "base"], Artifact]
+    firmware: tuple[str, ...] = ()
+    """What the base boots by (`bios`, `uefi`) in layout `disk`; empty elsewhere."""
+    artifacts: dict[ArtifactName, Artifact]
     edits: tuple[Edit, ...] = ()
     files_changed: tuple[str, ...] = ()
     mounted: bool = False
@@ -106,7 +108,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """The content key of the build: equal keys mean the same inputs and options."""
 
-    def file(self, artifact: Literal["kernel", "ramdisk", "base"]) -> str:
+    def file(self, artifact: ArtifactName) -> str:
         """The name of an artifact's file, beside the manifest."""
         return f"{self.name}-{artifact}"
 
@@ -154,7 +156,8 @@ def load(directory: Path) -> Build:
             f"make one: bakery build IMAGE -o {directory}",
         )
     build = Build(directory, read(path))
-    for file in (build.kernel, build.ramdisk, build.base):
+    for name in build.manifest.artifacts:
+        file = directory / build.manifest.file(name)
         if not file.is_file():
             raise BakeryError(
                 f"{path} names {file.name}, which is not there", "run bakery build again"
@@ -187,8 +190,10 @@ def decode(text: bytes, origin: str) -> Manifest:
         )
     if not valid_name(manifest.name):
         raise BakeryError(f"{origin} names the build {manifest.name!r}, which is no file name")
-    if set(manifest.artifacts) != {"kernel", "ramdisk", "base"}:
-        raise BakeryError(f"{origin} does not list kernel, ramdisk and base")
+    needed = {"base"} if manifest.layout == "disk" else {"kernel", "ramdisk", "base"}
+    lacking = needed - set(manifest.artifacts)
+    if lacking:
+        raise BakeryError(f"{origin} does not list {', '.join(sorted(lacking))}")
     return manifest
 
 

@@ -16,6 +16,9 @@ from bakery.errors import BakeryError
 from bakery.run import Arg, Completed, Limits, run
 
 DEFAULT_LIMITS = Limits(memory_bytes=1 << 30, cpu_seconds=60, file_bytes=1 << 40)
+# Each kind of namespace by name: `--unshare-all` only tries for the user namespace, and root
+# without one would keep its power over the machine.
+NAMESPACES = ("user", "ipc", "pid", "net", "uts")
 SYSTEM_FOLDERS = (
     "/usr",
     "/etc/alternatives",
@@ -30,14 +33,29 @@ USR_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A file or folder of the caller's that the cage shows under another name."""
+
+    source: Path
+    target: Path
+    writable: bool = False
+
+    def argv(self) -> list[Arg]:
+        """The bwrap(1) words for it."""
+        return ["--bind" if self.writable else "--ro-bind", self.source, self.target]
+
+
+@dataclass(frozen=True)
 class Cage:
     """What a confined program may touch: files and folders to read, and to write.
 
-    `fuse` lets it mount a FUSE filesystem that nobody outside can see.
+    `mounts` are shown under names of their own. `fuse` lets the program mount a FUSE filesystem
+    that nobody outside can see.
     """
 
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
+    mounts: tuple[Mount, ...] = ()
     fuse: bool = False
     limits: Limits = field(default=DEFAULT_LIMITS)
 
@@ -49,9 +67,11 @@ class Cage:
     def _bwrap(self) -> list[Arg]:
         words: list[Arg] = [
             "bwrap",
-            "--unshare-all",
+            *_namespaces(),
             "--die-with-parent",
             "--new-session",
+            "--cap-drop",
+            "ALL",
             "--proc",
             "/proc",
             "--dev",
@@ -61,21 +81,12 @@ class Cage:
         ]
         words += _system_view()
         if self.fuse:
-            words += [
-                "--uid",
-                "0",
-                "--gid",
-                "0",
-                "--cap-add",
-                "CAP_SYS_ADMIN",
-                "--dev-bind",
-                "/dev/fuse",
-                "/dev/fuse",
-            ]
-        for path in self.read:
-            words += ["--ro-bind", path, path]
-        for path in self.write:
-            words += ["--bind", path, path]
+            words += ["--uid", "0", "--gid", "0", "--cap-add", "CAP_SYS_ADMIN"]
+            words += ["--dev-bind", "/dev/fuse", "/dev/fuse"]
+        shown = [Mount(path, path) for path in self.read]
+        shown += [Mount(path, path, writable=True) for path in self.write]
+        for mount in (*shown, *self.mounts):
+            words += mount.argv()
         return [*words, "--"]
 
 
@@ -90,10 +101,14 @@ def available() -> bool:
     if tools.find("bwrap") is None:
         return False
     try:
-        run(["bwrap", "--unshare-all", *_system_view(), "--", "true"], timeout=10)
+        run(["bwrap", *_namespaces(), *_system_view(), "--", "true"], timeout=10)
     except BakeryError:
         return False
     return True
+
+
+def _namespaces() -> list[Arg]:
+    return [f"--unshare-{kind}" for kind in NAMESPACES]
 
 
 def _system_view() -> list[Arg]:

@@ -1,0 +1,84 @@
+"""The image a build starts from: what it is, and a digest that is remembered."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from bakery.disk import digest, nodes, safety
+from bakery.errors import BakeryError
+from bakery.report import Report
+from bakery.workdir import write_whole
+
+
+class State(msgspec.Struct, frozen=True):
+    """What the kernel tells of the file; ctime cannot be set back, so equal means unchanged."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "State":
+        """The state of the file now; BakeryError when it cannot be told."""
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise BakeryError(f"{path} cannot be read: {error.strerror}") from error
+        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+class Image(msgspec.Struct, frozen=True):
+    """An image that was looked at: its format by content, its size as a disk, its digest."""
+
+    path: Path
+    format: str
+    virtual_size_bytes: int
+    digest: str
+    state: State
+
+    @property
+    def node(self) -> nodes.Node:
+        """The image as a QEMU node that follows nothing the image names."""
+        return nodes.image(self.path, self.format)
+
+    def check_unchanged(self) -> None:
+        """Raise BakeryError where the file is no longer the one that was looked at."""
+        if State.of(self.path) != self.state:
+            raise BakeryError(
+                f"{self.path} was changed while it was read",
+                "stop what writes to it (a running guest?) and build again",
+            )
+
+
+class _Remembered(msgspec.Struct, frozen=True):
+    state: State
+    digest: str
+
+
+def open_image(path: Path, report: Report, memory: Path | None = None) -> Image:
+    """Look at an image file; `memory` is a file that keeps its digest from run to run."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the last link
+    found = safety.identify(absolute)
+    state = State.of(absolute)
+    known = _recall(memory, state)
+    if known is None:
+        with report.step("source", f"read {path.name}") as step:
+            known = digest.fingerprint(absolute, step.progress).digest
+        if memory is not None and memory.parent.is_dir():
+            write_whole(memory, msgspec.json.encode(_Remembered(state, known)))
+    image = Image(absolute, found.name, found.virtual_size_bytes, known, state)
+    image.check_unchanged()
+    return image
+
+
+def _recall(memory: Path | None, state: State) -> str | None:
+    if memory is None:
+        return None
+    try:
+        known = msgspec.json.decode(memory.read_bytes(), type=_Remembered)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return known.digest if known.state == state else None

@@ -1,0 +1,34 @@
+"""Stage check: nothing touches an image that is not safe to hand on."""
+
+from pathlib import Path
+
+from bakery.disk import safety
+from bakery.errors import BakeryError
+from bakery.report import Step
+from bakery.stages.job import Job, Stage, write_json
+
+
+def run(job: Job, folder: Path, step: Step) -> None:
+    """Write `check.json`; BakeryError with the finding where the image is refused."""
+    found = safety.check(job.image.path)
+    refusals = [finding for finding in found.findings if finding.severity == "refuse"]
+    if refusals:
+        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+        raise BakeryError(
+            f"{job.image.path.name} is refused: {refusals[0].message}{more}",
+            f"bakery check {job.image.path}",
+        )
+    for finding in found.findings:
+        step.note(finding.message)
+    write_json(folder / "check.json", found)
+    step.summary(f"{found.format}, {found.virtual_size_bytes} bytes as a disk")
+
+
+STAGE = Stage(
+    name="check",
+    version=1,
+    text="is the image safe to open",
+    reads=("source",),
+    options=lambda _job: {},
+    run=run,
+)

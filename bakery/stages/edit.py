@@ -1,0 +1,117 @@
+"""Stage edit: the one change the base needs, made in an overlay and measured afterwards.
+
+Layouts pv and lv leave /boot behind, so its fstab entry goes. A whole disk keeps its /boot; there
+the kernel arguments are edited where the image's own boot loader reads them.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from bakery.disk import changes
+from bakery.disk.volumes import Volume
+from bakery.engines.base import Engine, FileMissing
+from bakery.errors import BakeryError
+from bakery.manifest import Edit
+from bakery.report import Step
+from bakery.stages.job import Job, Stage, write_json
+from bakery.system import fstab, loader
+
+OVERLAY = "overlay.qcow2"
+
+
+class Edits(msgspec.Struct, frozen=True):
+    """What was changed, in bytes of the source disk; `files` as volume and path."""
+
+    edits: tuple[Edit, ...] = ()
+    files: tuple[str, ...] = ()
+    mounted: bool = False
+
+
+def run(job: Job, folder: Path, step: Step) -> None:
+    """Write `edits.json`, and the overlay where anything was changed."""
+    choice = job.choice
+    if choice.edit == "none":
+        write_json(folder / "edits.json", Edits())
+        step.summary("nothing to edit")
+        return
+    engine = job.session(choice.edit_engine)
+    engine.survey()
+    files = _edit_fstab(job, engine) if choice.edit == "fstab" else _edit_kernel_args(job, engine)
+    job.close_session(choice.edit_engine)
+    if not files:
+        write_json(folder / "edits.json", Edits())
+        step.summary("no /boot line in the fstab" if choice.edit == "fstab" else "nothing to edit")
+        return
+    engine.overlay.rename(folder / OVERLAY)
+    ranges = changes.changed(job.image.node, [job.image.path], folder / OVERLAY, job.work.scratch)
+    why = f"edited by the {engine.name} engine: {', '.join(files)}"
+    edits = tuple(Edit(r.offset, r.length, why) for r in ranges)
+    write_json(folder / "edits.json", Edits(edits, tuple(files), engine.mounts_to_edit))
+    step.summary(f"{', '.join(files)}: {sum(e.length for e in edits)} bytes changed")
+
+
+def _edit_fstab(job: Job, engine: Engine) -> list[str]:
+    choice = job.choice
+    assert choice.root is not None
+    assert choice.entry is not None
+    path = choice.entry.etc + "/fstab"
+    try:
+        old = engine.read_file(choice.root, path)
+    except FileMissing:
+        return []
+    return _replaced(engine, choice.root, path, old, fstab.without(old))
+
+
+def _edit_kernel_args(job: Job, engine: Engine) -> list[str]:
+    """The chosen entry's arguments, in every file of the image that tells a boot loader them."""
+    choice, inspection = job.choice, job.inspection
+    assert choice.entry is not None
+    assert choice.root is not None
+    boot = inspection.survey.volume(inspection.boot)
+    assert boot is not None
+    files: list[str] = []
+    for volume, path in (
+        *((boot, path) for path in loader.config_files(inspection.boot_prefix)),
+        (boot, choice.entry.config),
+        (choice.root, choice.entry.etc + "/default/grub"),
+    ):
+        try:
+            old = engine.read_file(volume, path)
+        except FileMissing:
+            continue
+        new = loader.with_args(
+            path, old, choice.entry.kernel, choice.entry.args, choice.kernel_args
+        )
+        files += _replaced(engine, volume, path, old, new)
+    if not files:
+        raise BakeryError("no file of the image tells its boot loader the kernel arguments")
+    return files
+
+
+def _replaced(engine: Engine, volume: Volume, path: str, old: bytes, new: bytes) -> list[str]:
+    if new == old:
+        return []
+    engine.replace(volume, path, old, new)
+    return [f"{volume.device}:{path}"]
+
+
+def _options(job: Job) -> dict[str, object]:
+    choice = job.choice
+    edited = choice.kernel_args if choice.edit == "kargs" else None
+    return {
+        "edit": choice.edit,
+        "engine": choice.edit_engine,
+        "entry": choice.entry.id if choice.entry else None,
+        "kernel_args": edited,
+    }
+
+
+STAGE = Stage(
+    name="edit",
+    version=1,
+    text="what the base needs changed",
+    reads=("inspect",),
+    options=_options,
+    run=run,
+)

@@ -1,0 +1,160 @@
+"""The end of a build: the results linked under their names, and the manifest written last."""
+
+import os
+from pathlib import Path
+
+from bakery import __version__, manifest, tools
+from bakery.disk import digest
+from bakery.disk.extents import Extent, translated
+from bakery.errors import BakeryError
+from bakery.manifest import Artifact, ArtifactName, Deployment, Edit, Manifest
+from bakery.run import run
+from bakery.stages.edit import Edits
+from bakery.stages.job import Job
+from bakery.workdir import Stamp, sync, write_whole
+
+# artifact → (stage, file of its result)
+ARTIFACTS: dict[ArtifactName, tuple[str, str]] = {
+    "kernel": ("boot", "kernel"),
+    "ramdisk": ("boot", "ramdisk"),
+    "base": ("base", "base"),
+}
+
+
+def results(job: Job) -> dict[ArtifactName, Path]:
+    """The files a build consists of, where their stages left them."""
+    files = {name: job.results[stage] / file for name, (stage, file) in ARTIFACTS.items()}
+    return {name: path for name, path in files.items() if path.exists()}
+
+
+def published(job: Job, key: str) -> Manifest | None:
+    """The manifest of a finished build with this key, if its files are those the stages made."""
+    path = manifest.find(job.work.output)
+    if path is None:
+        return None
+    try:
+        found = manifest.read(path)
+    except BakeryError:
+        return None
+    if found.key != key:
+        return None
+    for name, made in results(job).items():
+        file = job.work.output / f"{found.name}-{name}"
+        if not file.is_file() or Stamp.of(file) != Stamp.of(made):
+            return None
+    return found
+
+
+def publish(job: Job, key: str) -> Manifest:
+    """Put the build in place. Until the manifest stands, the folder holds no finished build."""
+    new = _manifest(job, key)
+    output = job.work.output
+    _withdraw(output)
+    for name, made in results(job).items():
+        _link(made, output / f"{new.name}-{name}")
+    sync(output)
+    write_whole(output / (new.name + manifest.SUFFIX), manifest.encode(new))
+    return new
+
+
+def _withdraw(output: Path) -> None:
+    """Take back an earlier build: first its manifest, then the files that it lists."""
+    path = manifest.find(output)
+    if path is None:
+        return
+    try:
+        old = manifest.read(path)
+    except BakeryError:
+        old = None
+    path.unlink()
+    sync(output)
+    for name in ARTIFACTS if old else ():
+        (output / f"{old.name}-{name}").unlink(missing_ok=True)  # type: ignore[union-attr]
+
+
+def _link(made: Path, destination: Path) -> None:
+    """The same file under a second name, put there by rename."""
+    draft = destination.with_name(f".{destination.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    os.link(made, draft)
+    draft.rename(destination)
+
+
+def _manifest(job: Job, key: str) -> Manifest:
+    choice, edits = job.choice, job.read("edit", "edits.json", Edits)
+    artifacts = {
+        name: job.read("base", "base.json", Artifact) if name == "base" else _artifact(path)
+        for name, path in results(job).items()
+    }
+    return Manifest(
+        bakery_version=__version__,
+        name=choice.name,
+        layout=choice.layout,
+        engine=choice.edit_engine,
+        source=manifest.Source(
+            job.image.path.name, job.image.format, job.image.virtual_size_bytes, job.image.digest
+        ),
+        partition=_partition(job),
+        lvm=_lvm(job),
+        root_filesystem=_root_filesystem(job),
+        deployment=_deployment(job),
+        kernel_args=choice.kernel_args,
+        firmware=job.inspection.firmware if choice.layout == "disk" else (),
+        artifacts=artifacts,
+        edits=_edits_of_base(edits, choice.place),
+        files_changed=edits.files,
+        mounted=edits.mounted,
+        tools=_tool_versions(job),
+        key=key,
+    )
+
+
+def _artifact(path: Path) -> Artifact:
+    made = digest.fingerprint(path)
+    return Artifact(made.size_bytes, made.digest, digest.sha256(path), made.extents)
+
+
+def _partition(job: Job) -> manifest.PartitionRecord | None:
+    found = job.choice.partition
+    if found is None:
+        return None
+    return manifest.PartitionRecord(found.number, found.start_bytes, found.size_bytes, found.type)
+
+
+def _lvm(job: Job) -> manifest.LvmRecord | None:
+    root = job.choice.root
+    lv = job.inspection.survey.logical_volume(root.device) if root else None
+    if lv is None:
+        return None
+    segments = tuple(Extent(s.disk_offset, s.length) for s in lv.segments)
+    return manifest.LvmRecord(lv.vg, lv.name, segments)
+
+
+def _root_filesystem(job: Job) -> manifest.RootFilesystem | None:
+    root = job.choice.root
+    return manifest.RootFilesystem(root.type, root.uuid, root.label) if root else None
+
+
+def _deployment(job: Job) -> Deployment | None:
+    entry = job.choice.entry
+    if entry is None:
+        return None
+    return Deployment(entry.id, entry.kernel_version, entry.stateroot, entry.checksum, entry.serial)
+
+
+def _edits_of_base(edits: Edits, place: tuple[Extent, ...]) -> tuple[Edit, ...]:
+    """The edits as offsets into the base; what lies outside the base did not reach it."""
+    return tuple(
+        Edit(part.offset, part.length, edit.why)
+        for edit in edits.edits
+        for part in translated([Extent(edit.offset, edit.length)], place)
+    )
+
+
+def _tool_versions(job: Job) -> dict[str, str]:
+    """The first line each program that worked on the build says of itself."""
+    names = ["qemu-img", "grub-fstest" if job.engine == "direct" else "guestfish"]
+    if job.choice.edit_engine == "guestfs" and "guestfish" not in names:
+        names.append("guestfish")
+    known = [name for name in names if tools.find(name)]
+    return {name: run([name, "--version"]).text.partition("\n")[0].strip() for name in known}

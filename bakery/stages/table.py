@@ -1,0 +1,5 @@
+"""The stages of a build, in their order."""
+
+from bakery.stages import base, boot, check, edit, inspect
+
+STAGES = (check.STAGE, inspect.STAGE, boot.STAGE, edit.STAGE, base.STAGE)
