@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "bakery"
 LAYERS = (
     ("errors", "tools"),
     ("run", "report"),
-    ("sandbox", "workdir"),
+    ("console", "firmware", "kvm", "sandbox", "workdir"),
     ("disk", "system"),
     ("manifest", "source"),
     ("engines",),
