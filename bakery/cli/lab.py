@@ -1,0 +1,50 @@
+"""`bakery lab`: virtual bare metal, and the sample images it boots."""
+
+from pathlib import Path
+
+import click
+
+from bakery.cli.options import Output, output
+from bakery.errors import UsageError
+
+
+@click.group()
+def command() -> None:
+    """Virtual bare metal on one machine, and sample images for it."""
+
+
+@command.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option("--variant", default="default", show_default=True, help="Which sample to make.")
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path),
+              help="Where finished images and their parts are kept.  [default: ~/.cache/bakery]")
+@click.option("--list", "list_variants", is_flag=True, help="List the variants and stop.")
+@output
+def image(
+    answer: Output, out: Path | None, variant: str, cache: Path | None, *, list_variants: bool
+) -> None:
+    """Make a real sample image at OUT (qcow2).
+
+    The first image of all takes a few minutes and needs root; others share its work, and one
+    that was made before is copied out of the cache at once.
+    """
+    if list_variants:
+        _list(answer)
+        return
+    if out is None:
+        raise UsageError("where shall the image go?", "bakery lab image OUT.qcow2")
+    from bakery.lab.image import default_cache, make_image
+
+    info = make_image(out, variant, cache or default_cache(), answer.report)
+    answer.document(info)
+    answer.print(f"{out}: {info.about}")
+    answer.print(f"  kernel {info.kernel_version}, {info.root_filesystem} on {info.root_device}")
+    answer.print(f"  log in as root with the password '{info.password}'")
+
+
+def _list(answer: Output) -> None:
+    from bakery.lab.variants import VARIANTS
+
+    for variant in VARIANTS:
+        answer.print(f"{variant.name:<16} {variant.about}")
+    answer.document([{"variant": v.name, "about": v.about} for v in VARIANTS])

@@ -1,0 +1,1 @@
+"""Virtual bare metal on one machine, and the sample images it boots."""

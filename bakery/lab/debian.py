@@ -1,0 +1,102 @@
+"""The operating system tree: Debian packages, unpacked by debootstrap and left small.
+
+debootstrap works in two stages; between them the list of packages is corrected and dpkg told
+what to leave out.
+"""
+
+from pathlib import Path
+
+from bakery.lab.apt_source import machine_mirror, proxies
+from bakery.lab.chroot import run_inside
+from bakery.run import run
+
+VERSION = 1
+SUITE = "bookworm"
+INCLUDED = (
+    "btrfs-progs", "dbus", "dracut", "e2fsprogs", "iproute2", "kmod", "linux-image-amd64",
+    "lvm2", "ostree", "ostree-boot", "procps", "systemd-sysv", "udev", "xfsprogs", "zstd",
+)
+# debootstrap resolves "initramfs-tools | linux-initramfs-tool" to its first choice; dracut
+# is the one that knows OSTree, and the two conflict.
+DISPLACED = ("initramfs-tools", "initramfs-tools-core", "klibc-utils", "libklibc")
+# What a server without screen, sound or radio has no use for: the drivers of Fedora's
+# kernel-modules package, which its cloud image did not carry either.
+LEFT_OUT = (
+    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
+    "/usr/share/bash-completion/*",
+    "/lib/modules/*/kernel/sound/*",
+    *(f"/lib/modules/*/kernel/drivers/{name}/*" for name in (
+        "bluetooth", "gpu", "infiniband", "isdn", "media", "net/wireless", "staging")),
+)
+HOOK = "etc/kernel/postinst.d/dracut"
+DPKG_SETTINGS = "etc/dpkg/dpkg.cfg.d/sample"
+FETCH_TIMEOUT_SECONDS = 1800
+UNPACK_TIMEOUT_SECONDS = 1800
+
+
+def recipe() -> list[object]:
+    """What decides the content of the tree (the state of the mirror apart)."""
+    return ["debian", VERSION, SUITE, INCLUDED, DISPLACED, LEFT_OUT]
+
+
+def fetch(tree: Path) -> None:
+    """First stage: download and verify every package, unpack the essential ones."""
+    run(
+        ["debootstrap", "--foreign", "--variant=minbase", "--force-check-gpg", "--arch=amd64",
+         f"--include={','.join(INCLUDED)}", SUITE, tree, machine_mirror(SUITE)],
+        env=proxies(), timeout=FETCH_TIMEOUT_SECONDS,
+    )
+    _make_mount_points(tree)
+    _drop_displaced(tree / "debootstrap" / "base")
+    _write_dpkg_settings(tree)
+
+
+def unpack(tree: Path) -> None:
+    """Second stage: install everything, then remove what only the installation needed."""
+    # The kernel's and dracut's package scripts call this hook; the initramfs is made later, once.
+    hook = tree / HOOK
+    hook.parent.mkdir(parents=True, exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
+    run_inside(tree, ["/debootstrap/debootstrap", "--second-stage"],
+               timeout=UNPACK_TIMEOUT_SECONDS)
+    _remove_leftovers(tree)
+
+
+def kernel_version(tree: Path) -> str:
+    """The version of the one kernel in `tree`."""
+    (modules,) = (tree / "usr/lib/modules").iterdir()
+    return modules.name
+
+
+def _make_mount_points(tree: Path) -> None:
+    """In a container debootstrap leaves /proc as a symbolic link to the outer one."""
+    for name in ("proc", "sys", "dev", "run"):
+        directory = tree / name
+        if directory.is_symlink():
+            directory.unlink()
+        directory.mkdir(exist_ok=True)
+
+
+def _drop_displaced(base_list: Path) -> None:
+    kept = [name for name in base_list.read_text().split() if name not in DISPLACED]
+    base_list.write_text(" ".join(kept) + "\n")
+
+
+def _write_dpkg_settings(tree: Path) -> None:
+    lines = ["force-unsafe-io", *(f"path-exclude={pattern}" for pattern in (*LEFT_OUT, "/" + HOOK))]
+    settings = tree / DPKG_SETTINGS
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("\n".join(lines) + "\n")
+
+
+def _remove_leftovers(tree: Path) -> None:
+    """The first stage unpacks without dpkg's filters, so their targets go by hand."""
+    (tree / HOOK).unlink()
+    (tree / DPKG_SETTINGS).unlink()
+    leftovers = [*(tree / "var/cache/apt/archives").glob("*.deb"),
+                 *(tree / "var/lib/apt/lists").glob("*_*"),
+                 *(tree / "usr/share").glob("doc/*"), *(tree / "usr/share").glob("man/*"),
+                 *(tree / "usr/share").glob("info/*"), *(tree / "usr/share").glob("locale/*")]
+    for leftover in leftovers:
+        run(["rm", "-rf", "--", leftover])

@@ -1,0 +1,38 @@
+"""One initramfs for every sample: it finds any root, on any disk, behind LVM or not."""
+
+from pathlib import Path
+
+from bakery.lab.chroot import run_inside
+from bakery.lab.debian import kernel_version
+
+VERSION = 1
+# The loader entries of 2014 carry no rd.lvm.lv=; without rd.auto an initramfs made for any
+# host leaves LVM alone.
+BUILT_IN_ARGS = "rd.auto=1"
+FILESYSTEMS = "ext4 xfs btrfs vfat overlay"
+DRIVERS = "virtio_blk virtio_scsi virtio_pci virtio_net ahci ata_piix nvme sd_mod e1000"
+# Fibre Channel and offload adapters: the largest drivers there are, with firmware interfaces and
+# network stacks in tow.
+OMITTED_DRIVERS = ("be2iscsi bfa bnx2fc bnx2i csiostor cxgb3i cxgb4i fcoe libfc lpfc qedf qedi "
+                   "qla2xxx qla4xxx")
+OMITTED_MODULES = "crypt lunmask nvdimm overlay-root qemu resume terminfo virtiofs"
+
+
+def recipe() -> list[object]:
+    """What decides the content of the initramfs, the packages apart."""
+    return ["initramfs", VERSION, BUILT_IN_ARGS, FILESYSTEMS, DRIVERS, OMITTED_DRIVERS,
+            OMITTED_MODULES]
+
+
+def make_initramfs(tree: Path) -> None:
+    """Make `/boot/initrd.img-VERSION` of the kernel in `tree` with dracut."""
+    version = kernel_version(tree)
+    target = f"/boot/initrd.img-{version}"
+    run_inside(tree, [
+        "dracut", "--quiet", "--kver", version, "--no-hostonly", "--reproducible",
+        "--add", "ostree lvm", "--omit", OMITTED_MODULES, "--filesystems", FILESYSTEMS,
+        "--add-drivers", DRIVERS, "--omit-drivers", OMITTED_DRIVERS,
+        "--kernel-cmdline", BUILT_IN_ARGS,
+        "--compress", "zstd -15 -T0", target,
+    ], timeout=1200)
+    (tree / target.lstrip("/")).chmod(0o644)
