@@ -63,9 +63,9 @@ def cage(place: Place) -> list[Arg]:
     """
     if not sandbox.available():
         return []
-    words: list[Arg] = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-net"]
-    words += ["--unshare-ipc", "--unshare-uts", "--ro-bind", "/", "/", "--proc", "/proc"]
-    words += ["--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"]
+    words: list[Arg] = ["bwrap", *(f"--unshare-{kind}" for kind in sandbox.NAMESPACES)]
+    words += ["--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/"]
+    words += ["--proc", "/proc", "--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"]
     for folder in _hidden():
         words += ["--tmpfs", folder]
     words += ["--ro-bind", place.source, place.source]

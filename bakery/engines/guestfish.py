@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import selectors
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,9 +44,9 @@ class Guestfish:
         self._process = self._stack.enter_context(
             run.spawn(
                 argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdin=run.PIPE,
+                stdout=run.PIPE,
+                stderr=run.PIPE,
                 env=env,
                 cwd=cwd,
             )
@@ -85,7 +84,7 @@ class Guestfish:
             try:
                 self._process.stdin.close()
                 code = self._process.wait(END_SECONDS)
-            except (OSError, subprocess.TimeoutExpired) as error:
+            except (OSError, run.TimeoutExpired) as error:
                 raise GuestfishEnded(
                     "the libguestfs appliance could not be shut down in time"
                 ) from error

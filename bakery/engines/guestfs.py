@@ -235,9 +235,8 @@ class GuestfsEngine:
         except GuestfishEnded:
             raise
         except GuestfishError as error:
-            kind = volume.type or "unknown"
             raise BakeryError(
-                f"{volume.device} ({kind}) cannot be mounted: {error.message}",
+                f"{volume.device} cannot be mounted: {_mount_reason(error, volume)}",
                 "the filesystem may be damaged, or unknown to this machine's kernel",
             ) from error
         self._mounted = wanted
@@ -322,6 +321,13 @@ def _shut_down(fish: Guestfish) -> None:
 def _options(volume: Volume, *, write: bool) -> str:
     words = [SAFE] if write else ["ro", SAFE, NO_REPLAY.get(volume.type, "")]
     return ",".join(word for word in (*words, TOP_LEVEL.get(volume.type, "")) if word)
+
+
+def _mount_reason(error: GuestfishError, volume: Volume) -> str:
+    """What mount(8) said, without who said it and where; it tells two lines of which one counts."""
+    if not volume.type:
+        return "no filesystem is recognised on it"
+    return error.message.split(" / ")[0].rpartition("mount: /sysroot: ")[2]
 
 
 def _inside(path: str) -> str:
