@@ -6,12 +6,12 @@ Files come from an image: everything is bounded, and no path leads out of its fi
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from bakery.errors import BakeryError
-from bakery.system import kargs, versions
+from bakery.system import kargs, menu, versions
 from bakery.system.shown import shown
 
 SUFFIX = ".conf"
@@ -19,6 +19,7 @@ SIZE_LIMIT_BYTES = 256 << 10
 LINE_LIMIT = 1000
 INITRD_LIMIT = 32
 ENTRY_LIMIT = 256
+DEFAULT_OPTIONS = "$default_kernelopts"
 
 _BLANKS = re.compile(r"[ \t]+")
 # An options line: its key, the blanks behind it, a carriage return at its end.
@@ -32,14 +33,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is the file's name without `.conf`. `linux` and `initrds` are absolute paths in the
     filesystem that holds `/loader`. `options` is the text of all options lines, joined by a
-    blank, with boot loader variables (`$kernelopts`) still in it: see `arguments`. None says
-    that the entry has no options line at all.
+    blank, with boot loader variables (`$kernelopts`) still in it: see `arguments`. An entry
+    without any has `$default_kernelopts`, as in GRUB.
     """
 
     id: str
     linux: str
-    initrds: tuple[str, ...] = ()
-    options: str | None = None
+    initrd: tuple[str, ...] = ()
+    options: str = DEFAULT_OPTIONS
     title: str = ""
     version: str = ""
     machine_id: str = ""
@@ -55,7 +56,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def parse(text: bytes, file_name: str, environment: Mapping[str, str] | None = None) -> Entry:
     """The entry in a file of that name.
 
-    `environment` (GRUB's saved variables, `grub.environment`) fills the variables in initrd
+    `environment` (GRUB's saved variables, `grub.parse_environment`) fills the variables in initrd
     lines (`$tuned_initrd`); one it does not hold is empty, as in GRUB. Several initrd lines, or
     several names in one, count in their order. Unknown keys are passed over.
 
@@ -73,8 +74,8 @@ def parse(text: bytes, file_name: str, environment: Mapping[str, str] | None = N
     return Entry(
         id=identity,
         linux=_path(linux, identity),
-        initrds=tuple(_path(name, identity) for name in names),
-        options=" ".join(values["options"]) if "options" in values else None,
+        initrd=tuple(_path(name, identity) for name in names),
+        options=" ".join(values.get("options", (DEFAULT_OPTIONS,))),
         title=_first(values, "title"),
         version=_first(values, "version"),
         machine_id=_first(values, "machine-id"),
@@ -87,12 +88,10 @@ def arguments(entry: Entry, environment: Mapping[str, str] | None = None) -> kar
     """The kernel arguments of an entry, its variables filled from GRUB's saved environment.
 
     A variable the environment does not hold is empty: GRUB's blscfg leaves it out as well
-    (`$tuned_params` is there on every RHEL, and set on few). An entry without an options line
-    gets `default_kernelopts`. BakeryError where the kernel's rules do not hold.
+    (`$tuned_params` is there on every RHEL, and set on few). BakeryError where the kernel's
+    rules do not hold.
     """
-    known = environment or {}
-    text = known.get("default_kernelopts", "") if entry.options is None else entry.options
-    return kargs.parse(expand(text, known))
+    return kargs.parse(expand(entry.options, environment or {}))
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
@@ -105,13 +104,16 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
     return _VARIABLE.sub(replacement, text)
 
 
-def order(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries as a boot loader lists them, what it takes by itself first.
+def order(entries: Iterable[Entry], saved: str = "") -> list[Entry]:
+    """The entries as a boot loader lists them, in front what it takes when nobody chooses.
 
     The highest `version` leads and the highest id breaks a tie; an entry without a version comes
     after those that have one (libostree: compare_boot_loader_configs; GRUB: blscfg). Before that
     count the specification's own rules, for those who use them: entries that boot counting has
     given up go last, and entries with a `sort-key` go by it and by `machine-id`.
+
+    `saved` is GRUB's `saved_entry`, an id, a title or a number in this order: that entry is put
+    in front. One that names nothing here changes nothing, as in GRUB.
     """
     listed = list(entries)
     if len(listed) > ENTRY_LIMIT:
@@ -122,22 +124,8 @@ def order(entries: Iterable[Entry]) -> list[Entry]:
     listed.sort(key=_version_key, reverse=True)
     listed.sort(key=lambda entry: (not entry.sort_key, entry.sort_key, _machine_key(entry)))
     listed.sort(key=lambda entry: entry.bad)
-    return listed
-
-
-def default(ordered: Sequence[Entry], saved: str = "") -> Entry:
-    """What the boot loader takes: `saved`, or the first.
-
-    `saved` is GRUB's `saved_entry`: an id, a title or a number.
-
-    GRUB takes the first as well where `saved` names nothing that is there.
-    """
-    if not ordered:
-        raise BakeryError("there is no boot entry", "an Atomic image has /boot/loader/entries")
-    if saved.isascii() and saved.isdigit() and len(saved) < 6 and int(saved) < len(ordered):
-        return ordered[int(saved)]
-    named = (entry for entry in ordered if saved and saved in (entry.id, entry.title))
-    return next(named, ordered[0])
+    place = menu.index([(entry.id, entry.title) for entry in listed], saved)
+    return listed if place is None else [listed.pop(place), *listed]
 
 
 def replace_options(text: bytes, options: str) -> bytes:
