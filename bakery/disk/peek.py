@@ -1,0 +1,102 @@
+"""The parts of a disk that hold its partition table, taken out of an image by qemu-img.
+
+sfdisk wants a disk of the right size; it gets a file of that size with holes, in which only the
+table's own sectors are filled in. Whatever parses image bytes here runs in a cage.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from bakery.disk import nodes
+from bakery.errors import BakeryError
+from bakery.run import Arg, Limits
+from bakery.sandbox import Cage, run_confined
+
+EDGE_BYTES = 1 << 20
+SECTOR_BYTES = 512
+CHAIN_LIMIT = 64
+TIMEOUT_SECONDS = 10.0
+LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=8, file_bytes=64 << 20)
+
+_ENTRIES_AT = 446
+_ENTRY = struct.Struct("<4xB3xII")
+_EXTENDED = (0x05, 0x0F, 0x85)
+
+
+class Peek:
+    """A look at a disk of `size_bytes`, shown by `node`; `image` is the only file it may read."""
+
+    def __init__(self, image: Path, node: nodes.Node, size_bytes: int, scratch: Path) -> None:
+        self.image = image
+        self.node = node
+        self.size_bytes = size_bytes
+        self.scratch = scratch
+        self.disk = scratch / "disk.raw"
+        self.piece = scratch / "piece.raw"
+
+    def edges(self) -> bytes:
+        """Fill in the first and last EDGE_BYTES and what leads on from them; returns the first.
+
+        Raises CommandFailed where QEMU cannot open or read the image, BakeryError where a file
+        of that size cannot be made here.
+        """
+        try:
+            self.disk.touch()
+            os.truncate(self.disk, self.size_bytes)
+        except OSError as error:
+            raise BakeryError(
+                f"a disk of {self.size_bytes} bytes cannot be shown here: {error.strerror}"
+            ) from error
+        head = self._copy(0, min(EDGE_BYTES, self.size_bytes))
+        if self.size_bytes > EDGE_BYTES:
+            start = max(EDGE_BYTES, (self.size_bytes - EDGE_BYTES) // SECTOR_BYTES * SECTOR_BYTES)
+            self._copy(start, self.size_bytes - start)
+        self._follow(head[:SECTOR_BYTES])
+        return head
+
+    def sfdisk(self) -> bytes:
+        """What `sfdisk --json` prints of the disk; nothing where it finds no partition table."""
+        return sfdisk(self.disk)
+
+    def _follow(self, sector: bytes) -> None:
+        """Fill in the chain of extended boot records of an MBR, each in the sector named."""
+        first = next(_extended(sector), None)
+        offset = first
+        for _ in range(CHAIN_LIMIT):
+            if offset is None or first is None or offset + SECTOR_BYTES > self.size_bytes:
+                return
+            link = next(_extended(self._copy(offset, SECTOR_BYTES)), None)
+            offset = None if link is None else first + link
+
+    def _copy(self, offset: int, length: int) -> bytes:
+        """Copy a range of the disk to its place in the file with holes, and return it."""
+        self.piece.unlink(missing_ok=True)
+        self.piece.touch()
+        os.truncate(self.piece, length)
+        window = nodes.name(nodes.window(self.node, offset, length))
+        cage = Cage(read=(self.image,), write=(self.piece,), limits=LIMITS)
+        words: list[Arg] = ["qemu-img", "convert", "-n", "-O", "raw", window, self.piece]
+        run_confined(words, cage, timeout=TIMEOUT_SECONDS)
+        content = self.piece.read_bytes()
+        with self.disk.open("r+b") as disk:
+            disk.seek(offset)
+            disk.write(content)
+        return content
+
+
+def sfdisk(disk: Path) -> bytes:
+    """What `sfdisk --json` prints of a file that is a disk; nothing where it finds no table."""
+    cage = Cage(read=(disk,), limits=LIMITS)
+    done = run_confined(["sfdisk", "--json", disk], cage, timeout=TIMEOUT_SECONDS, check=False)
+    return done.stdout if done.returncode == 0 else b""
+
+
+def _extended(sector: bytes) -> Iterator[int]:
+    """Where the extended partitions of a boot record start, in bytes."""
+    for at in range(_ENTRIES_AT, _ENTRIES_AT + 4 * _ENTRY.size, _ENTRY.size):
+        if at + _ENTRY.size <= len(sector):
+            kind, start, _length = _ENTRY.unpack_from(sector, at)
+            if kind in _EXTENDED and start:
+                yield start * SECTOR_BYTES
