@@ -76,20 +76,12 @@ def _from_bls(look: Look, boot: Volume, prefix: str) -> list[BootEntry]:
             id=entry.id,
             title=entry.title or entry.id,
             kernel=entry.linux,
-            initrds=entry.initrds,
+            initrds=entry.initrd,
             args=bls.arguments(entry, environment),
             config=f"{folder}/{entry.id}{bls.SUFFIX}",
         )
-        for entry in _default_first(entries, environment.get("saved_entry", ""))
+        for entry in bls.order(entries, environment.get("saved_entry", ""))
     ]
-
-
-def _default_first(entries: list[bls.Entry], saved: str) -> list[bls.Entry]:
-    ordered = bls.order(entries)
-    if not ordered:
-        return []
-    first = bls.default(ordered, saved)
-    return [first, *(entry for entry in ordered if entry is not first)]
 
 
 def _from_grub(look: Look, boot: Volume, prefix: str) -> list[BootEntry]:

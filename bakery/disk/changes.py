@@ -7,7 +7,7 @@ holds there.
 from collections.abc import Iterable
 from pathlib import Path
 
-from bakery.disk import nodes, qcow2
+from bakery.disk import nodes, qcow2_map
 from bakery.disk.copy import read_range
 from bakery.disk.extents import Extent, merged
 
@@ -27,7 +27,7 @@ def changed(source: nodes.Node, reads: Iterable[Path], overlay: Path, work: Path
     over = nodes.overlay(overlay, source)
     ranges: list[Extent] = []
     with overlay.open("rb") as file:
-        held = merged(qcow2.allocated(file), WINDOW_GAP_BYTES)
+        held = merged(qcow2_map.allocated(file), WINDOW_GAP_BYTES)
     for window in held:
         old = read_range(source, files, window, work)
         new = read_range(over, files, window, work)

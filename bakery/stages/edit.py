@@ -4,6 +4,7 @@ Layouts pv and lv leave /boot behind, so its fstab entry goes. A whole disk keep
 the kernel arguments are edited where the image's own boot loader reads them.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from bakery.errors import BakeryError
 from bakery.manifest import Edit
 from bakery.report import Step
 from bakery.stages.job import Job, Stage, write_json
-from bakery.system import fstab, loader
+from bakery.system import bls, fstab, kargs, loader
 
 OVERLAY = "overlay.qcow2"
 
@@ -55,41 +56,45 @@ def _edit_fstab(job: Job, engine: Engine) -> list[str]:
     choice = job.choice
     assert choice.root is not None
     assert choice.entry is not None
-    path = choice.entry.etc + "/fstab"
-    try:
-        old = engine.read_file(choice.root, path)
-    except FileMissing:
-        return []
-    return _replaced(engine, choice.root, path, old, fstab.without(old))
+    return _edited(engine, choice.root, choice.entry.etc + "/fstab", fstab.without)
 
 
 def _edit_kernel_args(job: Job, engine: Engine) -> list[str]:
     """The chosen entry's arguments, in every file of the image that tells a boot loader them."""
     choice, inspection = job.choice, job.inspection
-    assert choice.entry is not None
-    assert choice.root is not None
     boot = inspection.survey.volume(inspection.boot)
-    assert boot is not None
-    files: list[str] = []
-    for volume, path in (
-        *((boot, path) for path in loader.config_files(inspection.boot_prefix)),
-        (boot, choice.entry.config),
-        (choice.root, choice.entry.etc + "/default/grub"),
-    ):
-        try:
-            old = engine.read_file(volume, path)
-        except FileMissing:
-            continue
-        new = loader.with_args(
-            path, old, choice.entry.kernel, choice.entry.args, choice.kernel_args
-        )
-        files += _replaced(engine, volume, path, old, new)
+    entry, root = choice.entry, choice.root
+    assert entry and root and boot
+    change = loader.change(job.options.karg_delete, job.options.karg_append)
+    ostree = kargs.value(entry.args, "ostree")
+
+    def in_menu(text: bytes) -> bytes:
+        return loader.in_menu(text, entry.kernel, ostree, change)
+
+    def in_entry(text: bytes) -> bytes:
+        return loader.in_entry(text, entry.config, change)
+
+    def in_defaults(text: bytes) -> bytes:
+        return loader.in_defaults(text, entry.args, choice.kernel_args)
+
+    places: list[tuple[Volume, str, Callable[[bytes], bytes]]] = [
+        *((boot, path, in_menu) for path in loader.grub_files(inspection.boot_prefix)),
+        (root, entry.etc + "/default/grub", in_defaults),
+    ]
+    if entry.config.endswith(bls.SUFFIX):
+        places.append((boot, entry.config, in_entry))
+    files = [name for volume, path, edit in places for name in _edited(engine, volume, path, edit)]
     if not files:
         raise BakeryError("no file of the image tells its boot loader the kernel arguments")
     return files
 
 
-def _replaced(engine: Engine, volume: Volume, path: str, old: bytes, new: bytes) -> list[str]:
+def _edited(engine: Engine, volume: Volume, path: str, edit: Callable[[bytes], bytes]) -> list[str]:
+    try:
+        old = engine.read_file(volume, path)
+    except FileMissing:
+        return []
+    new = edit(old)
     if new == old:
         return []
     engine.replace(volume, path, old, new)

@@ -1,52 +1,54 @@
-"""Changing kernel arguments where an image's own boot loader reads them.
+"""The files of an image that tell its boot loader the kernel arguments, edited alike."""
 
-A whole disk boots by itself, so its arguments live in its BLS entry, in grub.cfg, and in
-/etc/default/grub, from which the next update-grub writes grub.cfg anew.
-"""
+from collections.abc import Callable
 
-from collections.abc import Sequence
-
+from bakery.errors import BakeryError
 from bakery.system import bls, grub, grubdefaults, kargs
 
-GRUB_CONFIGS = ("/grub2/grub.cfg", "/grub/grub.cfg", "/loader/grub.cfg")
-DEFAULTS_SUFFIX = "/default/grub"
+Change = Callable[[kargs.Args], kargs.Args]
+
+GRUB_FILES = ("grub2/grub.cfg", "grub/grub.cfg", "loader/grub.cfg")
 
 
-def config_files(prefix: str) -> list[str]:
-    """The boot loader's files that may tell arguments; `prefix` is where /boot's content lies."""
-    return [prefix + path for path in GRUB_CONFIGS]
+def grub_files(prefix: str) -> tuple[str, ...]:
+    """Where GRUB's menu may stand, under `prefix` of the boot volume."""
+    return tuple(f"{prefix}/{name}" for name in GRUB_FILES)
 
 
-def with_args(path: str, text: bytes, kernel: str, old: Sequence[str], new: Sequence[str]) -> bytes:
-    """The file at `path` with the arguments of the entry that boots `kernel` changed.
+def change(delete: tuple[str, ...], append: tuple[str, ...]) -> Change:
+    """The change that takes arguments out and then adds some.
 
-    The change is what leads from `old` to `new`: an argument only in `old` goes, one only in
-    `new` is added at the end. Every line that boots the same kernel and OSTree deployment gets
-    it, a recovery entry among them, and keeps what is its own. `text` itself where the file says
-    nothing of this kernel, or says it already.
+    An argument that one file does not have is passed over there: the files need not agree.
     """
-    remove = frozenset(old) - frozenset(new)
-    add = tuple(dict.fromkeys(arg for arg in new if arg not in old))
 
-    def change(args: kargs.Args) -> kargs.Args:
-        kept = tuple(arg for arg in args if arg not in remove)
-        for arg in add:
-            kept = kept if arg in kept else kargs.append(kept, arg)
-        return kept
+    def apply(args: kargs.Args) -> kargs.Args:
+        for pattern in delete:
+            try:
+                args = kargs.delete(args, pattern)
+            except BakeryError:
+                continue
+        for new in append:
+            args = kargs.append(args, new)
+        return args
 
-    if path.endswith(DEFAULTS_SUFFIX):
-        return grubdefaults.change(text, remove, add)
-    if not path.endswith(bls.SUFFIX):
-        return grub.set_args(text, kernel, change, kargs.value(tuple(old), "ostree"))
-    return _with_entry_args(path, text, change, old, new)
+    return apply
 
 
-def _with_entry_args(
-    path: str, text: bytes, change: grub.Change, old: Sequence[str], new: Sequence[str]
-) -> bytes:
-    entry = bls.parse(text, path)
-    written = kargs.parse(entry.options)
-    # What a variable brings can only go by writing out what the variable stands for.
-    hidden = frozenset(old) - frozenset(new) - frozenset(written)
-    args = tuple(new) if hidden else change(written)
-    return text if args == written else bls.replace_options(text, kargs.join(args))
+def in_entry(text: bytes, file_name: str, edit: Change) -> bytes:
+    """A BLS entry's file with its options changed; variables in them stay as they are."""
+    entry = bls.parse(text, file_name)
+    old = kargs.parse(entry.options)
+    new = edit(old)
+    return text if new == old else bls.replace_options(text, kargs.join(new))
+
+
+def in_menu(text: bytes, kernel: str, ostree: str | None, edit: Change) -> bytes:
+    """A grub.cfg with the lines changed that boot `kernel` (and this `ostree=`, where given)."""
+    return grub.set_args(text, kernel, edit, ostree)
+
+
+def in_defaults(text: bytes, old: kargs.Args, new: kargs.Args) -> bytes:
+    """/etc/default/grub with what differs between two lists changed, for update-grub to keep."""
+    gone = [arg for arg in old if arg not in new]
+    added = [arg for arg in new if arg not in old]
+    return grubdefaults.change(text, gone, added)
