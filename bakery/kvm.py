@@ -96,7 +96,7 @@ def try_guest(accel: Accel, seconds: float = TRIAL_SECONDS) -> Acceleration:
             return Acceleration("tcg", f"a trial guest under {accel} failed: {error.message}")
     if done.returncode == TRIAL_EXIT_CODE:
         return Acceleration(accel, f"a trial guest ran under {accel}")
-    words = tail(done.stderr, 2)
+    words = tail(done.stderr, 2).replace(f"{QEMU}: ", "")
     return Acceleration(
         "tcg",
         f"a trial guest under {accel} failed: {QEMU} {ending(done.returncode)}"

@@ -156,7 +156,8 @@ def _disk(number: int, disk: Disk) -> list[str]:
     node |= {"file": f"{name}-file", "discard": "unmap"}
     node |= {} if disk.lasting else {"cache": {"no-flush": True}}
     words += _blockdev(node)
-    return [*words, "-device", f"virtio-blk-pci,drive={name},bootindex={number}"]
+    # Boot index 0 is the kernel's, where one is given.
+    return [*words, "-device", f"virtio-blk-pci,drive={name},bootindex={number + 1}"]
 
 
 def _flash(uefi: Uefi, variables: Path | None) -> list[str]:

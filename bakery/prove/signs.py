@@ -1,0 +1,135 @@
+"""What a console line says about a boot: the texts systems print when they arrive or fail.
+
+Sources of the texts: agetty(8), sulogin(8) and systemd's emergency.service; dracut's modules
+base and rootfs-block; initramfs-tools' scripts/local and scripts/functions; Linux
+kernel/panic.c and init/do_mounts.c; GRUB's normal and rescue prompts; SeaBIOS boot.c; EDK2's
+boot manager and shell.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal[
+    "login", "emergency", "panic", "no-root", "no-boot", "timeout", "stopped", "qemu-failed"
+]
+
+TITLES: dict[Outcome, str] = {
+    "login": "login reached",
+    "emergency": "emergency mode",
+    "panic": "kernel panic",
+    "no-root": "no root filesystem",
+    "no-boot": "nothing to boot",
+    "timeout": "timeout",
+    "stopped": "the guest ended itself",
+    "qemu-failed": "QEMU failed",
+}
+
+# A boot ends with one of these. Some are prompts: no line end follows them.
+ENDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
+    ("panic", re.compile(r"Kernel panic - not syncing: .*")),
+    ("emergency", re.compile(r"You are in (?:emergency|rescue) mode")),
+    ("emergency", re.compile(r"Give root password for (?:maintenance|system maintenance|login)")),
+    ("emergency", re.compile(r"Press Enter for (?:maintenance|system maintenance)")),
+    ("emergency", re.compile(r"Cannot open access to console, the root account is locked")),
+    ("emergency", re.compile(r"Entering (?:emergency|rescue) mode")),
+    ("emergency", re.compile(r"dracut: (?:FATAL|Refusing to continue)")),
+    ("emergency", re.compile(r"^(?:dracut|initqueue|cmdline|pre-\w+|mount|switch_root):/\S*# ?$")),
+    ("no-root", re.compile(r"Gave up waiting for (?:root|suspend/resume)[\w ]* device")),
+    ("emergency", re.compile(r"^\(initramfs\) ?$")),
+    ("no-boot", re.compile(r"grub rescue>")),
+    ("no-boot", re.compile(r"^grub> ?")),
+    ("no-boot", re.compile(r"No bootable device")),
+    ("no-boot", re.compile(r"BdsDxe: No bootable option or device was found")),
+    ("no-boot", re.compile(r"UEFI Interactive Shell v")),
+    ("no-boot", re.compile(r"^Shell> ?$")),
+    ("login", re.compile(r"^(?!Last )[\w.-]{1,80} login: ?")),
+)
+
+# Why a boot will end badly; the last one before the end is its reason.
+CAUSES: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
+    ("no-root", re.compile(r"[Ww]arning: (/dev/\S+) does not exist")),
+    ("no-root", re.compile(r"ALERT!\s+\S+ does not exist")),
+    ("no-root", re.compile(r"VFS: Unable to mount root fs.*")),
+    ("no-root", re.compile(r"Failed to mount /?sysroot")),
+    ("no-root", re.compile(r"ostree-prepare-root.*(?:rror|ailed|ouldn't).*")),
+    ("emergency", re.compile(r"Timed out waiting for device .*")),
+    ("emergency", re.compile(r"Dependency failed for .*")),
+    ("emergency", re.compile(r"\[FAILED\] Failed to (?:mount|start) .*")),
+    ("no-boot", re.compile(r"^error: .*")),
+    ("no-boot", re.compile(r"Boot failed: .*")),
+    ("no-boot", re.compile(r"BdsDxe: failed to .*")),
+)
+
+# Told while the wait goes on; not yet an end, and the weakest reason.
+WAITING = re.compile(
+    r"dracut-initqueue.*timeout, still waiting for .*"
+    r"|A start job is running for .*"
+    r"|Begin: Waiting for root file system.*"
+)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a boot ended, and the console's own words for it."""
+
+    outcome: Outcome
+    words: str
+
+
+class Signs:
+    """Reads console lines in order and tells when the boot has ended."""
+
+    def __init__(self) -> None:
+        self.last_line = ""
+        self._waiting = ""
+        self._causes: dict[Outcome, str] = {}
+
+    @property
+    def cause(self) -> str:
+        """The best reason so far for a boot that does not arrive; may be empty."""
+        named = self._causes.get("no-root") or self._causes.get("emergency")
+        return named or self._waiting or self._causes.get("no-boot", "")
+
+    def line(self, text: str) -> Ending | None:
+        """Take one whole line."""
+        text = text.strip()
+        if not text:
+            return None
+        self.last_line = text
+        self._learn(text)
+        return self._ending(text)
+
+    def prompt(self, text: str) -> Ending | None:
+        """Look at the line that is still open; a panic's line is waited for until it is whole."""
+        ending = self._ending(text.strip("\t")) if text.strip() else None
+        return None if ending and ending.outcome == "panic" else ending
+
+    def _learn(self, text: str) -> None:
+        for outcome, pattern in CAUSES:
+            found = pattern.search(text)
+            if found and outcome == "emergency":
+                self._causes.setdefault(outcome, found[0])  # the first one drags the others along
+            elif found:
+                self._causes[outcome] = found[0]
+        waiting = WAITING.search(text)
+        if waiting:
+            self._waiting = waiting[0]
+
+    def _ending(self, text: str) -> Ending | None:
+        for outcome, pattern in ENDS:
+            found = pattern.search(text)
+            if found:
+                return self._judge(outcome, found[0].strip())
+        return None
+
+    def _judge(self, outcome: Outcome, words: str) -> Ending:
+        """An emergency shell for want of the root filesystem is named for that want."""
+        if outcome == "emergency" and "no-root" in self._causes:
+            return Ending("no-root", self._causes["no-root"])
+        if outcome == "emergency":
+            reason = self._causes.get("emergency") or self._waiting
+            return Ending(outcome, reason or words)
+        if outcome == "no-boot":
+            return Ending(outcome, self._causes.get("no-boot") or words)
+        return Ending(outcome, words)
