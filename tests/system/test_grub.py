@@ -267,11 +267,9 @@ def test_what_is_no_grubenv_is_refused(text):
         grub.parse_environment(text)
 
 
+WORDS = rb"""menuentry submenu { } ' " \ $ ; # ${x} --id a=b default= set /k""".split()
 PIECES = st.lists(
-    st.sampled_from(
-        rb"""menuentry submenu { } ' " \ $ ; # ${x} --id a=b default= set /k""".split()
-        + [b" ", b"\n", b"linux /k", b"initrd /i", b"set default=", b"\xc3\xa9"]
-    ),
+    st.sampled_from([*WORDS, b" ", b"\n", b"linux /k", b"initrd /i", b"set default=", b"\xc3\xa9"]),
     max_size=30,
 ).map(b"".join)
 
