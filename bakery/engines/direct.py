@@ -1,0 +1,257 @@
+"""The direct engine: no virtual machine, no mount outside a cage, no privilege.
+
+The image is shown as plain files inside a cage; GRUB's own readers find files in them. A file
+is edited in place, over the very bytes it lies in, so it keeps its length and nothing else on
+the disk changes.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from bakery import tools
+from bakery.disk import changes
+from bakery.disk.extents import Extent, total
+from bakery.disk.volumes import Survey, Volume
+from bakery.disk.xfs import ReadAt
+from bakery.engines import direct_survey, grubfs, hazards
+from bakery.engines.base import READ_LIMIT_BYTES, CannotServe, Entry, FileMissing
+from bakery.engines.cell import LIMITS, Command, Output
+from bakery.engines.grubfs import Place
+from bakery.engines.view import View
+from bakery.errors import BakeryError
+from bakery.report import Report
+from bakery.run import Limits, ending
+
+PROGRAMS = ("qemu-storage-daemon", "grub-fstest", "sfdisk", "blkid", "setpriv")
+FUSE_DEVICE = Path("/dev/fuse")
+COPY_CPU_SECONDS = 300
+ENTRY_LIMIT = 20_000
+LINK_LIMIT = 512
+"""Names in one directory that GRUB does not tell the kind of, each of which costs a program."""
+EDIT_LIMIT_BYTES = READ_LIMIT_BYTES
+
+
+def why_not() -> str | None:
+    """Why this engine cannot serve on this machine, or None."""
+    missing = tools.missing(PROGRAMS)
+    if missing:
+        return f"{', '.join(missing)} not installed ({tools.install_hint(missing)})"
+    if not os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
+        return f"{FUSE_DEVICE} cannot be opened"
+    return None
+
+
+class DirectEngine:
+    """A session on one image; see `Engine` for what each question means.
+
+    `work` is an existing private folder. `written` lists the ranges of the disk that were
+    edited, in bytes. Must be used from one thread, the one that made it.
+    """
+
+    name = "direct"
+    mounts_to_edit = False
+
+    def __init__(self, source: Path, source_format: str, work: Path, report: Report) -> None:
+        obstacle = why_not()
+        if obstacle:
+            raise CannotServe(f"the direct engine cannot serve here: {obstacle}", "bakery doctor")
+        self.written: list[Extent] = []
+        self._survey: Survey | None = None
+        self._view = View(source, source_format, work)
+        self.overlay = self._view.overlay
+        try:
+            self._disk = self._view.open_disk()
+        except BaseException:
+            self._view.close()
+            raise
+        if not self._view.cell.confined:
+            report.note("bubblewrap does not work here: the image's parsers run unconfined")
+
+    def survey(self) -> Survey:
+        """Partitions, volume groups and volumes with their filesystems."""
+        if self._survey is None:
+            view = self._view
+            self._survey = direct_survey.survey(view.cell, view.disk, self._disk, view.size_bytes)
+        return self._survey
+
+    def list_directory(self, volume: Volume, path: str) -> list[Entry]:
+        """The names in a directory, sorted; those that are not plain text are refused."""
+        short, long = self._outputs([*self._place(volume).listings(path)])
+        if not grubfs.is_directory(short.stdout):
+            raise self._absent(volume, path)
+        found = grubfs.names(short.stdout, long.stdout)
+        unknown = [name for name, known in found if known is None]
+        if len(found) > ENTRY_LIMIT or len(unknown) > LINK_LIMIT:
+            raise CannotServe(f"{path} in {volume.device} holds too many names to be told apart")
+        directories = self._directories(volume, path, unknown)
+        return sorted(Entry(name, known or name in directories) for name, known in found)
+
+    def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:
+        """A file's content; BakeryError when it holds more than `limit` bytes."""
+        # One byte more than allowed: whoever writes it is ended, and the size tells.
+        limits = Limits(LIMITS.memory_bytes, LIMITS.cpu_seconds, limit + 1)
+        command = Command(self._place(volume).cat(path), limits)
+        output = self._view.cell.run(command)
+        if len(output.stdout) > limit:
+            raise BakeryError(f"{path} in {volume.device} holds more than {limit} bytes")
+        self._check(output, volume, path)
+        return output.stdout
+
+    def copy_out(self, volume: Volume, path: str, destination: Path) -> None:
+        """Copy a file out of the image to `destination`, which is made or replaced."""
+        partial = destination.with_name(f".{destination.name}.part")
+        limits = Limits(LIMITS.memory_bytes, COPY_CPU_SECONDS, volume.size_bytes)
+        try:
+            with partial.open("wb") as file:
+                words = self._place(volume).cat(path)
+                output = self._view.cell.run(Command(words, limits, file.fileno()))
+            self._check(output, volume, path)
+            partial.replace(destination)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def same_file(self, volume: Volume, first: str, second: str) -> bool:
+        """Whether two paths lead to one and the same file: to the same bytes of the volume.
+
+        Raises CannotServe where bytes cannot tell: in files that are empty, or share bytes.
+        """
+        if first == second:
+            return True
+        one, other = self._locate(volume, [first, second])
+        if one and other:
+            if one == other:
+                self._refuse(hazards.sharing(self._reader(volume), volume, one), second)
+            return one == other
+        if self.read_file(volume, first) != self.read_file(volume, second):
+            return False
+        raise CannotServe(f"{first} and {second} read alike, and neither tells of its place")
+
+    def cannot_edit(self, volume: Volume, path: str) -> str | None:
+        """Why `replace` cannot rewrite this file at its length, or None where it can."""
+        try:
+            self._editable(volume, path, self.read_file(volume, path, EDIT_LIMIT_BYTES))
+        except CannotServe as reason:
+            return reason.message
+        return None
+
+    def replace(self, volume: Volume, path: str, old: bytes, new: bytes) -> None:
+        """Write `new`, of the length of `old`, over the bytes in which a file holds `old`."""
+        if self.read_file(volume, path, max(len(old), EDIT_LIMIT_BYTES)) != old:
+            raise BakeryError(f"{path} in {volume.device} does not hold what was read from it")
+        if len(new) != len(old):
+            raise CannotServe(
+                f"{path} would change its length from {len(old)} to {len(new)} bytes: "
+                "a file is edited in place or not at all"
+            )
+        pieces = self._editable(volume, path, old)
+        self._write(pieces, old, new)
+        if self.read_file(volume, path, len(new)) != new:
+            raise BakeryError(f"{path} in {volume.device} was written, and reads otherwise")
+
+    def close(self) -> None:
+        """End the session; everything written is in `overlay` when this returns."""
+        with contextlib.suppress(OSError):
+            os.close(self._disk)
+        self._view.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _place(self, volume: Volume) -> Place:
+        """Where GRUB finds a volume: a file of its own, or in GRUB's own view of LVM."""
+        if len(volume.place) == 1:
+            return Place(self._view.window(volume.place[0]))
+        # GRUB doubles hyphens as device-mapper does (grub-core/disk/lvm.c).
+        doubled = [part.replace("-", "--") for part in volume.device.split("/")[2:]]
+        return Place(self._view.disk, "lvm/" + "-".join(doubled))
+
+    def _outputs(self, commands: Sequence[list[str]]) -> list[Output]:
+        return self._view.cell.run_all([Command(words) for words in commands])
+
+    def _check(self, output: Output, volume: Volume, path: str) -> None:
+        """Raise what a failed grub-fstest means."""
+        if output.returncode < 0:
+            raise CannotServe(
+                f"GRUB's reader {ending(output.returncode)} over {path} in {volume.device}"
+            )
+        if output.returncode or output.complaint:
+            raise grubfs.failure(path, volume.device, output.complaint)
+
+    def _absent(self, volume: Volume, path: str) -> BakeryError:
+        """Why a directory lists as nothing: GRUB does not say."""
+        (identified,) = self._outputs([self._place(volume).identify()])
+        if not grubfs.is_known(identified.stdout):
+            return CannotServe(f"GRUB's readers do not know the filesystem of {volume.device}")
+        return FileMissing(f"there is no directory {path} in {volume.device}")
+
+    def _directories(self, volume: Volume, path: str, names: Sequence[str]) -> set[str]:
+        """Those of `names` that lead to a directory."""
+        place = self._place(volume)
+        commands = [place.listings(f"{path.rstrip('/')}/{name}")[0] for name in names]
+        outputs = self._outputs(commands)
+        return {
+            name
+            for name, output in zip(names, outputs, strict=True)
+            if grubfs.is_directory(output.stdout)
+        }
+
+    def _locate(self, volume: Volume, paths: Sequence[str]) -> list[list[Extent]]:
+        """The ranges of the volume in which files lie, each in its file's order."""
+        outputs = self._outputs([self._place(volume).blocklist(path) for path in paths])
+        return [grubfs.extents(output.stdout) for output in outputs]
+
+    def _editable(self, volume: Volume, path: str, content: bytes) -> list[Extent]:
+        """The ranges of the disk that hold `content`, which is the file's; else CannotServe."""
+        self._refuse(hazards.editing(self._reader(volume), volume), path)
+        (pieces,) = self._locate(volume, [path])
+        if total(pieces) != len(content):
+            raise CannotServe(f"{path} in {volume.device} has no bytes of its own on the disk")
+        self._refuse(hazards.sharing(self._reader(volume), volume, pieces), path)
+        places = grubfs.on_disk(pieces, volume.place)
+        held = b"".join(os.pread(self._disk, place.length, place.offset) for place in places)
+        if held != content:
+            raise CannotServe(f"{path} in {volume.device} is kept in another form than it reads")
+        return places
+
+    def _refuse(self, reason: str | None, path: str) -> None:
+        if reason:
+            raise CannotServe(f"{path}: {reason}")
+
+    def _reader(self, volume: Volume) -> ReadAt:
+        """Reads the volume's bytes through its place on the disk."""
+
+        def read_at(offset: int, length: int) -> bytes:
+            places = grubfs.on_disk([Extent(offset, length)], volume.place)
+            return b"".join(os.pread(self._disk, p.length, p.offset) for p in places)
+
+        return read_at
+
+    def _write(self, places: Sequence[Extent], old: bytes, new: bytes) -> None:
+        """Write the bytes of `new` that differ from `old`."""
+        with self._view.edit() as descriptor:
+            for extent, data in _differing(places, old, new):
+                os.pwrite(descriptor, data, extent.offset)
+                self.written.append(extent)
+        # What was read through the old descriptor may be remembered; a new one starts afresh.
+        os.close(self._disk)
+        self._disk = self._view.open_disk()
+
+
+def _differing(places: Sequence[Extent], old: bytes, new: bytes) -> list[tuple[Extent, bytes]]:
+    """The ranges of the disk to write and what to write there, `places` being those of `old`."""
+    result: list[tuple[Extent, bytes]] = []
+    start = 0
+    for place in places:
+        for run in changes.differing(
+            old[start : start + place.length], new[start : start + place.length]
+        ):
+            data = new[start + run.offset : start + run.end]
+            result.append((Extent(place.offset + run.offset, run.length), data))
+        start += place.length
+    return result

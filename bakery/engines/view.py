@@ -1,0 +1,222 @@
+"""An image shown as plain files: qemu-storage-daemon, a throw-away overlay, FUSE exports.
+
+The nodes inside the daemon (qemu-storage-daemon(1), qemu-qmp-ref(7)):
+
+    image     the source's bytes, read-only
+    source    the source's format over it, its own backing file cut off (`backing: null`)
+    layer     the overlay's bytes
+    disk      the overlay's format, backed by `source`: by node, not by any name in a header
+    window-N  a range of `disk`: one partition or logical volume
+
+Every file shown is read-only but for the length of an edit.
+"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bakery.disk.extents import Extent
+from bakery.engines.base import CannotServe
+from bakery.engines.cell import Cell
+from bakery.engines.qmp import Monitor, QemuRefused
+from bakery.errors import BakeryError
+from bakery.run import run
+from bakery.sandbox import Mount
+
+IMAGE_INSIDE = Path("/image")
+SESSION_INSIDE = Path("/session")
+SHOWN_INSIDE = Path("/tmp")  # noqa: S108 - the cage has a /tmp of its own
+OVERLAY_NAME = "overlay.qcow2"
+SHOWN_NAME = "shown"
+# An edit copies a whole cluster out of the source; the smaller, the less there is to copy.
+CLUSTER_BYTES = 4096
+SECTOR_BYTES = 512
+BACKED_FORMATS = ("qcow2", "qcow", "qed", "vmdk")
+# A qcow2 header's first fields (docs/interop/qcow2.txt of QEMU): magic, and at byte 72 the
+# incompatible features of version 3.
+QCOW2_MAGIC = b"QFI\xfb"
+QCOW2_EXTERNAL_DATA = 1 << 2
+
+
+class View:
+    """A session's running daemon. `size_bytes` is the disk's; paths are as the cage names them."""
+
+    def __init__(self, source: Path, source_format: str, work: Path) -> None:
+        self.source = source.absolute()
+        self.overlay = work.absolute() / OVERLAY_NAME
+        self.source_format = source_format
+        self._scratch = work.absolute() / SHOWN_NAME
+        self._numbers = itertools.count(1)
+        self._windows: dict[Extent, str] = {}
+        _refuse_external_data(self.source)
+        self.overlay.write_bytes(b"")
+        self.cell = self._start_cell(work.absolute())
+        try:
+            self.monitor = Monitor(self.cell.talk)
+            self.size_bytes = self._open_image()
+            self._add_overlay()
+            self.disk = self._show("disk", "disk.raw")
+        except BaseException:
+            self._stop()
+            raise
+
+    def window(self, place: Extent) -> str:
+        """Show a range of the disk as a file of its own; its path, good until the next edit."""
+        if place == Extent(0, self.size_bytes):
+            return self.disk
+        if place not in self._windows:
+            node = f"window-{next(self._numbers)}"
+            position = {"offset": place.offset, "size": place.length}
+            self._add_node("raw", node, {"file": "disk", "read-only": True, **position})
+            self._windows[place] = node
+            self._show(node, node)
+        return str(self._shown / self._windows[place])
+
+    def open_disk(self) -> int:
+        """A descriptor that reads the whole disk; the caller closes it."""
+        return self.cell.open(self.disk)
+
+    @contextlib.contextmanager
+    def edit(self) -> Iterator[int]:
+        """A descriptor that writes to the disk, into the overlay; flushed when the block ends.
+
+        Closes every window: a file that can be written to could be resized, which a node with
+        a window on it does not allow.
+        """
+        for node in self._windows.values():
+            self._hide(node)
+            self.monitor.call("blockdev-del", {"node-name": node})
+        self._windows.clear()
+        name = f"edit-{next(self._numbers)}"
+        descriptor = self.cell.open(self._show("disk", name, writable=True), "edit")
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            self._hide(name)
+
+    def close(self) -> None:
+        """Flush and stop the daemon; the overlay is complete when this returns."""
+        try:
+            self.monitor.call("quit")
+            code = self.cell.wait_for_daemon()
+            complaint = self.cell.log()
+        finally:
+            self._stop()
+        if code != 0:
+            raise BakeryError(f"qemu-storage-daemon failed at its end: {complaint}")
+
+    def _stop(self) -> None:
+        self.cell.close()
+        if not self.cell.confined:
+            _clear(self._scratch)
+
+    def _start_cell(self, work: Path) -> Cell:
+        """Start cage and daemon, and settle what image, layer and views are called there."""
+        mounts = (Mount(self.source, IMAGE_INSIDE), Mount(work, SESSION_INSIDE, writable=True))
+        daemon = ("qemu-storage-daemon", "--chardev", "stdio,id=m", "--monitor", "chardev=m")
+        cell = Cell(mounts, daemon)
+        if cell.confined:
+            self._image, self._layer = IMAGE_INSIDE, SESSION_INSIDE / OVERLAY_NAME
+            self._shown = SHOWN_INSIDE
+        else:
+            self._image, self._layer = self.source, self.overlay
+            self._shown = self._scratch
+            self._shown.mkdir(mode=0o700)
+        return cell
+
+    def _open_image(self) -> int:
+        """Open the source by explicit nodes; its virtual size in bytes."""
+        chain = {"backing": None} if self.source_format in BACKED_FORMATS else {}
+        image = {"filename": str(self._image), "read-only": True}
+        self._add_node("file", "image", image)
+        self._add_node(self.source_format, "source", {"file": "image", "read-only": True, **chain})
+        try:
+            nodes = self.monitor.call("query-named-block-nodes", {"flat": True})
+        except QemuRefused as error:
+            reason = error.reason.replace(str(self._image), str(self.source))
+            raise BakeryError(
+                f"{self.source} cannot be opened as {self.source_format}: {reason}",
+                "see: bakery check IMAGE",
+            ) from error
+        sizes = {node["node-name"]: node["image"]["virtual-size"] for node in nodes}
+        return int(sizes["source"])
+
+    def _add_overlay(self) -> None:
+        """Make the overlay: an empty qcow2 that names the source, opened over `source`."""
+        self._add_node("file", "layer", {"filename": str(self._layer)})
+        options = {
+            "driver": "qcow2",
+            "file": "layer",
+            "size": self.size_bytes,
+            "cluster-size": CLUSTER_BYTES,
+        }
+        name = os.fsencode(self.source)
+        if _is_text(name):
+            options |= {"backing-file": str(self.source), "backing-fmt": self.source_format}
+        try:
+            self.monitor.run_job("overlay", "blockdev-create", {"options": options})
+        except QemuRefused as error:
+            raise BakeryError(f"{self.overlay} cannot be made: {error.reason}") from error
+        if not _is_text(name):
+            # JSON cannot carry such a name; an argument list can.
+            words = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", self.source_format]
+            run([*words, "-b", self.source, self.overlay])
+        self._add_node("qcow2", "disk", {"file": "layer", "backing": "source"})
+
+    def _add_node(self, driver: str, node: str, options: dict[str, object]) -> None:
+        self.monitor.send("blockdev-add", {"driver": driver, "node-name": node, **options})
+
+    def _show(self, node: str, name: str, *, writable: bool = False) -> str:
+        """Export a node as the file `name`; its path as the cage names it."""
+        path = str(self._shown / name)
+        os.close(self.cell.open(path, "make"))
+        export = {"type": "fuse", "id": name, "node-name": node, "mountpoint": path}
+        try:
+            self.monitor.call("block-export-add", {**export, "writable": writable})
+        except QemuRefused as error:
+            raise CannotServe(
+                f"the image cannot be shown as a file: {error.reason}", "see: bakery doctor"
+            ) from error
+        return path
+
+    def _hide(self, name: str) -> None:
+        """Take back what `_show` showed."""
+        self.monitor.call("block-export-del", {"id": name})
+        self.monitor.wait_for("BLOCK_EXPORT_DELETED", {"id": name})
+
+
+def _refuse_external_data(source: Path) -> None:
+    """A qcow2 whose data lies in another file would have qemu open whatever file it names."""
+    try:
+        with source.open("rb") as file:
+            header = file.read(80)
+    except OSError as error:
+        raise BakeryError(f"{source} cannot be read: {error.strerror}") from error
+    features = int.from_bytes(header[72:80], "big") if header[4:8] == b"\0\0\0\3" else 0
+    if header[:4] == QCOW2_MAGIC and features & QCOW2_EXTERNAL_DATA:
+        raise BakeryError(
+            f"{source} keeps its data in another file, which is not followed",
+            "make it one file: qemu-img convert -O qcow2 IMAGE NEW, where you trust the image",
+        )
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an uncaged session showed; a mount that outlived its daemon goes first."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_mount():
+            run(["fusermount3", "-u", "-q", path], check=False)
+        path.unlink()
+    with contextlib.suppress(FileNotFoundError):
+        folder.rmdir()
