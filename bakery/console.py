@@ -4,6 +4,7 @@ The guest is not trusted: what is kept is bounded, and what is told holds no esc
 and no control characters, so it can be matched and shown.
 """
 
+import codecs
 import re
 import select
 import socket
@@ -35,10 +36,11 @@ class Lines:
     def __init__(self) -> None:
         self.partial = ""
         self._raw = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, piece: bytes) -> list[str]:
         """The lines that `piece` completes, without their ends."""
-        text = CURSOR_TO.sub("\n", self._raw + piece.decode("utf-8", "replace"))
+        text = CURSOR_TO.sub("\n", self._raw + self._decoder.decode(piece))
         text, self._raw = _split_open_end(ESCAPE.sub("", text))
         text = self.partial + text.replace("\r\n", "\n").replace("\r", "\n")
         *lines, last = text.split("\n")

@@ -96,12 +96,9 @@ def try_guest(accel: Accel, seconds: float = TRIAL_SECONDS) -> Acceleration:
             return Acceleration("tcg", f"a trial guest under {accel} failed: {error.message}")
     if done.returncode == TRIAL_EXIT_CODE:
         return Acceleration(accel, f"a trial guest ran under {accel}")
-    words = tail(done.stderr, 2).replace(f"{QEMU}: ", "")
-    return Acceleration(
-        "tcg",
-        f"a trial guest under {accel} failed: {QEMU} {ending(done.returncode)}"
-        + (f": {words}" if words else ""),
-    )
+    words = _complaint(done.stderr)
+    reason = f"{QEMU} {ending(done.returncode)}" + (f": {words}" if words else "")
+    return Acceleration("tcg", f"a trial guest under {accel} failed: {reason}")
 
 
 def cache_folder() -> Path:
@@ -117,6 +114,13 @@ def _trial_argv(accel: Accel, disk: Path) -> list[str]:
     words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
     words += ["-drive", f"if=none,id=d,format=raw,read-only=on,file={str(disk).replace(',', ',,')}"]
     return [*words, "-device", "virtio-blk-pci,drive=d"]
+
+
+def _complaint(stderr: bytes) -> str:
+    """The line of QEMU's messages that tells most: its first error, else its last word."""
+    lines = tail(stderr).split(" / ")
+    errors = [line.partition("error: ")[2] for line in lines if "error: " in line]
+    return errors[0] if errors else lines[-1].removeprefix(f"{QEMU}: ")
 
 
 def _obstacle() -> str:
