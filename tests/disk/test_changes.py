@@ -1,0 +1,48 @@
+import os
+import subprocess
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakery.disk import changes, nodes
+from bakery.disk.extents import Extent, total
+
+
+def test_what_an_overlay_changes_is_found_to_the_byte(tmp_path: Path):
+    source = tmp_path / "s.raw"
+    source.write_bytes(os.urandom(8 << 20))
+    overlay = tmp_path / "o.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", source, overlay], check=True
+    )
+    old = source.read_bytes()
+    other = bytes([old[5_000_001] ^ 255])
+    write = ["qemu-io", "-f", "qcow2", "-c", f"write -q -P {other[0]} 5000001 1"]
+    subprocess.run([*write, "-c", "write -q -P 0 70000 4096", overlay], check=True)
+
+    found = changes.changed(nodes.image(source, "raw"), [source], overlay, tmp_path)
+
+    assert found[-1] == Extent(5_000_001, 1)
+    assert 4000 < total(found[:-1]) <= 4096
+    assert all(e.offset >= 70000 and e.end <= 74096 for e in found[:-1])
+
+
+def test_an_overlay_nothing_was_written_to_changes_nothing(tmp_path: Path):
+    source = tmp_path / "s.raw"
+    source.write_bytes(bytes(1 << 20))
+    overlay = tmp_path / "o.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", source, overlay], check=True
+    )
+    assert changes.changed(nodes.image(source, "raw"), [source], overlay, tmp_path) == []
+
+
+@given(st.binary(min_size=1, max_size=2000), st.sets(st.integers(0, 1999)))
+def test_differing_names_exactly_the_bytes_that_differ(old: bytes, places: set[int]):
+    new = bytearray(old)
+    wanted = {place for place in places if place < len(old)}
+    for place in wanted:
+        new[place] ^= 1
+    found = changes.differing(old, bytes(new))
+    assert {i for e in found for i in range(e.offset, e.end)} == wanted
