@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Self
 
 from bakery import tools
-from bakery.disk import changes
 from bakery.disk.extents import Extent, total
 from bakery.disk.volumes import Survey, Volume
 from bakery.disk.xfs import ReadAt
@@ -73,8 +72,7 @@ class DirectEngine:
     def survey(self) -> Survey:
         """Partitions, volume groups and volumes with their filesystems."""
         if self._survey is None:
-            view = self._view
-            self._survey = direct_survey.survey(view.cell, view.disk, self._disk, view.size_bytes)
+            self._survey = direct_survey.survey(self._view, self._disk)
         return self._survey
 
     def list_directory(self, volume: Volume, path: str) -> list[Entry]:
@@ -91,14 +89,8 @@ class DirectEngine:
 
     def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:
         """A file's content; BakeryError when it holds more than `limit` bytes."""
-        # One byte more than allowed: whoever writes it is ended, and the size tells.
-        limits = Limits(LIMITS.memory_bytes, LIMITS.cpu_seconds, limit + 1)
-        command = Command(self._place(volume).cat(path), limits)
-        output = self._view.cell.run(command)
-        if len(output.stdout) > limit:
-            raise BakeryError(f"{path} in {volume.device} holds more than {limit} bytes")
-        self._check(output, volume, path)
-        return output.stdout
+        output = self._view.cell.run(_reading(self._place(volume), path, limit))
+        return self._content(output, volume, path, limit)
 
     def copy_out(self, volume: Volume, path: str, destination: Path) -> None:
         """Copy a file out of the image to `destination`, which is made or replaced."""
@@ -132,22 +124,22 @@ class DirectEngine:
     def cannot_edit(self, volume: Volume, path: str) -> str | None:
         """Why `replace` cannot rewrite this file at its length, or None where it can."""
         try:
-            self._editable(volume, path, self.read_file(volume, path, EDIT_LIMIT_BYTES))
+            self._editable(volume, path, EDIT_LIMIT_BYTES)
         except CannotServe as reason:
             return reason.message
         return None
 
     def replace(self, volume: Volume, path: str, old: bytes, new: bytes) -> None:
         """Write `new`, of the length of `old`, over the bytes in which a file holds `old`."""
-        if self.read_file(volume, path, max(len(old), EDIT_LIMIT_BYTES)) != old:
-            raise BakeryError(f"{path} in {volume.device} does not hold what was read from it")
         if len(new) != len(old):
             raise CannotServe(
                 f"{path} would change its length from {len(old)} to {len(new)} bytes: "
                 "a file is edited in place or not at all"
             )
-        pieces = self._editable(volume, path, old)
-        self._write(pieces, old, new)
+        content, places = self._editable(volume, path, max(len(old), EDIT_LIMIT_BYTES))
+        if content != old:
+            raise BakeryError(f"{path} in {volume.device} does not hold what was read from it")
+        self._write(places, old, new)
         if self.read_file(volume, path, len(new)) != new:
             raise BakeryError(f"{path} in {volume.device} was written, and reads otherwise")
 
@@ -206,18 +198,30 @@ class DirectEngine:
         outputs = self._outputs([self._place(volume).blocklist(path) for path in paths])
         return [grubfs.extents(output.stdout) for output in outputs]
 
-    def _editable(self, volume: Volume, path: str, content: bytes) -> list[Extent]:
-        """The ranges of the disk that hold `content`, which is the file's; else CannotServe."""
-        self._refuse(hazards.editing(self._reader(volume), volume), path)
-        (pieces,) = self._locate(volume, [path])
-        if total(pieces) != len(content):
+    def _editable(self, volume: Volume, path: str, limit: int) -> tuple[bytes, list[Extent]]:
+        """A file's content and the ranges of the disk that hold it, in its order.
+
+        Raises CannotServe where they are not known, or not free to be written.
+        """
+        place, read_at = self._place(volume), self._reader(volume)
+        reading, locating = self._view.cell.run_all(
+            [_reading(place, path, limit), Command(place.blocklist(path))]
+        )
+        content = self._content(reading, volume, path, limit)
+        self._refuse(hazards.editing(read_at, volume), path)
+        pieces = grubfs.extents(locating.stdout)
+        if total(pieces) != len(content) or not content:
             raise CannotServe(f"{path} in {volume.device} has no bytes of its own on the disk")
-        self._refuse(hazards.sharing(self._reader(volume), volume, pieces), path)
-        places = grubfs.on_disk(pieces, volume.place)
-        held = b"".join(os.pread(self._disk, place.length, place.offset) for place in places)
-        if held != content:
+        self._refuse(hazards.sharing(read_at, volume, pieces), path)
+        if b"".join(read_at(piece.offset, piece.length) for piece in pieces) != content:
             raise CannotServe(f"{path} in {volume.device} is kept in another form than it reads")
-        return places
+        return content, grubfs.on_disk(pieces, volume.place)
+
+    def _content(self, output: Output, volume: Volume, path: str, limit: int) -> bytes:
+        if len(output.stdout) > limit:
+            raise BakeryError(f"{path} in {volume.device} holds more than {limit} bytes")
+        self._check(output, volume, path)
+        return output.stdout
 
     def _refuse(self, reason: str | None, path: str) -> None:
         if reason:
@@ -243,8 +247,18 @@ class DirectEngine:
         self._disk = self._view.open_disk()
 
 
+def _reading(place: Place, path: str, limit: int) -> Command:
+    """The command that prints a file of at most `limit` bytes.
+
+    It may print one byte more, at which it is ended: so the size tells.
+    """
+    return Command(place.cat(path), Limits(LIMITS.memory_bytes, LIMITS.cpu_seconds, limit + 1))
+
+
 def _differing(places: Sequence[Extent], old: bytes, new: bytes) -> list[tuple[Extent, bytes]]:
     """The ranges of the disk to write and what to write there, `places` being those of `old`."""
+    from bakery.disk import changes
+
     result: list[tuple[Extent, bytes]] = []
     start = 0
     for place in places:

@@ -3,11 +3,14 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bakery.disk import lvm, partitions
 from bakery.disk.extents import Extent
 from bakery.disk.volumes import LVM_MEMBER, PartitionTable, Survey, Volume, VolumeGroup
-from bakery.engines.cell import Cell, Command, Output
+from bakery.engines.cell import Command, Output
+from bakery.engines.grubfs import on_disk
+from bakery.engines.view import View
 from bakery.errors import BakeryError
 from bakery.run import ending
 
@@ -19,25 +22,75 @@ BLKID_NOTHING = 2
 BLKID_AMBIVALENT = 8
 ENCODED = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
-Found = tuple[str, tuple[Extent, ...]]
-"""A volume's device name and its place on the disk."""
+SKETCH_BYTES = 2 << 20
+"""How much of each end of a volume blkid looks at, and more (libblkid, superblocks/*.c)."""
 
 
-def survey(cell: Cell, disk: str, descriptor: int, size_bytes: int) -> Survey:
-    """Ask about the disk shown as `disk`, which `descriptor` reads.
+@dataclass(frozen=True)
+class _Found:
+    """A volume before it is known what it holds: its device name, its place on the disk."""
+
+    device: str
+    place: tuple[Extent, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(extent.length for extent in self.place)
+
+
+def survey(view: View, descriptor: int) -> Survey:
+    """Ask about the disk that `view` shows and `descriptor` reads.
 
     Raises BakeryError for a partition table or LVM metadata that cannot be believed.
     """
-    whole: Found = (DISK, (Extent(0, size_bytes),))
+    asker = _Asker(view, descriptor)
+    whole = _Found(DISK, (Extent(0, view.size_bytes),))
     # The bare disk is asked about before it is known to be bare: it costs no time of its own.
-    listed, bare = cell.run_all([Command(["sfdisk", "--json", disk]), _blkid(disk, whole)])
-    table = _table(listed, size_bytes)
-    partitioned = _volumes(cell, disk, list(_places(table))) if table else []
+    sfdisk = Command(["sfdisk", "--json", view.disk])
+    listed, bare = view.cell.run_all([sfdisk, asker.blkid(whole)])
+    table = _table(listed, view.size_bytes)
+    partitioned = asker.volumes(list(_places(table))) if table else []
     plain = partitioned if table else [_volume(whole, bare)]
     groups = tuple(_groups(descriptor, plain))
-    mapped = _volumes(cell, disk, list(_logical_places(groups)))
+    mapped = asker.volumes(list(_logical_places(groups)))
     boot_code = any(os.pread(descriptor, BOOT_CODE_BYTES, 0))
-    return Survey(size_bytes, table, groups, (*plain, *mapped), boot_code=boot_code)
+    return Survey(view.size_bytes, table, groups, (*plain, *mapped), boot_code=boot_code)
+
+
+class _Asker:
+    """Asks blkid what volumes hold."""
+
+    def __init__(self, view: View, descriptor: int) -> None:
+        self._view = view
+        self._disk = descriptor
+
+    def volumes(self, found: Sequence[_Found]) -> list[Volume]:
+        """The volumes of all that was found."""
+        outputs = self._view.cell.run_all([self.blkid(one) for one in found])
+        return [_volume(one, output) for one, output in zip(found, outputs, strict=True)]
+
+    def blkid(self, found: _Found) -> Command:
+        """The question what lies in a volume."""
+        words = ["blkid", "-p", "-o", "udev"]
+        if len(found.place) > 1:
+            return Command([*words, self._sketch(found)])
+        window = found.place[0]
+        words += ["-O", str(window.offset), "-S", str(window.length)]
+        return Command([*words, self._view.disk])
+
+    def _sketch(self, found: _Found) -> str:
+        """A file of the volume's size that holds its two ends: its pieces lie apart."""
+        path, descriptor = self._view.make()
+        try:
+            os.ftruncate(descriptor, found.size_bytes)
+            length = min(SKETCH_BYTES, found.size_bytes)
+            for offset in (0, found.size_bytes - length):
+                pieces = on_disk([Extent(offset, length)], found.place)
+                data = b"".join(os.pread(self._disk, p.length, p.offset) for p in pieces)
+                os.pwrite(descriptor, data, offset)
+        finally:
+            os.close(descriptor)
+        return path
 
 
 def _table(listed: Output, size_bytes: int) -> PartitionTable | None:
@@ -48,11 +101,12 @@ def _table(listed: Output, size_bytes: int) -> PartitionTable | None:
     raise BakeryError(f"sfdisk {ending(listed.returncode)}: {listed.complaint}")
 
 
-def _places(table: PartitionTable) -> Iterator[Found]:
+def _places(table: PartitionTable) -> Iterator[_Found]:
     """The partitions that can hold something."""
     for partition in table.partitions:
         if not partitions.is_extended(partition, table.label):
-            yield partition.device, (Extent(partition.start_bytes, partition.size_bytes),)
+            place = Extent(partition.start_bytes, partition.size_bytes)
+            yield _Found(partition.device, (place,))
 
 
 def _groups(descriptor: int, volumes: Sequence[Volume]) -> Iterator[VolumeGroup]:
@@ -68,34 +122,24 @@ def _groups(descriptor: int, volumes: Sequence[Volume]) -> Iterator[VolumeGroup]
                 yield group
 
 
-def _logical_places(groups: Sequence[VolumeGroup]) -> Iterator[Found]:
+def _logical_places(groups: Sequence[VolumeGroup]) -> Iterator[_Found]:
     for group in groups:
         for lv in group.volumes:
             if not lv.unusable:
-                yield lv.device, tuple(Extent(s.disk_offset, s.length) for s in lv.segments)
+                place = tuple(Extent(s.disk_offset, s.length) for s in lv.segments)
+                yield _Found(lv.device, place)
 
 
-def _volumes(cell: Cell, disk: str, found: Sequence[Found]) -> list[Volume]:
-    outputs = cell.run_all([_blkid(disk, one) for one in found])
-    return [_volume(one, output) for one, output in zip(found, outputs, strict=True)]
-
-
-def _blkid(disk: str, found: Found) -> Command:
-    """Ask what lies in a volume; of one in several pieces, what lies at its beginning."""
-    first = found[1][0]
-    window = ["-O", str(first.offset), "-S", str(first.length)]
-    return Command(["blkid", "-p", "-o", "udev", *window, disk])
-
-
-def _volume(found: Found, output: Output) -> Volume:
-    device, place = found
+def _volume(found: _Found, output: Output) -> Volume:
     if output.returncode not in (0, BLKID_NOTHING, BLKID_AMBIVALENT):
-        raise BakeryError(f"blkid {ending(output.returncode)} on {device}: {output.complaint}")
+        raise BakeryError(
+            f"blkid {ending(output.returncode)} on {found.device}: {output.complaint}"
+        )
     told = _values(output.stdout) if output.returncode == 0 else {}
     return Volume(
-        device=device,
-        size_bytes=sum(extent.length for extent in place),
-        place=place,
+        device=found.device,
+        size_bytes=found.size_bytes,
+        place=found.place,
         type=told.get("ID_FS_TYPE", ""),
         uuid=told.get("ID_FS_UUID_ENC", ""),
         label=told.get("ID_FS_LABEL_ENC", ""),

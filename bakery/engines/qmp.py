@@ -44,37 +44,38 @@ class Monitor:
             raise BakeryError(f"qemu ended before it took {command}") from error
         self._sent.append(command)
 
-    def receive(self) -> Any:  # noqa: ANN401 - what a command returns is its own
-        """Wait for the answers to all that was sent; what the last command returned.
+    def receive(self) -> list[Any]:
+        """Wait for the answers to all that was sent; what each command returned.
 
         Raises QemuRefused for the first command that failed, once all are answered.
         """
-        value: Any = None
+        values: list[Any] = []
         refusal: QemuRefused | None = None
         while self._sent:
             message = self._message()
             if "return" in message or "error" in message:
                 command = self._sent.pop(0)
-                value = message.get("return")
+                values.append(message.get("return"))
                 if "error" in message and refusal is None:
                     refusal = QemuRefused(command, str(message["error"].get("desc", "")))
             elif "event" in message:
                 self._remember(message)
         if refusal:
             raise refusal
-        return value
+        return values
 
     def call(self, command: str, arguments: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401
         """Send a command and wait; what it returned."""
         self.send(command, arguments)
-        return self.receive()
+        return self.receive()[-1]
 
     def run_job(self, job: str, command: str, arguments: Mapping[str, object]) -> None:
         """Run a command that starts a job, to the job's end; QemuRefused where it fails."""
         self.call(command, {"job-id": job, **arguments})
         self.wait_for("JOB_STATUS_CHANGE", {"id": job, "status": "concluded"})
-        jobs = self.call("query-jobs")
-        self.call("job-dismiss", {"id": job})
+        self.send("query-jobs")
+        self.send("job-dismiss", {"id": job})
+        jobs, _ = self.receive()
         for entry in jobs:
             if entry["id"] == job and "error" in entry:
                 raise QemuRefused(command, str(entry["error"]))

@@ -74,6 +74,11 @@ class View:
             self._show(node, node)
         return str(self._shown / self._windows[place])
 
+    def make(self) -> tuple[str, int]:
+        """A new file beside those shown: its path, and a descriptor that the caller closes."""
+        path = str(self._shown / f"file-{next(self._numbers)}")
+        return path, self.cell.open(path, "make")
+
     def open_disk(self) -> int:
         """A descriptor that reads the whole disk; the caller closes it."""
         return self.cell.open(self.disk)
@@ -147,7 +152,9 @@ class View:
 
     def _add_overlay(self) -> None:
         """Make the overlay: an empty qcow2 that names the source, opened over `source`."""
-        self._add_node("file", "layer", {"filename": str(self._layer)})
+        # Nothing here has to outlive a power cut, so nothing waits for the disk.
+        cache = {"cache": {"no-flush": True}}
+        self._add_node("file", "layer", {"filename": str(self._layer), **cache})
         options = {
             "driver": "qcow2",
             "file": "layer",
@@ -165,7 +172,7 @@ class View:
             # JSON cannot carry such a name; an argument list can.
             words = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", self.source_format]
             run([*words, "-b", self.source, self.overlay])
-        self._add_node("qcow2", "disk", {"file": "layer", "backing": "source"})
+        self._add_node("qcow2", "disk", {"file": "layer", "backing": "source", **cache})
 
     def _add_node(self, driver: str, node: str, options: dict[str, object]) -> None:
         self.monitor.send("blockdev-add", {"driver": driver, "node-name": node, **options})
