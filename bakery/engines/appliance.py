@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakery import sandbox
+from bakery.kvm import Accel, cache_folder
 from bakery.run import Arg
 
 # What the host keeps there is none of the guest's business; /tmp takes libguestfs' sockets.
@@ -33,8 +34,8 @@ class Place:
     cache: Path
 
 
-def environment(accel: str, place: Place, *, caged: bool) -> dict[str, str]:
-    """The variables guestfish is started with; `accel` is `kvm` or `tcg`.
+def environment(accel: Accel, place: Place, *, caged: bool) -> dict[str, str]:
+    """The variables guestfish is started with.
 
     With `tcg` the appliance never touches /dev/kvm: that it exists proves nothing. Without a
     cage the sockets go to a folder of the session where the name is short enough for one.
@@ -74,12 +75,9 @@ def cage(place: Place) -> list[Arg]:
     return [*words, "--"]
 
 
-def cache_folder(scratch: Path) -> Path:
+def appliance_cache(scratch: Path) -> Path:
     """The folder the appliance is kept in: the user's own, or inside `scratch` without one."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not base.startswith("/"):  # the XDG base directory specification: else to be ignored
-        base = str(Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
-    folder = Path(base) / "bakery" / "appliance"
+    folder = cache_folder() / "appliance"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:

@@ -21,6 +21,7 @@ from bakery.engines import appliance, guestfs_survey
 from bakery.engines.base import READ_LIMIT_BYTES, Entry, FileMissing
 from bakery.engines.guestfish import Guestfish, GuestfishEnded, GuestfishError
 from bakery.errors import BakeryError
+from bakery.kvm import Accel, acceleration
 from bakery.report import Report
 from bakery.run import CommandFailed
 
@@ -68,15 +69,20 @@ class _Status(msgspec.Struct, frozen=True):
 class GuestfsEngine:
     """A session on one image through an appliance; see `Engine` for what each question means.
 
-    `work` is an existing private folder. `accel` is `kvm` or `tcg`. Must be used from one
-    thread, the one that made it.
+    `work` is an existing private folder. `accel` is how the appliance runs (None: as a trial
+    shows best). Must be used from one thread, the one that made it.
     """
 
     name = "guestfs"
     mounts_to_edit = True
 
     def __init__(
-        self, source: Path, source_format: str, work: Path, report: Report, accel: str = "tcg"
+        self,
+        source: Path,
+        source_format: str,
+        work: Path,
+        report: Report,
+        accel: Accel | None = None,
     ) -> None:
         self._work = work.resolve()
         self._source = source.resolve()
@@ -192,20 +198,21 @@ class GuestfsEngine:
         if self._closed:
             raise BakeryError("the session on the image is over")
         if self._fish is None:
-            with self._report.step("appliance", f"starting libguestfs ({self._accel})") as step:
-                self._fish = self._launch()
-                step.summary("libguestfs is up")
+            accel = self._accel or acceleration()
+            with self._report.step("appliance", f"starts under {accel.upper()}") as step:
+                self._fish = self._launch(accel)
+                step.summary(f"is up, under {accel.upper()}")
         return self._fish
 
-    def _launch(self) -> Guestfish:
+    def _launch(self, accel: Accel) -> Guestfish:
         missing = tools.missing(["guestfish"])
         if missing:
             raise BakeryError("guestfish is not installed", tools.install_hint(missing))
         self._scratch.mkdir(exist_ok=True)
-        cache = appliance.cache_folder(self._scratch)
+        cache = appliance.appliance_cache(self._scratch)
         place = appliance.Place(self._source, self._work, self._scratch, cache)
         cage = appliance.cage(place)
-        env = appliance.environment(self._accel, place, caged=bool(cage))
+        env = appliance.environment(accel, place, caged=bool(cage))
         fish = Guestfish([*cage, "guestfish"], env, self._work)
         try:
             # A name without folders: libguestfs takes no path with a colon in it.
