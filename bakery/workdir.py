@@ -38,7 +38,7 @@ class WorkDir:
 
     def __init__(self, output: Path) -> None:
         self.output = output
-        self.path = output / FOLDER
+        self.path = output.absolute() / FOLDER  # a caged program has a working folder of its own
         self.scratch = self.path / "tmp"
 
     @contextlib.contextmanager
