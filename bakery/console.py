@@ -23,6 +23,7 @@ ESCAPE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # control sequences
     r"|\x1b[PX\]^_][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # strings: titles, device control
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"  # two-character sequences
+    r"|\x1b\[[0-?]*(?=[^\x00-\x7f])"  # cut short by an ellipsis, as systemd does
 )
 # A sequence, or a line end, that the next bytes may complete; a longer one is none.
 OPEN = re.compile(

@@ -31,6 +31,7 @@ __all__ = ["Command", "Firmware", "Login", "Options", "Verdict", "default_timeou
 KVM_TIMEOUT_SECONDS = 180.0
 TCG_TIMEOUT_SECONDS = 600.0
 QUIT_SECONDS = 5.0
+LAST_WORDS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def _try(
         reached = _watch(session, bench, allowed)
         seconds = round(step.seconds, 3)
         command = None
-        if reached.outcome == "login" and options.command:
+        if reached.outcome != "login":
+            session.drain(LAST_WORDS_SECONDS)
+        elif options.command:
             command = run_in_guest(session, options.login, options.command)
     return Verdict(
         reached=reached.outcome,

@@ -44,6 +44,12 @@ class Session:
             yield self.console.partial, False
             self._show()
 
+    def drain(self, seconds: float) -> None:
+        """Keep what else is said within `seconds`, beyond the deadline if need be."""
+        limit = time.monotonic() + seconds
+        while not self.console.closed and (left := limit - time.monotonic()) > 0:
+            self.console.read(left)
+
     def send(self, text: str) -> None:
         """Type `text` on the console."""
         self.console.send(text)

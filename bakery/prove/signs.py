@@ -61,10 +61,14 @@ CAUSES: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
     ("no-boot", re.compile(r"BdsDxe: failed to .*")),
 )
 
+FAILURES_LIMIT = 64
+MOUNT = re.compile(r"mount - /")
+
 # Told while the wait goes on; not yet an end, and the weakest reason.
 WAITING = re.compile(
     r"dracut-initqueue.*timeout, still waiting for .*"
     r"|A start job is running for .*"
+    r"|Job \S+/start running"
     r"|Begin: Waiting for root file system.*"
 )
 
@@ -84,12 +88,19 @@ class Signs:
         self.last_line = ""
         self._waiting = ""
         self._causes: dict[Outcome, str] = {}
+        self._failures: list[str] = []
 
     @property
     def cause(self) -> str:
         """The best reason so far for a boot that does not arrive; may be empty."""
-        named = self._causes.get("no-root") or self._causes.get("emergency")
+        named = self._causes.get("no-root") or self._failed
         return named or self._waiting or self._causes.get("no-boot", "")
+
+    @property
+    def _failed(self) -> str:
+        """The first failure, which drags the others along, and the first mount that failed."""
+        mounts = [text for text in self._failures if MOUNT.search(text)]
+        return "; ".join(dict.fromkeys([*self._failures[:1], *mounts[:1]]))
 
     def line(self, text: str) -> Ending | None:
         """Take one whole line."""
@@ -108,10 +119,10 @@ class Signs:
     def _learn(self, text: str) -> None:
         for outcome, pattern in CAUSES:
             found = pattern.search(text)
-            if found and outcome == "emergency":
-                self._causes.setdefault(outcome, found[0])  # the first one drags the others along
-            elif found:
+            if found and outcome != "emergency":
                 self._causes[outcome] = found[0]
+            elif found and len(self._failures) < FAILURES_LIMIT:
+                self._failures.append(found[0].rstrip("."))
         waiting = WAITING.search(text)
         if waiting:
             self._waiting = waiting[0]
@@ -128,8 +139,7 @@ class Signs:
         if outcome == "emergency" and "no-root" in self._causes:
             return Ending("no-root", self._causes["no-root"])
         if outcome == "emergency":
-            reason = self._causes.get("emergency") or self._waiting
-            return Ending(outcome, reason or words)
+            return Ending(outcome, self._failed or self._waiting or words)
         if outcome == "no-boot":
             return Ending(outcome, self._causes.get("no-boot") or words)
         return Ending(outcome, words)

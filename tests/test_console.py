@@ -1,0 +1,84 @@
+import io
+import socket
+
+import pytest
+
+from bakery import console
+from bakery.console import CUT_MARK, LINE_LIMIT_CHARACTERS, Console, Lines
+
+
+def lines_of(text: bytes, step: int) -> list[str]:
+    """What `text` says when it arrives in pieces of `step` bytes; the open line last."""
+    lines = Lines()
+    said = [line for at in range(0, len(text), step) for line in lines.feed(text[at : at + step])]
+    return [*said, lines.partial]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        (b"one\r\ntwo\nthree", ["one", "two", "three"]),
+        (
+            b"\x1b[0;32m  OK  \x1b[0m] Started\r\r\nhost login: ",
+            ["  OK  ] Started", "host login: "],
+        ),
+        (b"\x1b]0;a title\x07text\x1b(B\x1b[?2004l\r\n", ["text", ""]),
+        (b"first\x1b[5;1Hsecond", ["first", "second"]),
+        ("caf\u00e9 \u2026\n".encode(), ["caf\u00e9 \u2026", ""]),
+        (b"device \x1b[0;1;\xe2\x80\xa6end\n", ["device \u2026end", ""]),
+        (b"bell\x07 and nul\x00\n", ["bell and nul", ""]),
+    ],
+)
+def test_escape_sequences_go_however_the_bytes_are_cut(raw, clean, step):
+    said = lines_of(raw, step)
+    assert [line for line in said[:-1] if line] + said[-1:] == clean
+
+
+def test_a_sequence_that_never_ends_hides_nothing_for_long():
+    lines = Lines()
+    assert lines.feed(b"\x1b]0;" + b"x" * 1000) == []
+    assert lines.feed(b"\nhost login: ") != []
+    assert lines.partial == "host login: "
+
+
+def test_bytes_that_are_no_text_are_shown_as_marks():
+    assert lines_of(b"\xff\xfeok\n", 1000)[0] == "\N{REPLACEMENT CHARACTER}" * 2 + "ok"
+
+
+def test_a_line_without_end_is_bounded():
+    lines = Lines()
+    for _ in range(20):
+        lines.feed(b"x" * LINE_LIMIT_CHARACTERS)
+    assert len(lines.partial) <= LINE_LIMIT_CHARACTERS
+
+
+def test_the_console_is_kept_byte_for_byte_up_to_its_limit(monkeypatch):
+    monkeypatch.setattr(console, "LOG_LIMIT_BYTES", 10)
+    log = io.BytesIO()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        watched = Console(ours, log)
+        for piece in (b"\x1b[1mabc", b"defgh", b"ijk"):
+            theirs.sendall(piece)
+            watched.read(5)
+    assert log.getvalue() == b"\x1b[1mabcdef" + CUT_MARK
+    assert watched.received_bytes == len(b"\x1b[1mabcdefghijk")
+
+
+def test_the_other_end_gone_closes_the_console_and_gives_the_open_line():
+    ours, theirs = socket.socketpair()
+    with ours:
+        watched = Console(ours, io.BytesIO())
+        with theirs:
+            theirs.sendall(b"last words")
+        assert watched.read(5) == []
+        assert watched.read(5) == ["last words"]
+        assert watched.closed
+        watched.send("too late\n")
+
+
+def test_what_nobody_takes_is_dropped_in_bounded_time():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        Console(ours, io.BytesIO()).send("x" * (8 << 20), seconds=0.2)
