@@ -25,7 +25,7 @@ _VALUE_OPTIONS = frozenset(("--class", "--users", "--hotkey", "--source"))
 _ID_WORDS = frozenset(("--id", "$menuentry_id_option", "${menuentry_id_option}"))
 _ASSIGNMENT = re.compile(r"(\w+)=(.*)", re.DOTALL | re.ASCII)
 _DEVICE = re.compile(r"\([^)]*\)")
-_ENVIRONMENT_LINE = re.compile(r"(?:([^#=][^=]*)=)?((?:[^\\\n]|\\.)*)\n", re.DOTALL)
+_ENVIRONMENT_LINE = re.compile(r"(?:([^#=\n][^=\n]*)=)?((?:[^\\\n]|\\.)*)\n", re.DOTALL)
 
 
 Change = Callable[[kargs.Args], kargs.Args]
@@ -106,9 +106,9 @@ def set_args(text: bytes, kernel: str, change: Change, ostree: str | None = None
     variable (`$vt_handoff`) as it is written, and it stays so; lines it leaves alone keep every
     byte. `text` itself where no line boots `kernel`.
     """
-    result = text
-    # From the end, so that earlier positions stay true.
-    for command in reversed(list(grubscript.walk(grubscript.parse(text)))):
+    pieces: list[bytes] = []
+    done = 0
+    for command in grubscript.walk(grubscript.parse(text)):
         if command.name not in LINUX or len(command.words) < 2:
             continue
         path, *words = command.words[1:]
@@ -120,10 +120,10 @@ def set_args(text: bytes, kernel: str, change: Change, ostree: str | None = None
             continue
         new = kargs.validate(change(args))
         if new != args:
-            end = command.words[-1].end
             line = "".join(f" {written.get(arg) or spell(arg)}" for arg in new)
-            result = result[: path.end] + line.encode("latin-1") + result[end:]
-    return result
+            pieces += [text[done : path.end], line.encode("latin-1")]
+            done = command.words[-1].end
+    return b"".join([*pieces, text[done:]])
 
 
 def same_kernel(one: str, other: str) -> bool:

@@ -12,22 +12,22 @@ from dataclasses import dataclass, field
 
 from bakery.errors import BakeryError
 
-SIZE_LIMIT_BYTES = 1 << 20
-WORD_LIMIT = 100_000
+SIZE_LIMIT_BYTES = 256 << 10
+TOKEN_LIMIT = 50_000
 DEPTH_LIMIT = 16
 
 _TOKEN = re.compile(
-    r"""(?P<blank>(?:[ \t\r]|\\\r?\n)+)
+    r"""(?P<blank>(?:[ \t\r]+|\\\r?\n)+)
       | (?P<comment>\#[^\n]*)
       | (?P<open>\{)
       | (?P<close>\})
       | (?P<end>[\n;&|<>])
-      | (?P<word>(?:[^{}|&$;<>\s'"\\]+|"(?:[^"\\]|\\.)*"|'[^']*'|\\.|\$(?:\{\w*\}|\w*))+)""",
+      | (?P<word>(?:[^{}|&$;<>\s'"\\]+|"[^"\\]*(?:\\.[^"\\]*)*"|'[^']*'|\\.|\$(?:\{\w*\}|\w*))+)""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _PIECE = re.compile(
     r"""'(?P<single>[^']*)'
-      | "(?P<double>(?:[^"\\]|\\.)*)"
+      | "(?P<double>[^"\\]*(?:\\.[^"\\]*)*)"
       | \\(?P<escaped>.)
       | \$(?:\{(?P<braced>\w*)\}|(?P<name>\w*))
       | (?P<bare>[^'"\\$]+)""",
@@ -140,7 +140,7 @@ def _change_level(
 
 
 def _tokens(text: str) -> Iterator[tuple[str, Word]]:
-    position = words = 0
+    position = tokens = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
@@ -148,11 +148,11 @@ def _tokens(text: str) -> Iterator[tuple[str, Word]]:
                 f"grub.cfg does not add up: a quote without its partner at byte {position}"
             )
         kind = match.lastgroup or ""
-        words += kind == "word"
-        if words > WORD_LIMIT:
-            raise BakeryError(f"grub.cfg holds more than {WORD_LIMIT} words")
         if kind not in ("blank", "comment"):
+            tokens += 1
             yield kind, Word(position, match[0])
+        if tokens > TOKEN_LIMIT:
+            raise BakeryError(f"grub.cfg holds more than {TOKEN_LIMIT} words and lines")
         position = match.end()
 
 

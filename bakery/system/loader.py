@@ -7,7 +7,9 @@ from bakery.system import bls, grub, grubdefaults, kargs
 
 Change = Callable[[kargs.Args], kargs.Args]
 
-GRUB_FILES = ("grub2/grub.cfg", "grub/grub.cfg", "loader/grub.cfg")
+# OSTree's own grub.cfg, /boot/loader/grub.cfg, is what its grub2/grub.cfg links to: editing both
+# would add an argument twice.
+GRUB_FILES = ("grub2/grub.cfg", "grub/grub.cfg")
 
 
 def grub_files(prefix: str) -> tuple[str, ...]:
