@@ -5,7 +5,6 @@ is edited in place, over the very bytes it lies in, so it keeps its length and n
 the disk changes.
 """
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,14 +58,14 @@ class DirectEngine:
             raise CannotServe(f"the direct engine cannot serve here: {obstacle}", "bakery doctor")
         self.written: list[Extent] = []
         self._survey: Survey | None = None
-        self._view = View(source, source_format, work)
-        self.overlay = self._view.overlay
+        self._open: View | None = View(source, source_format, work)
+        self.overlay = self._open.overlay
         try:
-            self._disk = self._view.open_disk()
+            self._disk = self._open.open_disk()
         except BaseException:
-            self._view.close()
+            self._open.close()
             raise
-        if not self._view.cell.confined:
+        if not self._open.cell.confined:
             report.note("bubblewrap does not work here: the image's parsers run unconfined")
 
     def survey(self) -> Survey:
@@ -106,20 +105,21 @@ class DirectEngine:
             partial.unlink(missing_ok=True)
 
     def same_file(self, volume: Volume, first: str, second: str) -> bool:
-        """Whether two paths lead to one and the same file: to the same bytes of the volume.
+        """Whether two paths lead to one and the same file.
 
-        Raises CannotServe where bytes cannot tell: in files that are empty, or share bytes.
+        Told by the inode where GRUB's reader names it, else by where the bytes lie. Raises
+        CannotServe where neither can be told: of an empty file on ext4.
         """
-        if first == second:
-            return True
-        one, other = self._locate(volume, [first, second])
-        if one and other:
-            if one == other:
-                self._refuse(hazards.sharing(self._reader(volume), volume, one), second)
-            return one == other
         if self.read_file(volume, first) != self.read_file(volume, second):
             return False
-        raise CannotServe(f"{first} and {second} read alike, and neither tells of its place")
+        if first == second:
+            return True
+        place = self._place(volume)
+        traces = [place.trace(path, volume.type) for path in (first, second)]
+        one, other = (_identity(volume, output) for output in self._outputs(traces))
+        if not one or not other:
+            raise CannotServe(f"{first} and {second} read alike, and neither tells of its place")
+        return one == other
 
     def cannot_edit(self, volume: Volume, path: str) -> str | None:
         """Why `replace` cannot rewrite this file at its length, or None where it can."""
@@ -145,15 +145,22 @@ class DirectEngine:
 
     def close(self) -> None:
         """End the session; everything written is in `overlay` when this returns."""
-        with contextlib.suppress(OSError):
+        view, self._open = self._open, None
+        if view is not None:
             os.close(self._disk)
-        self._view.close()
+            view.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    def _view(self) -> View:
+        if self._open is None:
+            raise BakeryError("the session on the image is over")
+        return self._open
 
     def _place(self, volume: Volume) -> Place:
         """Where GRUB finds a volume: a file of its own, or in GRUB's own view of LVM."""
@@ -192,11 +199,6 @@ class DirectEngine:
             for name, output in zip(names, outputs, strict=True)
             if grubfs.is_directory(output.stdout)
         }
-
-    def _locate(self, volume: Volume, paths: Sequence[str]) -> list[list[Extent]]:
-        """The ranges of the volume in which files lie, each in its file's order."""
-        outputs = self._outputs([self._place(volume).blocklist(path) for path in paths])
-        return [grubfs.extents(output.stdout) for output in outputs]
 
     def _editable(self, volume: Volume, path: str, limit: int) -> tuple[bytes, list[Extent]]:
         """A file's content and the ranges of the disk that hold it, in its order.
@@ -245,6 +247,15 @@ class DirectEngine:
         # What was read through the old descriptor may be remembered; a new one starts afresh.
         os.close(self._disk)
         self._disk = self._view.open_disk()
+
+
+def _identity(volume: Volume, traced: Output) -> bytes | None:
+    """What tells a file from every other on its volume; None where nothing does."""
+    if traced.returncode:
+        return None
+    if volume.type in hazards.EXT:
+        return traced.stdout.strip()
+    return grubfs.identity(volume.type, traced.stdout)
 
 
 def _reading(place: Place, path: str, limit: int) -> Command:

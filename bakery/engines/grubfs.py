@@ -19,7 +19,15 @@ EXTENT_LIMIT = 1 << 16
 # `ls -l`: a size or DIR, the time of the last change, the name.
 LONG_LINE = re.compile(rb"(?:DIR|[0-9]+) +-?[0-9]+ (.+)", re.DOTALL)
 BLOCK = re.compile(r"([0-9]{1,18})(?:\+([0-9]{1,18})|\[([0-9]{1,3})-([0-9]{1,3})\])")
-MISSING = ("not found", "not a directory", "too deep nesting of symlinks")
+STEPS = {
+    "xfs": (re.compile(rb"xfs\.c:\d+: Reading inode \((\d+)\)"),),
+    "btrfs": (
+        re.compile(rb"btrfs\.c:\d+: retrieving ([0-9a-f]+) 84 "),
+        re.compile(rb"btrfs\.c:\d+: retrieving ([0-9a-f]+) 1 "),
+    ),
+}
+# GRUB cuts a message of its own at 255 bytes; the one that starts so says "not found".
+MISSING = ("': file `", "not found", "not a directory", "too deep nesting of symlinks")
 
 
 @dataclass(frozen=True)
@@ -31,8 +39,8 @@ class Place:
 
     def name(self, path: str) -> str:
         """A file of the volume, as GRUB names it; BakeryError for what cannot be a path."""
-        if not path.startswith("/") or "\0" in path:
-            raise BakeryError(f"{path!r} is no absolute path in a volume")
+        if not path.startswith("/") or any(ord(c) < 0x20 or ord(c) == 0x7F for c in path):
+            raise BakeryError(f"{path!r} is no path in a volume that could be asked about")
         return f"({self.device}){path}"
 
     def cat(self, path: str) -> list[str]:
@@ -42,6 +50,10 @@ class Place:
     def blocklist(self, path: str) -> list[str]:
         """The command that tells where in the volume a file's bytes lie."""
         return [PROGRAM, self.image, "blocklist", self.name(path)]
+
+    def trace(self, path: str, fs_type: str) -> list[str]:
+        """The command that tells what a reader does to find a file; see `identity`."""
+        return [PROGRAM, "-d", fs_type, self.image, "blocklist", self.name(path)]
 
     def listings(self, path: str) -> tuple[list[str], list[str]]:
         """The commands that list a directory, short and long; `names` reads what both print.
@@ -63,8 +75,8 @@ def is_known(identified: bytes) -> bool:
 
 
 def is_directory(short: bytes) -> bool:
-    """Whether what `ls -a` printed is a directory: nothing at all comes where there is none."""
-    return bool(short.strip())
+    """Whether what `ls -a` printed is a directory: where there is none, not even a line ends."""
+    return bool(short)
 
 
 def names(short: bytes, long: bytes) -> list[tuple[str, bool | None]]:
@@ -88,6 +100,17 @@ def names(short: bytes, long: bytes) -> list[tuple[str, bool | None]]:
         found.append((name.removesuffix(b"/"), name.endswith(b"/")))
     found += [(name, None) for name in rest.split(b" ") if name]
     return [(_text(name), known) for name, known in found if name not in (b".", b"..")]
+
+
+def identity(fs_type: str, printed: bytes) -> bytes | None:
+    """The inode a `trace` ended at, in whatever terms; None where none is told of.
+
+    The readers tell of every inode they read on the way to a file, whose own comes last:
+    `xfs.c` by number; `btrfs.c` by the keys it looks up, so that the last ROOT_ITEM (type 84)
+    names the subvolume and the last INODE_ITEM (type 1) the inode in it.
+    """
+    steps = [pattern.findall(printed) for pattern in STEPS.get(fs_type, ())]
+    return b" ".join(found[-1] for found in steps) if steps and all(steps) else None
 
 
 def extents(printed: bytes) -> list[Extent]:
