@@ -1,0 +1,153 @@
+"""Every sample variant, in every layout it can have: built, compared with its source, booted."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from bakery import manifest
+from bakery.lab.sample_info import SampleInfo
+from bakery.manifest import Build
+from bakery.system import fstab
+from tests.conftest import Bakery, Sample
+from tests.e2e.compare import differing_bytes, reference
+from tests.e2e.conftest import Facts
+
+pytestmark = pytest.mark.slow
+
+MATRIX = [
+    *(("default", layout) for layout in ("pv", "lv", "disk")),
+    *(("two-deployments", layout) for layout in ("pv", "lv", "disk")),
+    *(("uefi-gpt", layout) for layout in ("pv", "lv", "disk")),
+    *(("btrfs-nolvm", layout) for layout in ("lv", "disk")),
+    *(("ext4-nolvm", layout) for layout in ("lv", "disk")),
+    *(("othernames", layout) for layout in ("pv", "lv", "disk")),
+    *(("split-lv", layout) for layout in ("pv", "lv", "disk")),
+    *(("no-boot-line", layout) for layout in ("pv", "lv", "disk")),
+    *(("boot-words", layout) for layout in ("pv", "lv", "disk")),
+    *(("plain", layout) for layout in ("lv", "disk")),
+]
+# btrfs has checksums over its data: an edit has to go through the filesystem.
+MOUNTED = {("btrfs-nolvm", "lv")}
+UNEDITED = {("no-boot-line", "pv"), ("no-boot-line", "lv"), ("plain", "lv")}
+
+
+class Made(NamedTuple):
+    variant: str
+    layout: str
+    image: Path
+    build: Build
+    facts: SampleInfo
+
+
+def cases() -> Iterator[Any]:
+    for variant, layout in MATRIX:
+        name = f"{variant}-{layout}"
+        yield pytest.param((variant, layout), id=name, marks=pytest.mark.xdist_group(name))
+
+
+@pytest.fixture(scope="module", params=cases())
+def made(
+    request: pytest.FixtureRequest,
+    bakery: Bakery,
+    sample: Sample,
+    facts: Facts,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Made]:
+    variant, layout = request.param
+    image = sample(variant)
+    before = hashlib.sha256(image.read_bytes()).hexdigest()
+    output = tmp_path_factory.mktemp(f"{variant}-{layout}") / "build"
+    done = bakery("build", image, "-o", output, "--layout", layout)
+    assert done.returncode == 0, done.stderr
+    assert hashlib.sha256(image.read_bytes()).hexdigest() == before
+    yield Made(variant, layout, image, manifest.load(output), facts(variant))
+    shutil.rmtree(output)
+
+
+def test_the_kernel_arguments_are_the_boot_entrys_own(made: Made):
+    wanted = list(made.facts.kernel_args)
+    if made.layout == "lv":
+        wanted = [
+            f"root=UUID={made.facts.root_uuid}" if arg.startswith("root=") else arg
+            for arg in wanted
+        ]
+    assert list(made.build.manifest.kernel_args) == wanted
+
+
+def test_the_base_is_the_source_but_for_the_edits_the_manifest_lists(made: Made, tmp_path: Path):
+    found = made.build.manifest
+    place = place_of(made)
+    truth = reference(made.image, place, tmp_path / "reference")
+    listed = {i for edit in found.edits for i in range(edit.offset, edit.offset + edit.length)}
+    differing = differing_bytes(truth, made.build.base)
+    assert differing <= listed
+    assert bool(differing) == bool(found.edits)
+    assert found.mounted == ((made.variant, made.layout) in MOUNTED)
+    if made.layout == "disk" or (made.variant, made.layout) in UNEDITED:
+        assert found.edits == ()
+    elif not found.mounted:
+        for edit in found.edits:
+            assert mount_point_at(truth, edit) in ("/boot", "/boot/efi")
+
+
+def test_the_data_extents_hold_everything_that_is_not_zero(made: Made):
+    listed = made.build.manifest.artifacts["base"].extents
+    allocated = made.build.base.stat().st_blocks * 512
+    data = sum(extent.length for extent in listed)
+    assert data <= allocated + 65536
+    assert [list(e) for e in json_manifest(made)["artifacts"]["base"]["extents"]] == [
+        [e.offset, e.length] for e in listed
+    ]
+
+
+def test_it_boots_to_login_and_is_in_good_health(made: Made, bakery: Bakery):
+    done = bakery(
+        "prove",
+        made.build.directory,
+        "--run",
+        "systemctl is-system-running; cat /etc/fstab",
+        timeout=1500,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "login reached" in done.stdout
+    assert "running" in done.stdout
+    boots_without_boot = made.layout != "disk"
+    mounts = [e.mount_point for e in fstab.entries(done.stdout.encode())]
+    if boots_without_boot:
+        assert "/boot" not in mounts
+
+
+def json_manifest(made: Made) -> Any:
+    name = made.build.manifest.name + manifest.SUFFIX
+    return json.loads((made.build.directory / name).read_bytes())
+
+
+def place_of(made: Made) -> list[tuple[int, int]]:
+    """Where the base lies in the source disk, by what the sample is known to be."""
+    found = made.facts
+    if made.layout == "disk":
+        return [(0, found.virtual_size)]
+    holder = next(p for p in found.partitions if p.role in ("pv", "root"))
+    if made.layout == "pv" or found.volume is None:
+        return [(holder.start, holder.size)]
+    extent, first = 4 << 20, holder.start + (1 << 20)
+    return [(first + start * extent, count * extent) for start, count in found.volume.segments]
+
+
+def mount_point_at(truth: Path, edit: manifest.Edit) -> str:
+    """The mount point of the one fstab line in the source that holds all bytes of `edit`."""
+    with truth.open("rb") as file:
+        start = max(0, edit.offset - 4096)
+        file.seek(start)
+        text = file.read(edit.offset - start + edit.length + 4096)
+    inside = edit.offset - start
+    begin = text.rfind(b"\n", 0, inside) + 1
+    end = text.index(b"\n", inside)
+    assert inside + edit.length <= end
+    (entry,) = fstab.entries(text[begin:end])
+    return entry.mount_point
