@@ -7,6 +7,7 @@ with it every process and every mount made inside.
 
 import functools
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ DEFAULT_LIMITS = Limits(memory_bytes=1 << 30, cpu_seconds=60, file_bytes=1 << 40
 # Each kind of namespace by name: `--unshare-all` only tries for the user namespace, and root
 # without one would keep its power over the machine.
 NAMESPACES = ("user", "ipc", "pid", "net", "uts")
+ALL_USERS = Path(__file__).with_name("all_users.py")
 SYSTEM_FOLDERS = (
     "/usr",
     "/etc/alternatives",
@@ -65,27 +67,20 @@ class Cage:
         return [*self._bwrap(), *words] if available() else words
 
     def _bwrap(self) -> list[Arg]:
-        words: list[Arg] = [
-            "bwrap",
-            *_namespaces(),
-            "--die-with-parent",
-            "--new-session",
-            "--cap-drop",
-            "ALL",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--tmpfs",
-            "/tmp",
-        ]
-        words += _system_view()
-        if self.fuse:
-            words += ["--uid", "0", "--gid", "0", "--cap-add", "CAP_SYS_ADMIN"]
-            words += ["--dev-bind", "/dev/fuse", "/dev/fuse"]
         shown = [Mount(path, path) for path in self.read]
         shown += [Mount(path, path, writable=True) for path in self.write]
-        for mount in (*shown, *self.mounts):
+        shown += self.mounts
+        every_user = os.geteuid() == 0 and not all(map(_root_may, shown))
+        words = _entrance(every_user=every_user)
+        words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+        words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        words += _system_view()
+        if every_user:
+            words += ["--cap-add", "CAP_DAC_OVERRIDE"]
+        if self.fuse:
+            words += [] if every_user else ["--uid", "0", "--gid", "0"]
+            words += ["--cap-add", "CAP_SYS_ADMIN", "--dev-bind", "/dev/fuse", "/dev/fuse"]
+        for mount in shown:
             words += mount.argv()
         return [*words, "--"]
 
@@ -101,14 +96,43 @@ def available() -> bool:
     if tools.find("bwrap") is None:
         return False
     try:
-        run(["bwrap", *_namespaces(), *_system_view(), "--", "true"], timeout=10)
+        run([*_entrance(every_user=False), *_system_view(), "--", "true"], timeout=10)
     except BakeryError:
         return False
     return True
 
 
-def _namespaces() -> list[Arg]:
-    return [f"--unshare-{kind}" for kind in NAMESPACES]
+def _entrance(*, every_user: bool) -> list[Arg]:
+    """The beginning of the command: which namespaces are made, and by whom."""
+    words: list[Arg] = ["bwrap"]
+    kinds = list(NAMESPACES)
+    if every_user:
+        # The user namespace is there already; in it bubblewrap is root.
+        words = [os.path.realpath(sys.executable), "-I", "-S", ALL_USERS, "bwrap"]
+        kinds.remove("user")
+    return words + [f"--unshare-{kind}" for kind in kinds]
+
+
+def _root_may(mount: Mount) -> bool:
+    """Whether root may use a file even where it has no power over the files of others."""
+    path = mount.source.absolute()
+    try:
+        wanted = 0o5 if path.is_dir() else 0o4
+        wanted |= 0o2 if mount.writable else 0
+        return _grants(path, wanted) and all(_grants(parent, 0o1) for parent in path.parents)
+    except OSError:
+        return True  # let bubblewrap say what is wrong with it
+
+
+def _grants(path: Path, wanted: int) -> bool:
+    """Whether a file's mode grants root, as user 0 of group 0, the `wanted` of rwx."""
+    status = path.stat()
+    mode = status.st_mode
+    if status.st_uid == 0:
+        mode >>= 6
+    elif status.st_gid == 0:
+        mode >>= 3
+    return mode & wanted == wanted
 
 
 def _system_view() -> list[Arg]:

@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "bakery"
 # neighbour on its own line, never upward.
 LAYERS = (
     # the ground
-    ("errors", "tools"),
+    ("errors", "tools", "all_users"),
     ("run", "report"),
     ("kvm", "sandbox", "workdir"),
     # what bytes and texts mean
@@ -61,8 +61,10 @@ PROCESS_CALLS = frozenset(
         "pexpect.spawn",
     }
 )
-# The worker runs alone inside the cage, where bakery itself cannot be imported.
-MAY_START_PROCESSES = frozenset({"bakery/run.py", "bakery/engines/confined_worker.py"})
+# The others are programs of their own, that run where bakery itself cannot be imported.
+MAY_START_PROCESSES = frozenset(
+    {"bakery/run.py", "bakery/all_users.py", "bakery/engines/confined_worker.py"}
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from bakery import tools
+from bakery import sandbox, tools
 from bakery.disk.extents import Extent, total
 from bakery.disk.volumes import Survey, Volume
 from bakery.disk.xfs import ReadAt
@@ -25,6 +25,7 @@ from bakery.run import Limits, ending
 
 PROGRAMS = ("qemu-storage-daemon", "grub-fstest", "sfdisk", "blkid", "setpriv")
 FUSE_DEVICE = Path("/dev/fuse")
+FUSE_MOUNTER = "fusermount3"
 COPY_CPU_SECONDS = 300
 ENTRY_LIMIT = 20_000
 LINK_LIMIT = 512
@@ -39,6 +40,8 @@ def why_not() -> str | None:
         return f"{', '.join(missing)} not installed ({tools.install_hint(missing)})"
     if not os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
         return f"{FUSE_DEVICE} cannot be opened"
+    if not sandbox.available() and os.geteuid() != 0 and tools.find(FUSE_MOUNTER) is None:
+        return f"neither bubblewrap nor {FUSE_MOUNTER} is there to mount a FUSE filesystem with"
     return None
 
 

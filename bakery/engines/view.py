@@ -58,8 +58,12 @@ class View:
             self.size_bytes = self._open_image()
             self._add_overlay()
             self.disk = self._show("disk", "disk.raw")
-        except BaseException:
+        except BaseException as error:
+            said = self.cell.log().replace(str(IMAGE_INSIDE), str(self.source))
             self._stop()
+            if isinstance(error, BakeryError) and said:
+                kind = CannotServe if isinstance(error, CannotServe) else BakeryError
+                raise kind(f"{error.message} ({said})", error.hint) from error
             raise
 
     def window(self, place: Extent) -> str:
@@ -182,6 +186,7 @@ class View:
         path = str(self._shown / name)
         os.close(self.cell.open(path, "make"))
         export = {"type": "fuse", "id": name, "node-name": node, "mountpoint": path}
+        export["allow-other"] = "off"
         try:
             self.monitor.call("block-export-add", {**export, "writable": writable})
         except QemuRefused as error:
