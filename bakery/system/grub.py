@@ -41,19 +41,6 @@ class MenuEntry(msgspec.Struct, frozen=True, kw_only=True):
     args: kargs.Args = ()
 
 
-class Menu:
-    """A grub.cfg that has been read; `text` is the file's content."""
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-        self.commands = grubscript.parse(text)
-
-    @property
-    def reads_loader_entries(self) -> bool:
-        """Whether the menu is made of BLS entries at boot (`blscfg`)."""
-        return any(c.name in ("blscfg", "bls_import") for c in grubscript.walk(self.commands))
-
-
 class _Item(msgspec.Struct, frozen=True):
     """A line of the menu: an entry, or a submenu with lines of its own."""
 
@@ -70,21 +57,23 @@ class _Item(msgspec.Struct, frozen=True):
         return own + [entry for item in self.items for entry in item.entries()]
 
 
-def parse(text: bytes) -> Menu:
+def parse(text: bytes) -> list[Command]:
     """A grub.cfg read; BakeryError where it does not add up or is out of all proportion."""
-    return Menu(text)
+    return grubscript.parse(text)
 
 
-def ordered(read: Menu, environment: Mapping[str, str] | None = None) -> list[MenuEntry]:
-    """The Linux entries: in front what GRUB starts by itself, then the others as listed.
+def ordered(
+    commands: list[Command], environment: Mapping[str, str] | None = None
+) -> list[MenuEntry]:
+    """The Linux entries of a grub.cfg, in front what GRUB starts by itself, the others as listed.
 
     `environment` is what grubenv holds (`parse_environment`); it fills variables, and is asked
     before the values the script itself sets. `next_entry`, a choice for one boot, is left out of
     account. A default that names nothing means the first entry, as in GRUB. BakeryError where
     the default starts no Linux.
     """
-    known, default = _settings(read.commands, environment or {})
-    items = _items(read.commands, known)
+    known, default = _settings(commands, environment or {})
+    items = _items(commands, known)
     entries = [entry for item in items for entry in item.entries()]
     if not entries:
         return []

@@ -95,19 +95,6 @@ def parse_deployment_name(name: str) -> DeploymentName:
     return DeploymentName(match[1], int(match[2]))
 
 
-def parse_deployment_path(path: str) -> tuple[str, DeploymentName]:
-    """Stateroot and name from a path that ends in `deploy/STATEROOT/deploy/COMMIT.SERIAL`.
-
-    The target of the symlink in /ostree/boot.B is such a path, most often a relative one.
-    """
-    parts = path.rstrip("/").split("/")
-    if len(parts) < 4 or parts[-4] != "deploy" or parts[-2] != "deploy":
-        raise BakeryError(f"{shown(path)} leads to no OSTree deployment")
-    if not re.fullmatch(_STATEROOT, parts[-3]):
-        raise BakeryError(f"{shown(path)} leads to no OSTree deployment: odd stateroot")
-    return parts[-3], parse_deployment_name(parts[-1])
-
-
 def parse_boot_directory(name: str) -> BootDirectory:
     """A directory's name in /boot/ostree taken apart; BakeryError where it is none."""
     match = _BOOT_DIRECTORY.fullmatch(name)

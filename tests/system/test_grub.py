@@ -181,11 +181,6 @@ def test_a_menu_without_linux_is_empty():
     assert grub.ordered(grub.parse(b"")) == []
 
 
-def test_a_menu_made_of_loader_entries_says_so():
-    assert grub.parse(b"insmod blscfg\nblscfg\n").reads_loader_entries
-    assert not grub.parse(DEBIAN).reads_loader_entries
-
-
 @pytest.mark.parametrize(
     "text",
     [

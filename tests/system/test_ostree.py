@@ -60,22 +60,6 @@ def test_other_names_beside_a_deployment_are_none(name):
         ostree.parse_deployment_name(name)
 
 
-def test_the_links_target_tells_stateroot_and_deployment():
-    target = f"../../../deploy/fedora-atomic/deploy/{CHECKSUM}.0"
-    assert ostree.parse_deployment_path(target) == (
-        "fedora-atomic",
-        ostree.DeploymentName(CHECKSUM, 0),
-    )
-
-
-@pytest.mark.parametrize(
-    "path", ["", "/", f"deploy/{CHECKSUM}.0", f"deploy/../deploy/{CHECKSUM}.0", "deploy/a/deploy/b"]
-)
-def test_a_link_to_elsewhere_is_refused(path):
-    with pytest.raises(BakeryError):
-        ostree.parse_deployment_path(path)
-
-
 def test_a_boot_directorys_name_is_taken_apart_at_its_last_hyphen():
     found = ostree.parse_boot_directory(f"fedora-atomic-{CHECKSUM}")
     assert found == ostree.BootDirectory("fedora-atomic", CHECKSUM)
@@ -88,7 +72,6 @@ def test_any_text_is_taken_apart_or_refused(text):
     for parse in (
         ostree.parse_boot_argument,
         ostree.parse_deployment_name,
-        ostree.parse_deployment_path,
         ostree.parse_boot_directory,
     ):
         with pytest.raises(BakeryError):
