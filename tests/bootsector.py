@@ -5,6 +5,8 @@ from typing import Literal
 
 SECTOR_BYTES = 512
 LOADED_AT = 0x7C00
+# The BIOS may have left a line of its own open.
+LEAD = b"\r\n"
 ENDS = {"halt": bytes.fromhex("f4ebfd"), "reset": bytes.fromhex("b0fee664f4ebfd")}
 
 
@@ -25,9 +27,9 @@ def saying(text: bytes, then: Literal["halt", "reset"] = "halt") -> bytes:
         "ee"  # out dx, al
         "ebea"  # jmp next
     )
-    head_bytes = 7
+    head_bytes = 8
     text_at = LOADED_AT + head_bytes + len(loop) + len(tail)
-    head = bytes.fromhex("31c08ed8be") + struct.pack("<H", text_at)
-    code = head + loop + tail + text + b"\0"
+    head = bytes.fromhex("fa31c08ed8be") + struct.pack("<H", text_at)
+    code = head + loop + tail + LEAD + text + b"\0"
     assert len(code) <= 510
     return code.ljust(510, b"\0") + b"\x55\xaa"

@@ -164,6 +164,8 @@ def _watch(session: Session, bench: _Bench, allowed: float) -> Ending:
             return found
     if session.console.closed:
         return _own_end(bench.process, signs)
+    if signs.seeking_root:
+        return Ending("no-root", f"still sought after {allowed:g} s; {_so_far(signs)}")
     return Ending("timeout", f"no login prompt within {allowed:g} s; {_so_far(signs)}")
 
 

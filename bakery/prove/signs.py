@@ -46,7 +46,7 @@ ENDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
     ("login", re.compile(r"^(?!Last )[\w.-]{1,80} login: ?")),
 )
 
-# Why a boot will end badly; the last one before the end is its reason.
+# Why a boot will end badly; the first one is its reason.
 CAUSES: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
     ("no-root", re.compile(r"[Ww]arning: (/dev/\S+) does not exist")),
     ("no-root", re.compile(r"ALERT!\s+\S+ does not exist")),
@@ -72,6 +72,20 @@ WAITING = re.compile(
     r"|Begin: Waiting for root file system.*"
 )
 
+# The initramfs looks for the root filesystem; and signs that it has been found.
+ROOT_SOUGHT = re.compile(
+    r"Starting (?:\S*dracut-initqueue|dracut initqueue hook)"
+    r"|Begin: Waiting for root file system"
+    r"|Waiting for root device"
+)
+ROOT_FOUND = re.compile(
+    r"Reached target \S*(?:initrd-root-d|Initrd Root D|initrd-root-f|Initrd Root F)"
+    r"|Mount(?:ing|ed) \S*sysroot"
+    r"|sysroot\.mount/start running"
+    r"|[Ss]witching root"
+    r"|Begin: Running /scripts/local-bottom"
+)
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -82,10 +96,14 @@ class Ending:
 
 
 class Signs:
-    """Reads console lines in order and tells when the boot has ended."""
+    """Reads console lines in order and tells when the boot has ended.
+
+    `seeking_root` is True while the initramfs waits for the root filesystem's device.
+    """
 
     def __init__(self) -> None:
         self.last_line = ""
+        self.seeking_root = False
         self._waiting = ""
         self._causes: dict[Outcome, str] = {}
         self._failures: list[str] = []
@@ -120,9 +138,13 @@ class Signs:
         for outcome, pattern in CAUSES:
             found = pattern.search(text)
             if found and outcome != "emergency":
-                self._causes[outcome] = found[0]
+                self._causes.setdefault(outcome, found[0])
             elif found and len(self._failures) < FAILURES_LIMIT:
                 self._failures.append(found[0].rstrip("."))
+        if ROOT_SOUGHT.search(text):
+            self.seeking_root = True
+        elif ROOT_FOUND.search(text):
+            self.seeking_root = False
         waiting = WAITING.search(text)
         if waiting:
             self._waiting = waiting[0]
