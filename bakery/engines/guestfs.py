@@ -216,7 +216,8 @@ class GuestfsEngine:
         fish = Guestfish([*cage, "guestfish"], env, self._work)
         try:
             # A name without folders: libguestfs takes no path with a colon in it.
-            fish.ask("add-drive", self.overlay.name, "format:qcow2", "cachemode:unsafe")
+            options = ("format:qcow2", "cachemode:unsafe", f"label:{guestfs_survey.LABEL}")
+            fish.ask("add-drive", self.overlay.name, *options)
             fish.ask("launch", timeout=LAUNCH_SECONDS)
         except BaseException as error:
             fish.kill()

@@ -1,9 +1,17 @@
 """What a disk holds, as the tools inside the libguestfs appliance tell it.
 
 The partition table comes from sfdisk --json and the filesystems from blkid -p, the same programs
-the direct engine asks, so that both tell the same; LVM's metadata is read as bytes.
+the direct engine asks, so that both tell the same; LVM's metadata is read as bytes. They are run
+by libguestfs' `debug sh`: its own part-* commands cost half a second each without KVM and are
+silent about partitions that lie beyond the disk.
+
+The kernel of the appliance may find its own disk before the image's: what a guestfish command
+calls /dev/sda may be /dev/sdb in there. Only the name by label (guestfs(3), add_drive: label)
+holds for a program run by `debug sh`.
 """
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +19,14 @@ from bakery.disk import lvm, partitions
 from bakery.disk.extents import Extent
 from bakery.disk.volumes import LVM_MEMBER, PartitionTable, Survey, Volume, VolumeGroup
 from bakery.engines.guestfish import Guestfish, GuestfishEnded, GuestfishError
+from bakery.errors import BakeryError
 
 DISK = "/dev/sda"
+LABEL = "image"
+BY_LABEL = f"/dev/disk/guestfs/{LABEL}"
+# blkid(8), EXIT CODES: something, nothing, or more than one thing was recognised.
+BLKID_CODES = ("0", "2", "8")
+ENCODED = re.compile(rb"\\x([0-9a-fA-F]{2})")
 BOOT_CODE_BYTES = 440
 BLOCK_BYTES = 1 << 20
 BLOCK_LIMIT = 64
@@ -32,10 +46,8 @@ def survey(fish: Guestfish, scratch: Path) -> Survey:
 
 
 def _table(fish: Guestfish, size: int) -> PartitionTable | None:
-    # `debug sh` runs a command in the appliance. libguestfs' own part-* commands cost half a
-    # second each without KVM, and are silent about partitions that lie beyond the disk.
     try:
-        told = fish.ask("debug", "sh", f"sfdisk --json {DISK}")
+        told = fish.ask("debug", "sh", f"sfdisk --json {BY_LABEL}")
     except GuestfishEnded:
         raise
     except GuestfishError as error:
@@ -80,22 +92,30 @@ def _volume(fish: Guestfish, device: str, place: tuple[Extent, ...]) -> Volume:
         device=device,
         size_bytes=sum(extent.length for extent in place),
         place=place,
-        type=told.get("TYPE", ""),
-        uuid=told.get("UUID", ""),
-        label=told.get("LABEL", ""),
+        type=told.get("ID_FS_TYPE", ""),
+        uuid=told.get("ID_FS_UUID_ENC", ""),
+        label=told.get("ID_FS_LABEL_ENC", ""),
     )
 
 
 def _blkid(fish: Guestfish, device: str) -> dict[str, str]:
-    """What blkid -p tells of a device; nothing where it is of two minds, or finds nothing."""
-    try:
-        answer = fish.ask("blkid", device)
-    except GuestfishEnded:
-        raise
-    except GuestfishError:
-        return {}
-    pairs = (line.partition(": ") for line in answer.splitlines())
-    return {key: value for key, _, value in pairs}
+    """What blkid tells of a device; nothing where it finds nothing, or is of two minds."""
+    inside = BY_LABEL + device.removeprefix(DISK) if device.startswith(DISK) else device
+    answer = fish.ask("debug", "sh", f"blkid -p -o udev {shlex.quote(inside)}; echo EXIT=$?")
+    told = _values(answer.encode("utf-8", "surrogateescape"))
+    if told.get("EXIT") not in BLKID_CODES:
+        raise BakeryError(f"blkid failed on {device} with exit code {told.get('EXIT')}")
+    return told if told["EXIT"] == "0" else {}
+
+
+def _values(printed: bytes) -> dict[str, str]:
+    """`blkid -o udev`: KEY=VALUE lines; in the _ENC ones each unsafe byte is written `\\xNN`."""
+    found: dict[str, str] = {}
+    for line in printed.splitlines():
+        key, _, value = line.partition(b"=")
+        plain = ENCODED.sub(lambda match: bytes([int(match[1], 16)]), value)
+        found[key.decode("ascii", "replace")] = plain.decode("utf-8", "replace")
+    return found
 
 
 class _Reader:
