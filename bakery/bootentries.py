@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bakery.disk.volumes import Volume
+from bakery.disk.volumes import LUKS, Volume
 from bakery.engines.base import CannotServe
 from bakery.errors import BakeryError
 from bakery.look import Look
@@ -161,7 +161,9 @@ def _with_root(entry: BootEntry, look: Look, roots: tuple[str, ...]) -> BootEntr
         if len(named) == 1:
             return msgspec.structs.replace(entry, root=named[0].device)
         if not named:
-            raise BakeryError(f"root={wanted} of {entry.id} names no volume of this image")
+            locked = [v.device for v in look.survey.volumes if v.type == LUKS]
+            more = f"; {', '.join(locked)} is encrypted (LUKS)" if locked else ""
+            raise BakeryError(f"root={wanted} of {entry.id} names no volume of this image{more}")
         roots = tuple(volume.device for volume in named)
     if len(roots) != 1:
         what = f"{len(roots)} root filesystems ({', '.join(roots)})" if roots else "no root"

@@ -72,7 +72,7 @@ def _edit_kernel_args(job: Job, engine: Engine) -> list[str]:
         return loader.in_menu(text, entry.kernel, ostree, change)
 
     def in_entry(text: bytes) -> bytes:
-        return loader.in_entry(text, entry.config, change)
+        return loader.in_entry(text, entry.config, change, entry.args, choice.kernel_args)
 
     def in_defaults(text: bytes) -> bytes:
         return loader.in_defaults(text, entry.args, choice.kernel_args)

@@ -36,12 +36,16 @@ def change(delete: tuple[str, ...], append: tuple[str, ...]) -> Change:
     return apply
 
 
-def in_entry(text: bytes, file_name: str, edit: Change) -> bytes:
-    """A BLS entry's file with its options changed; variables in them stay as they are."""
-    entry = bls.parse(text, file_name)
-    old = kargs.parse(entry.options)
-    new = edit(old)
-    return text if new == old else bls.replace_options(text, kargs.join(new))
+def in_entry(text: bytes, file_name: str, edit: Change, old: kargs.Args, new: kargs.Args) -> bytes:
+    """A BLS entry's file with its options changed; variables in them stay as they are.
+
+    `old` and `new` are the entry's arguments with all variables filled in. Where one that goes
+    comes out of a variable, the options are written out as `new`.
+    """
+    literal = kargs.parse(bls.parse(text, file_name).options)
+    hidden = set(old) - set(new) - set(literal)
+    changed = new if hidden else edit(literal)
+    return text if changed == literal else bls.replace_options(text, kargs.join(changed))
 
 
 def in_menu(text: bytes, kernel: str, ostree: str | None, edit: Change) -> bytes:

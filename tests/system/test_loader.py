@@ -14,6 +14,8 @@ menuentry 'Debian, old' {
 ENTRY = b"title x\noptions root=UUID=1 ro console=tty0 console=ttyS0\nlinux /vmlinuz-6.1\n"
 CHANGE = loader.change(("console",), ("console=ttyS1,115200",))
 NOTHING = loader.change((), ())
+OLD = ("root=UUID=1", "ro", "console=tty0", "console=ttyS0")
+NEW = ("root=UUID=1", "ro", "console=ttyS1,115200")
 
 
 def test_every_grub_line_of_the_kernel_gets_the_change_and_keeps_its_own():
@@ -24,13 +26,13 @@ def test_every_grub_line_of_the_kernel_gets_the_change_and_keeps_its_own():
 
 
 def test_a_loader_entry_gets_the_change_in_its_options():
-    new = loader.in_entry(ENTRY, "a.conf", CHANGE)
+    new = loader.in_entry(ENTRY, "a.conf", CHANGE, OLD, NEW)
     assert bls.arguments(bls.parse(new, "a.conf")) == ("root=UUID=1", "ro", "console=ttyS1,115200")
 
 
 def test_no_change_asked_for_changes_nothing():
     assert loader.in_menu(GRUB_CFG, "/vmlinuz-6.1", None, NOTHING) == GRUB_CFG
-    assert loader.in_entry(ENTRY, "a.conf", NOTHING) == ENTRY
+    assert loader.in_entry(ENTRY, "a.conf", NOTHING, OLD, OLD) == ENTRY
 
 
 def test_a_file_that_lacks_what_is_deleted_still_gets_what_is_added():
@@ -40,8 +42,16 @@ def test_a_file_that_lacks_what_is_deleted_still_gets_what_is_added():
 
 def test_a_variable_in_an_entry_stays_one():
     text = b"options $kernelopts quiet\nlinux /k\n"
-    new = loader.in_entry(text, "a.conf", loader.change(("quiet",), ("new",)))
+    change = loader.change(("quiet",), ("new",))
+    new = loader.in_entry(text, "a.conf", change, ("a", "quiet"), ("a", "new"))
     assert new == b"options $kernelopts new\nlinux /k\n"
+
+
+def test_what_goes_out_of_a_variable_goes_from_the_entry():
+    text = b"options $kernelopts quiet\nlinux /k\n"
+    change = loader.change(("a",), ())
+    new = loader.in_entry(text, "a.conf", change, ("a", "b", "quiet"), ("b", "quiet"))
+    assert new == b"options b quiet\nlinux /k\n"
 
 
 def test_the_defaults_of_update_grub_get_what_differs():
