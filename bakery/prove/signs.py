@@ -35,6 +35,8 @@ ENDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
     ("emergency", re.compile(r"Entering (?:emergency|rescue) mode")),
     ("emergency", re.compile(r"dracut: (?:FATAL|Refusing to continue)")),
     ("emergency", re.compile(r"^(?:dracut|initqueue|cmdline|pre-\w+|mount|switch_root):/\S*# ?$")),
+    # dracut waited two thirds of its time; what it starts now serves arrays that lack a disk.
+    ("no-root", re.compile(r"dracut-initqueue: starting timeout scripts")),
     ("no-root", re.compile(r"Gave up waiting for (?:root|suspend/resume)[\w ]* device")),
     ("emergency", re.compile(r"^\(initramfs\) ?$")),
     ("no-boot", re.compile(r"grub rescue>")),
@@ -46,19 +48,21 @@ ENDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
     ("login", re.compile(r"^(?!Last )[\w.-]{1,80} login: ?")),
 )
 
-# Why a boot will end badly; the first one is its reason.
-CAUSES: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
-    ("no-root", re.compile(r"[Ww]arning: (/dev/\S+) does not exist")),
-    ("no-root", re.compile(r"ALERT!\s+\S+ does not exist")),
-    ("no-root", re.compile(r"VFS: Unable to mount root fs.*")),
-    ("no-root", re.compile(r"Failed to mount /?sysroot")),
-    ("no-root", re.compile(r"ostree-prepare-root.*(?:rror|ailed|ouldn't).*")),
-    ("emergency", re.compile(r"Timed out waiting for device .*")),
-    ("emergency", re.compile(r"Dependency failed for .*")),
-    ("emergency", re.compile(r"\[FAILED\] Failed to (?:mount|start) .*")),
-    ("no-boot", re.compile(r"^error: .*")),
-    ("no-boot", re.compile(r"Boot failed: .*")),
-    ("no-boot", re.compile(r"BdsDxe: failed to .*")),
+# Why a boot will end badly, and how it is told (match.expand); the first one is its reason.
+WHOLE = r"\g<0>"
+CAUSES: tuple[tuple[Outcome, re.Pattern[str], str], ...] = (
+    ("no-root", re.compile(r"[Ww]arning: (/dev/\S+) does not exist"), r"\1 does not exist"),
+    ("no-root", re.compile(r"dracut-initqueue.*\[ -e \"(/dev/\S+)\" \]"), r"\1 does not exist"),
+    ("no-root", re.compile(r"ALERT!\s+(\S+) does not exist"), r"\1 does not exist"),
+    ("no-root", re.compile(r"VFS: Unable to mount root fs.*"), WHOLE),
+    ("no-root", re.compile(r"Failed to mount /?sysroot"), WHOLE),
+    ("no-root", re.compile(r"ostree-prepare-root.*(?:rror|ailed|ouldn't).*"), WHOLE),
+    ("emergency", re.compile(r"Timed out waiting for device .*"), WHOLE),
+    ("emergency", re.compile(r"Dependency failed for .*"), WHOLE),
+    ("emergency", re.compile(r"\[FAILED\] (Failed to (?:mount|start) .*)"), r"\1"),
+    ("no-boot", re.compile(r"^error: .*"), WHOLE),
+    ("no-boot", re.compile(r"Boot failed: .*"), WHOLE),
+    ("no-boot", re.compile(r"BdsDxe: failed to .*"), WHOLE),
 )
 
 FAILURES_LIMIT = 64
@@ -135,12 +139,12 @@ class Signs:
         return None if ending and ending.outcome == "panic" else ending
 
     def _learn(self, text: str) -> None:
-        for outcome, pattern in CAUSES:
+        for outcome, pattern, template in CAUSES:
             found = pattern.search(text)
             if found and outcome != "emergency":
-                self._causes.setdefault(outcome, found[0])
+                self._causes.setdefault(outcome, found.expand(template))
             elif found and len(self._failures) < FAILURES_LIMIT:
-                self._failures.append(found[0].rstrip("."))
+                self._failures.append(found.expand(template).rstrip("."))
         if ROOT_SOUGHT.search(text):
             self.seeking_root = True
         elif ROOT_FOUND.search(text):
@@ -158,7 +162,7 @@ class Signs:
 
     def _judge(self, outcome: Outcome, words: str) -> Ending:
         """An emergency shell for want of the root filesystem is named for that want."""
-        if outcome == "emergency" and "no-root" in self._causes:
+        if outcome in ("emergency", "no-root") and "no-root" in self._causes:
             return Ending("no-root", self._causes["no-root"])
         if outcome == "emergency":
             return Ending(outcome, self._failed or self._waiting or words)
