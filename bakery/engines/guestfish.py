@@ -23,16 +23,17 @@ LINE_LIMIT_BYTES = 8000
 ANSWER_LIMIT_BYTES = 16 << 20
 ERROR_LIMIT_CHARACTERS = 400
 ERROR_LIMIT_LINES = 2
+ANSWER_SECONDS = 180.0
 END_SECONDS = 60.0
 
 _WHERE = re.compile(r"^(\*stdin\*:[0-9]+: )?(libguestfs: )?(error: )?")
 
 
-class GuestfishError(BakeryError):
-    """guestfish refused a command, or ended; the message is its own reason."""
+class CommandRefused(BakeryError):
+    """guestfish could not do what it was asked; the message is its own reason."""
 
 
-class GuestfishEnded(GuestfishError):
+class GuestfishEnded(BakeryError):
     """The process is gone, or was stopped because it gave no answer."""
 
 
@@ -59,19 +60,28 @@ class Guestfish:
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, selectors.EVENT_READ)
 
-    def ask(self, *words: str, timeout: float = 60.0) -> str:
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
+    def ask(self, *words: str, timeout: float = ANSWER_SECONDS) -> str:
         """Run one command and return what it printed; `timeout` is in seconds.
 
-        Raises GuestfishError with guestfish's reason, GuestfishEnded where the process is gone.
+        Raises CommandRefused with guestfish's reason, GuestfishEnded where the process is gone.
+        Interrupted half-way it could no longer be told which answer is whose, so it is ended.
         """
         line = command_line(*words)
-        deadline = time.monotonic() + timeout
         self._errors.clear()
-        self._send(b"-" + line + b"\necho " + self._token.encode() + b"\n", words[0])
-        answer = self._receive(deadline, words[0], timeout)
-        self._drain_errors()
+        try:
+            self._send(b"-" + line + b"\necho " + self._token.encode() + b"\n", words[0])
+            answer = self._receive(words[0], timeout)
+            self._drain_errors()
+        except BaseException:
+            self.kill()
+            raise
         if self._errors.strip():
-            raise GuestfishError(reason(self._errors))
+            raise CommandRefused(reason(self._errors))
         return answer.decode("utf-8", "surrogateescape")
 
     def end(self) -> None:
@@ -85,11 +95,9 @@ class Guestfish:
                 self._process.stdin.close()
                 code = self._process.wait(END_SECONDS)
             except (OSError, run.TimeoutExpired) as error:
-                raise GuestfishEnded(
-                    "the libguestfs appliance could not be shut down in time"
-                ) from error
+                raise GuestfishEnded("it did not end when it was told to") from error
             if code != 0:
-                raise self._ended("did not shut down cleanly")
+                raise GuestfishEnded(f"guestfish {run.ending(code)}")
 
     def kill(self) -> None:
         """End the process and everything it started, at once."""
@@ -101,48 +109,49 @@ class Guestfish:
         try:
             self._process.stdin.write(data)
             self._process.stdin.flush()
-        except OSError as error:
-            raise self._ended(f"ended before '{command}'") from error
+        except (OSError, ValueError) as error:  # ValueError: closed, by `kill`
+            raise GuestfishEnded(f"the appliance had ended before '{command}'") from error
 
-    def _receive(self, deadline: float, command: str, timeout: float) -> bytes:
+    def _receive(self, command: str, timeout: float) -> bytes:
+        """What standard output brings before the token."""
         token = self._token.encode() + b"\n"
+        deadline = time.monotonic() + timeout
         answer = bytearray()
         while not answer.endswith(token):
             left = deadline - time.monotonic()
-            if left <= 0 or len(answer) > ANSWER_LIMIT_BYTES:
-                self.kill()
-                what = f"no answer to '{command}' within {timeout:g} s" if left <= 0 else "no end"
-                raise GuestfishEnded(f"the libguestfs appliance gave {what} and was stopped")
-            for key, _ in self._selector.select(left):
-                piece = _read(key.fd)
-                if key.fileobj is self._process.stderr:
-                    self._keep_error(piece)
-                elif piece:
-                    answer += piece
-                elif piece is not None:
-                    raise self._ended(f"ended while at '{command}'")
+            if left <= 0:
+                raise GuestfishEnded(
+                    f"the appliance gave no answer to '{command}' within {timeout:g} s"
+                )
+            if len(answer) > ANSWER_LIMIT_BYTES:
+                raise GuestfishEnded(f"the appliance's answer to '{command}' has no end")
+            answer += self._serve(left, command)
         return bytes(answer[: -len(token)])
 
-    def _keep_error(self, piece: bytes | None) -> None:
-        stderr = self._process.stderr
-        if piece == b"" and stderr is not None and stderr in self._selector.get_map():
-            self._selector.unregister(stderr)
-        if piece and len(self._errors) < ANSWER_LIMIT_BYTES:
-            self._errors += piece
+    def _serve(self, seconds: float, command: str) -> bytes:
+        """Wait for output, keep what is an error, return what is an answer."""
+        answer = b""
+        for key, _ in self._selector.select(seconds):
+            piece = _read(key.fd)
+            if key.fileobj is self._process.stderr:
+                self._errors += (piece or b"")[: ANSWER_LIMIT_BYTES - len(self._errors)]
+                if piece == b"":
+                    self._selector.unregister(key.fileobj)
+            elif piece == b"":
+                self._drain_errors()
+                words = reason(self._errors)
+                raise GuestfishEnded(
+                    f"the appliance ended while at '{command}'" + (f": {words}" if words else "")
+                )
+            else:
+                answer += piece or b""
+        return answer
 
     def _drain_errors(self) -> None:
         """What standard error holds by now: a command's error is written before its token."""
         assert self._process.stderr is not None
         while piece := _read(self._process.stderr.fileno()):
-            self._keep_error(piece)
-
-    def _ended(self, how: str) -> GuestfishEnded:
-        run.end(self._process, grace=0)
-        if not self._process.stderr or not self._process.stderr.closed:
-            self._drain_errors()
-        self._stack.close()
-        words = reason(self._errors)
-        return GuestfishEnded(f"the libguestfs appliance {how}" + (f": {words}" if words else ""))
+            self._errors += piece[: ANSWER_LIMIT_BYTES - len(self._errors)]
 
 
 def command_line(*words: str) -> bytes:

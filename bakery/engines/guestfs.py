@@ -6,20 +6,17 @@ keeps every link and every `..` inside that volume.
 """
 
 import contextlib
-import os
 import shutil
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from bakery import sandbox, tools
 from bakery.disk.volumes import LUKS, Survey, Volume
 from bakery.engines import appliance, guestfs_survey
+from bakery.engines import guestfs_files as files
 from bakery.engines.base import READ_LIMIT_BYTES, Entry, FileMissing
-from bakery.engines.guestfish import Guestfish, GuestfishEnded, GuestfishError
+from bakery.engines.guestfish import CommandRefused, Guestfish, GuestfishEnded
 from bakery.errors import BakeryError
 from bakery.kvm import Accel, acceleration
 from bakery.report import Report
@@ -29,7 +26,6 @@ OVERLAY_CLUSTER_BYTES = 16384
 LAUNCH_SECONDS = 600.0
 COPY_SECONDS = 120.0
 COPY_BYTES_PER_SECOND = 1 << 20
-ENTRY_LIMIT = 20_000
 
 SAFE = "nodev,nosuid,noexec"
 # Read-only alone still replays a dirty journal (mount(8), FILESYSTEM-SPECIFIC MOUNT OPTIONS).
@@ -47,23 +43,6 @@ MISSING = (
     "Too many levels of symbolic links",
     "File name too long",
 )
-
-
-class _Status(msgspec.Struct, frozen=True):
-    """What stat(2) tells of a file: times are (seconds, nanoseconds)."""
-
-    device: int
-    inode: int
-    mode: int
-    owner: tuple[int, int]
-    size: int
-    accessed: tuple[int, int]
-    modified: tuple[int, int]
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """What two names of one file have in common."""
-        return self.device, self.inode
 
 
 class GuestfsEngine:
@@ -106,16 +85,12 @@ class GuestfsEngine:
     def list_directory(self, volume: Volume, path: str) -> list[Entry]:
         """The names in a directory, sorted; those that are not plain text are refused."""
         with self._questions(volume, path) as fish:
-            listing = self._scratch / "listing"
-            fish.ask("ls0", _inside(path), str(listing))
-            names = _names(listing.read_bytes(), path)
-            listing.unlink()
-            return sorted(Entry(n, self._is_directory(fish, f"{path}/{n}")) for n in names)
+            return files.entries(fish, path, self._scratch)
 
     def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:
         """A file's content; BakeryError when it holds more than `limit` bytes."""
         with self._questions(volume, path) as fish:
-            size = _regular(fish, volume, path).size
+            size = files.regular(fish, path).size
             if size > limit:
                 raise BakeryError(
                     f"{path} in {volume.device} holds {size} bytes, more than the {limit} allowed"
@@ -125,7 +100,7 @@ class GuestfsEngine:
     def copy_out(self, volume: Volume, path: str, destination: Path) -> None:
         """Copy a file out of the image to `destination`, which is made or replaced."""
         with self._questions(volume, path) as fish:
-            size = _regular(fish, volume, path).size
+            size = files.regular(fish, path).size
             if size > volume.size_bytes:
                 raise BakeryError(
                     f"{path} claims {size} bytes; all of {volume.device} is {volume.size_bytes}"
@@ -136,9 +111,9 @@ class GuestfsEngine:
     def same_file(self, volume: Volume, first: str, second: str) -> bool:
         """Whether two paths lead to one and the same file."""
         with self._questions(volume, first) as fish:
-            one = _status(fish, first)
+            one = files.status(fish, first)
         with self._questions(volume, second) as fish:
-            return one.identity == _status(fish, second).identity
+            return one.identity == files.status(fish, second).identity
 
     def cannot_edit(self, volume: Volume, path: str) -> str | None:
         """None: what can be mounted can be edited."""
@@ -161,6 +136,9 @@ class GuestfsEngine:
         try:
             if fish is not None:
                 _shut_down(fish)
+        except BaseException:
+            self.overlay.unlink(missing_ok=True)
+            raise
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -185,14 +163,14 @@ class GuestfsEngine:
             if volume is not None:
                 self._mount(fish, volume, write=write)
             yield fish
-        except GuestfishEnded:
-            self._abandon()
-            raise
-        except GuestfishError as error:
+        except CommandRefused as error:
             where = f"{path} in {volume.device}" if volume else "the image"
             if error.message.endswith(MISSING):
                 raise FileMissing(f"there is no {where}") from error
             raise BakeryError(f"{where}: {error.message}") from error
+        finally:
+            if self._fish is not None and self._fish.ended:
+                self._abandon()
 
     def _started(self) -> Guestfish:
         if self._closed:
@@ -219,14 +197,12 @@ class GuestfsEngine:
             options = ("format:qcow2", "cachemode:unsafe", f"label:{guestfs_survey.LABEL}")
             fish.ask("add-drive", self.overlay.name, *options)
             fish.ask("launch", timeout=LAUNCH_SECONDS)
-        except BaseException as error:
+        except (CommandRefused, GuestfishEnded) as error:
             fish.kill()
-            if isinstance(error, GuestfishError):
-                hint = "libguestfs-test-tool shows what keeps an appliance from starting here"
-                raise BakeryError(
-                    f"the libguestfs appliance did not start: {error.message}", hint
-                ) from error
-            raise
+            raise BakeryError(
+                f"the libguestfs appliance did not start: {error.message}",
+                "libguestfs-test-tool shows what keeps an appliance from starting here",
+            ) from error
         return fish
 
     def _mount(self, fish: Guestfish, volume: Volume, *, write: bool) -> None:
@@ -240,22 +216,12 @@ class GuestfsEngine:
         fish.ask("umount-all")
         try:
             fish.ask("mount-options", options, volume.device, "/")
-        except GuestfishEnded:
-            raise
-        except GuestfishError as error:
+        except CommandRefused as error:
             raise BakeryError(
                 f"{volume.device} cannot be mounted: {_mount_reason(error, volume)}",
                 "the filesystem may be damaged, or unknown to this machine's kernel",
             ) from error
         self._mounted = wanted
-
-    def _is_directory(self, fish: Guestfish, path: str) -> bool:
-        try:
-            return stat.S_ISDIR(_status(fish, path).mode)
-        except GuestfishEnded:
-            raise
-        except GuestfishError:  # a link that leads nowhere
-            return False
 
     def _download(self, fish: Guestfish, path: str, size: int) -> bytes:
         copy = self._copy(fish, path, size)
@@ -267,21 +233,21 @@ class GuestfsEngine:
         """A file of `size` bytes copied to the scratch folder."""
         copy = self._scratch / "copy"
         timeout = COPY_SECONDS + size / COPY_BYTES_PER_SECOND
-        fish.ask("download", _inside(path), str(copy), timeout=timeout)
+        fish.ask("download", files.inside(path), str(copy), timeout=timeout)
         return copy
 
     def _overwrite(self, fish: Guestfish, path: str, new: bytes) -> None:
         """Write a file's new content over the old, in its own blocks, and set its times back."""
-        before = _status(fish, path)
+        before = files.status(fish, path)
         text = self._scratch / "text"
         text.write_bytes(new)
-        fish.ask("upload-offset", str(text), _inside(path), "0")
+        fish.ask("upload-offset", str(text), files.inside(path), "0")
         text.unlink()
         if len(new) < before.size:
-            fish.ask("truncate-size", _inside(path), str(len(new)))
+            fish.ask("truncate-size", files.inside(path), str(len(new)))
         times = (*before.accessed, *before.modified)
-        fish.ask("utimens", _inside(path), *map(str, times))
-        after = _status(fish, path)
+        fish.ask("utimens", files.inside(path), *map(str, times))
+        after = files.status(fish, path)
         if (after.identity, after.mode, after.owner) != (
             before.identity,
             before.mode,
@@ -290,11 +256,12 @@ class GuestfsEngine:
             raise BakeryError(f"{path} changed its owner or its mode while it was written")
 
     def _abandon(self) -> None:
-        """Stop the appliance without waiting for it; the overlay is not to be used."""
+        """Stop the appliance without waiting for it. The overlay may be torn: it goes too."""
         self._closed = True
         fish, self._fish = self._fish, None
         if fish is not None:
             fish.kill()
+        self.overlay.unlink(missing_ok=True)
 
 
 def _make_overlay(overlay: Path, source: Path, source_format: str) -> None:
@@ -314,16 +281,14 @@ def _make_overlay(overlay: Path, source: Path, source_format: str) -> None:
 def _shut_down(fish: Guestfish) -> None:
     try:
         fish.ask("umount-all")
-        fish.ask("shutdown", timeout=COPY_SECONDS)
+        fish.ask("shutdown")
         fish.end()
-    except BaseException as error:
+    except (CommandRefused, GuestfishEnded) as error:
         fish.kill()
-        if isinstance(error, GuestfishError):
-            raise BakeryError(
-                f"the libguestfs appliance did not shut down: {error.message}",
-                "nothing was made; the command can be given again",
-            ) from error
-        raise
+        raise BakeryError(
+            f"the libguestfs appliance did not shut down: {error.message}",
+            "what was changed is lost; give the command again",
+        ) from error
 
 
 def _options(volume: Volume, *, write: bool) -> str:
@@ -331,52 +296,8 @@ def _options(volume: Volume, *, write: bool) -> str:
     return ",".join(word for word in (*words, TOP_LEVEL.get(volume.type, "")) if word)
 
 
-def _mount_reason(error: GuestfishError, volume: Volume) -> str:
+def _mount_reason(error: CommandRefused, volume: Volume) -> str:
     """What mount(8) said, without who said it and where; it tells two lines of which one counts."""
     if not volume.type:
         return "no filesystem is recognised on it"
     return error.message.split(" / ")[0].rpartition("mount: /sysroot: ")[2]
-
-
-def _inside(path: str) -> str:
-    """A path as guestfish is told it: `/./…`, for it takes `/dev/…` for a device of its own."""
-    if not path.startswith("/") or not path.isprintable():
-        raise BakeryError(f"{path!r} is no path to look for in an image")
-    return f"/.{path}"
-
-
-def _status(fish: Guestfish, path: str) -> _Status:
-    answer = fish.ask("statns", _inside(path))
-    told = {
-        key: int(value)
-        for key, _, value in (line.partition(": ") for line in answer.splitlines())
-        if value
-    }
-    return _Status(
-        device=told["st_dev"],
-        inode=told["st_ino"],
-        mode=told["st_mode"],
-        owner=(told["st_uid"], told["st_gid"]),
-        size=told["st_size"],
-        accessed=(told["st_atime_sec"], told["st_atime_nsec"]),
-        modified=(told["st_mtime_sec"], told["st_mtime_nsec"]),
-    )
-
-
-def _regular(fish: Guestfish, volume: Volume, path: str) -> _Status:
-    """The status of a regular file; a pipe or a device would never end, or not be the image's."""
-    status = _status(fish, path)
-    if not stat.S_ISREG(status.mode):
-        raise BakeryError(f"{path} in {volume.device} is not a regular file")
-    return status
-
-
-def _names(listing: bytes, path: str) -> list[str]:
-    """The names of a directory, NUL behind each, as ls0 writes them."""
-    names = [os.fsdecode(name) for name in listing.split(b"\0") if name]
-    if len(names) > ENTRY_LIMIT:
-        raise BakeryError(f"{path} holds {len(names)} names, more than the {ENTRY_LIMIT} allowed")
-    odd = next((name for name in names if not name.isprintable()), None)
-    if odd is not None:
-        raise BakeryError(f"{path} holds a name that is not plain text: {odd[:60]!r}")
-    return names

@@ -18,7 +18,7 @@ from pathlib import Path
 from bakery.disk import lvm, partitions
 from bakery.disk.extents import Extent
 from bakery.disk.volumes import LVM_MEMBER, PartitionTable, Survey, Volume, VolumeGroup
-from bakery.engines.guestfish import Guestfish, GuestfishEnded, GuestfishError
+from bakery.engines.guestfish import CommandRefused, Guestfish
 from bakery.errors import BakeryError
 
 DISK = "/dev/sda"
@@ -48,9 +48,7 @@ def survey(fish: Guestfish, scratch: Path) -> Survey:
 def _table(fish: Guestfish, size: int) -> PartitionTable | None:
     try:
         told = fish.ask("debug", "sh", f"sfdisk --json {BY_LABEL}")
-    except GuestfishEnded:
-        raise
-    except GuestfishError as error:
+    except CommandRefused as error:
         if NO_TABLE in error.message:
             return None
         raise

@@ -1,0 +1,91 @@
+"""Files of the filesystem an appliance has mounted at its root, as guestfish tells of them."""
+
+import os
+import stat
+from pathlib import Path
+
+import msgspec
+
+from bakery.engines.base import Entry
+from bakery.engines.guestfish import CommandRefused, Guestfish
+from bakery.errors import BakeryError
+
+ENTRY_LIMIT = 20_000
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What stat(2) tells of a file. Size in bytes, times as (seconds, nanoseconds)."""
+
+    device: int
+    inode: int
+    mode: int
+    owner: tuple[int, int]
+    size: int
+    accessed: tuple[int, int]
+    modified: tuple[int, int]
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What two names of one file have in common."""
+        return self.device, self.inode
+
+
+def inside(path: str) -> str:
+    """A path as guestfish is told it: `/./…`, for it takes `/dev/…` for a device of its own."""
+    if not path.startswith("/") or not path.isprintable():
+        raise BakeryError(f"{path!r} is no path to look for in an image")
+    return f"/.{path}"
+
+
+def status(fish: Guestfish, path: str) -> Status:
+    """What a path leads to, links followed; CommandRefused where that is nothing."""
+    answer = fish.ask("statns", inside(path))
+    told = {
+        key: int(value)
+        for key, _, value in (line.partition(": ") for line in answer.splitlines())
+        if value
+    }
+    return Status(
+        device=told["st_dev"],
+        inode=told["st_ino"],
+        mode=told["st_mode"],
+        owner=(told["st_uid"], told["st_gid"]),
+        size=told["st_size"],
+        accessed=(told["st_atime_sec"], told["st_atime_nsec"]),
+        modified=(told["st_mtime_sec"], told["st_mtime_nsec"]),
+    )
+
+
+def regular(fish: Guestfish, path: str) -> Status:
+    """The status of a regular file; a pipe or a device would never end, or not be the image's."""
+    found = status(fish, path)
+    if not stat.S_ISREG(found.mode):
+        raise BakeryError(f"{path} is not a regular file")
+    return found
+
+
+def entries(fish: Guestfish, path: str, scratch: Path) -> list[Entry]:
+    """The names in a directory, sorted, links followed; by way of a file, for names hold lines."""
+    listing = scratch / "listing"
+    fish.ask("ls0", inside(path), str(listing))
+    names = _names(listing.read_bytes(), path)
+    listing.unlink()
+    return sorted(Entry(name, _is_directory(fish, f"{path}/{name}")) for name in names)
+
+
+def _is_directory(fish: Guestfish, path: str) -> bool:
+    try:
+        return stat.S_ISDIR(status(fish, path).mode)
+    except CommandRefused:  # a link that leads nowhere
+        return False
+
+
+def _names(listing: bytes, path: str) -> list[str]:
+    """The names of a directory, NUL behind each, as ls0 writes them."""
+    names = [os.fsdecode(name) for name in listing.split(b"\0") if name]
+    if len(names) > ENTRY_LIMIT:
+        raise BakeryError(f"{path} holds {len(names)} names, more than the {ENTRY_LIMIT} allowed")
+    odd = next((name for name in names if not name.isprintable()), None)
+    if odd is not None:
+        raise BakeryError(f"{path} holds a name that is not plain text: {odd[:60]!r}")
+    return names
