@@ -28,8 +28,8 @@ valid = st.builds(
     source=st.builds(manifests.Source, texts, texts, sizes, texts),
     partition=st.none() | st.builds(manifests.PartitionRecord, sizes, sizes, sizes, texts),
     lvm=st.none() | st.builds(manifests.LvmRecord, texts, texts, extents),
-    root_filesystem=st.builds(manifests.RootFilesystem, texts, texts, texts),
-    deployment=st.builds(manifests.Deployment, texts, texts, texts, texts, sizes),
+    root_filesystem=st.none() | st.builds(manifests.RootFilesystem, texts, texts, texts),
+    deployment=st.none() | st.builds(manifests.Deployment, texts, texts, texts, texts, sizes),
     kernel_args=st.lists(texts, max_size=4).map(tuple),
     firmware=st.lists(st.sampled_from(["bios", "uefi"]), max_size=2).map(tuple),
     artifacts=st.fixed_dictionaries(dict.fromkeys(("kernel", "ramdisk", "base"), artifacts)),
@@ -151,11 +151,19 @@ def test_a_name_has_a_length():
     assert not valid_name("a" * 129)
 
 
-def test_all_three_artifacts_must_be_listed():
+@pytest.mark.parametrize("artifact", ["kernel", "ramdisk", "base"])
+def test_all_three_artifacts_must_be_listed(artifact):
     document = json.loads(encode(EXAMPLE))
-    del document["artifacts"]["ramdisk"]
-    with pytest.raises(BakeryError, match="kernel, ramdisk and base"):
+    del document["artifacts"][artifact]
+    with pytest.raises(BakeryError, match=f"does not list {artifact}"):
         decode(json.dumps(document).encode(), "m")
+
+
+def test_a_whole_disk_needs_its_base_alone():
+    part = {"size_bytes": 1, "digest": "d"}
+    assert decode(changed(layout="disk", artifacts={"base": part}), "m").layout == "disk"
+    with pytest.raises(BakeryError, match="does not list base"):
+        decode(changed(layout="disk", artifacts={"kernel": part}), "m")
 
 
 def test_extents_are_pairs_in_the_file():
