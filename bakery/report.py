@@ -158,11 +158,17 @@ class LiveSink:
             TextColumn,
             TimeElapsedColumn,
         )
+        from rich.table import Column
 
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.fields[step]}", style="bold"),
-            TextColumn("{task.description}"),
+            # What is told may come out of a guest: no markup, and one line alone.
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis"),
+            ),
             BarColumn(bar_width=24),
             DownloadColumn(),
             TimeElapsedColumn(),
@@ -179,9 +185,10 @@ class LiveSink:
                 event.text, total=None, step=event.step
             )
         elif event.kind == "progress" and event.step in self._tasks:
-            self._progress.update(
-                self._tasks[event.step], completed=event.done_bytes, total=event.total_bytes or None
-            )
+            task = self._tasks[event.step]
+            self._progress.update(task, completed=event.done_bytes, total=event.total_bytes or None)
+            if event.text:
+                self._progress.update(task, description=event.text)
         elif event.kind != "progress":
             self._close_task(event)
             self._print(event)
