@@ -8,7 +8,9 @@ import msgspec
 from bakery.disk import digest, nodes, safety
 from bakery.errors import BakeryError
 from bakery.report import Report
-from bakery.workdir import write_whole
+from bakery.workdir import WorkDir, write_whole
+
+MEMORY = "source.json"
 
 
 class State(msgspec.Struct, frozen=True):
@@ -58,25 +60,24 @@ class _Remembered(msgspec.Struct, frozen=True):
     digest: str
 
 
-def open_image(path: Path, report: Report, memory: Path | None = None) -> Image:
-    """Look at an image file; `memory` is a file that keeps its digest from run to run."""
+def open_image(path: Path, report: Report, work: WorkDir) -> Image:
+    """Look at an image file; the work directory remembers its digest from run to run."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the last link
     found = safety.identify(absolute)
     state = State.of(absolute)
+    memory = work.path / MEMORY
     known = _recall(memory, state)
     if known is None:
         with report.step("source", f"read {path.name}") as step:
             known = digest.fingerprint(absolute, step.progress).digest
-        if memory is not None and memory.parent.is_dir():
-            write_whole(memory, msgspec.json.encode(_Remembered(state, known)))
+        if work.scratch.is_dir():
+            write_whole(memory, msgspec.json.encode(_Remembered(state, known)), work.scratch)
     image = Image(absolute, found.name, found.virtual_size_bytes, known, state)
     image.check_unchanged()
     return image
 
 
-def _recall(memory: Path | None, state: State) -> str | None:
-    if memory is None:
-        return None
+def _recall(memory: Path, state: State) -> str | None:
     try:
         known = msgspec.json.decode(memory.read_bytes(), type=_Remembered)
     except (OSError, msgspec.DecodeError):

@@ -99,8 +99,9 @@ def test_remove_leaves_a_folder_with_other_files_alone(tmp_path: Path):
 
 
 def test_write_whole_replaces_a_file_or_leaves_it(tmp_path: Path):
-    file = tmp_path / "f"
-    write_whole(file, b"one")
-    write_whole(file, b"two")
+    file, scratch = tmp_path / "f", tmp_path / "scratch"
+    scratch.mkdir()
+    write_whole(file, b"one", scratch)
+    write_whole(file, b"two", scratch)
     assert file.read_bytes() == b"two"
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+    assert list(scratch.iterdir()) == []

@@ -51,9 +51,10 @@ def publish(job: Job, key: str) -> Manifest:
     output = job.work.output
     _withdraw(output)
     for name, made in results(job).items():
-        _link(made, output / f"{new.name}-{name}")
+        _link(made, output / f"{new.name}-{name}", job.work.scratch)
     sync(output)
-    write_whole(output / (new.name + manifest.SUFFIX), manifest.encode(new))
+    path = output / (new.name + manifest.SUFFIX)
+    write_whole(path, manifest.encode(new), job.work.scratch)
     return new
 
 
@@ -72,10 +73,9 @@ def _withdraw(output: Path) -> None:
         (output / f"{old.name}-{name}").unlink(missing_ok=True)  # type: ignore[union-attr]
 
 
-def _link(made: Path, destination: Path) -> None:
+def _link(made: Path, destination: Path, scratch: Path) -> None:
     """The same file under a second name, put there by rename."""
-    draft = destination.with_name(f".{destination.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
+    draft = scratch / destination.name
     os.link(made, draft)
     draft.rename(destination)
 

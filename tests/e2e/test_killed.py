@@ -1,0 +1,71 @@
+"""A build that is killed at any moment leaves nothing half done, and the next one ends right."""
+
+import hashlib
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from bakery import manifest
+from bakery.workdir import FOLDER
+from tests import leftovers
+from tests.conftest import BAKERY, Bakery, Sample
+
+pytestmark = pytest.mark.slow
+
+KILLS = 56
+SEED = 20141209
+
+
+def published(output: Path) -> set[str]:
+    return {path.name for path in output.iterdir()} - {FOLDER} if output.is_dir() else set()
+
+
+def killed_after(seconds: float, image: Path, output: Path) -> bool:
+    """Start a build, SIGKILL it (bakery alone, not its children); whether it was still running."""
+    process = subprocess.Popen(
+        [BAKERY, "build", image, "-o", output], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def test_killed_at_random_moments_then_built(bakery: Bakery, sample: Sample, tmp_path: Path):
+    image = sample("default")
+    source = hashlib.sha256(image.read_bytes()).hexdigest()
+    started = time.monotonic()
+    done = bakery("build", image, "-o", tmp_path / "reference")
+    whole = time.monotonic() - started
+    assert done.returncode == 0, done.stderr
+    reference = manifest.load(tmp_path / "reference").manifest
+
+    moments = random.Random(SEED)
+    output = tmp_path / "out"
+    hits = 0
+    for number in range(KILLS):
+        before = leftovers.present()
+        hits += killed_after(moments.uniform(0, whole), image, output)
+        assert not leftovers.left_since(before), "a process or a mount outlived the kill"
+        names = published(output)
+        # A manifest that is there is that of the whole build, and its files are all there.
+        if any(name.endswith(manifest.SUFFIX) for name in names):
+            assert manifest.load(output).manifest == reference
+        if number % 4 == 3:
+            again = bakery("build", image, "-o", output)
+            assert again.returncode == 0, again.stderr
+            made = manifest.load(output)
+            assert made.manifest == reference
+            assert not (output / FOLDER / "tmp").exists()
+            assert len(published(output)) == 4, published(output)
+            shutil.rmtree(output)
+    assert hits >= KILLS * 3 // 4, "the kills came too late to mean anything"
+    assert hashlib.sha256(image.read_bytes()).hexdigest() == source
