@@ -73,6 +73,8 @@ def parse(json_text: bytes) -> PartitionTable | None:
     """As `from_sfdisk`, taking the table at its word; BakeryError where it is no table at all."""
     if not json_text.strip():
         return None
+    # What sfdisk wants to mend in an extended partition it says on standard output, in front.
+    json_text = json_text[max(0, json_text.find(b"{")) :]
     if len(json_text) > TEXT_LIMIT_BYTES:
         raise BakeryError(f"the partition table is longer than {TEXT_LIMIT_BYTES} bytes of text")
     try:

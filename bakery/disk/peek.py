@@ -11,14 +11,17 @@ from pathlib import Path
 
 from bakery.disk import nodes
 from bakery.errors import BakeryError
-from bakery.run import Arg, Limits
+from bakery.run import Arg, CommandFailed, Limits, ending, tail
 from bakery.sandbox import Cage, run_confined
 
 EDGE_BYTES = 1 << 20
 SECTOR_BYTES = 512
 CHAIN_LIMIT = 64
+# Each thread of QEMU would reserve an arena of 64 MiB out of the bounded address space.
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
+NO_TABLE = b"does not contain a recognized partition table"
 TIMEOUT_SECONDS = 10.0
-LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=8, file_bytes=64 << 20)
+LIMITS = Limits(memory_bytes=1 << 30, cpu_seconds=8, file_bytes=64 << 20)
 
 _ENTRIES_AT = 446
 _ENTRY = struct.Struct("<4xB3xII")
@@ -77,8 +80,8 @@ class Peek:
         os.truncate(self.piece, length)
         window = nodes.name(nodes.window(self.node, offset, length))
         cage = Cage(read=(self.image,), write=(self.piece,), limits=LIMITS)
-        words: list[Arg] = ["qemu-img", "convert", "-n", "-O", "raw", window, self.piece]
-        run_confined(words, cage, timeout=TIMEOUT_SECONDS)
+        words: list[Arg] = ["qemu-img", "convert", "-n", "-m", "1", "-O", "raw", window, self.piece]
+        run_confined(words, cage, timeout=TIMEOUT_SECONDS, env=ENVIRONMENT)
         content = self.piece.read_bytes()
         with self.disk.open("r+b") as disk:
             disk.seek(offset)
@@ -87,10 +90,17 @@ class Peek:
 
 
 def sfdisk(disk: Path) -> bytes:
-    """What `sfdisk --json` prints of a file that is a disk; nothing where it finds no table."""
+    """What `sfdisk --json` prints of a file that is a disk; nothing where it finds no table.
+
+    Raises CommandFailed where it comes to no such answer.
+    """
     cage = Cage(read=(disk,), limits=LIMITS)
     done = run_confined(["sfdisk", "--json", disk], cage, timeout=TIMEOUT_SECONDS, check=False)
-    return done.stdout if done.returncode == 0 else b""
+    if done.returncode == 0:
+        return done.stdout
+    if NO_TABLE in done.stderr:
+        return b""
+    raise CommandFailed("sfdisk", ending(done.returncode), tail(done.stderr), done.returncode)
 
 
 def _extended(sector: bytes) -> Iterator[int]:

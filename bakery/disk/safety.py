@@ -6,13 +6,25 @@ docs/check.md lists the findings.
 """
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 import msgspec
 
-from bakery.disk import formats, nodes, openstack, partitions, peek, qcow2, qcow2_map, vhd, vmdk
+from bakery.disk import (
+    formats,
+    nodes,
+    openstack,
+    partitions,
+    peek,
+    qcow2,
+    qcow2_map,
+    vdi,
+    vhd,
+    vmdk,
+)
 from bakery.disk.findings import CheckReport, Finding
 from bakery.disk.formats import Ends, ImageFormat
 from bakery.errors import BakeryError, MissingTool
@@ -23,10 +35,12 @@ __all__ = ["CheckReport", "Finding", "ImageFormat", "check", "identify"]
 
 VIRTUAL_SIZE_LIMIT_BYTES = (16 << 40) - (1 << 20)
 """ext4 holds no larger file (mkfs.ext4, blocks of 4 KiB): such a disk cannot become raw there."""
-SMALLEST_DISK_BYTES = 512
+SECTOR_BYTES = 512
 EXPANSION_LIMIT = 128
 EXPANSION_FLOOR_BYTES = 1 << 30
 OUTPUT_LIMIT_BYTES = 1 << 20
+DOUBTS_SHOWN = 8
+NODE_NAME = re.compile(r"qemu-img: (Could not open )?('json:.*?': )?")
 CHECKED_BY_QEMU = ("vmdk", "vhdx", "vdi")
 
 
@@ -56,12 +70,15 @@ def identify(path: Path) -> ImageFormat:
     Raises BakeryError for what no image may be: no regular file, no known format, data in
     other files, encryption, a damaged header.
     """
-    with formats.open_regular(path) as file:
-        subject = Subject.of(path, file)
-        for finding in [*_kind_findings(subject), *_header_findings(subject)]:
-            if finding.severity == "refuse":
-                raise BakeryError(f"{path.name}: {finding.message}", finding.hint)
-        return ImageFormat(subject.kind, _virtual_size(subject))
+    try:
+        with formats.open_regular(path) as file:
+            subject = Subject.of(path, file)
+            for finding in [*_kind_findings(subject), *_header_findings(subject)]:
+                if finding.severity == "refuse":
+                    raise BakeryError(f"{path.name}: {finding.message}", finding.hint)
+            return ImageFormat(subject.kind, _virtual_size(subject))
+    except OSError as error:
+        raise BakeryError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def check(
@@ -75,23 +92,30 @@ def check(
     """
     try:
         with formats.open_regular(path) as file:
-            subject = Subject.of(path, file)
-            found = [
-                *_claim_findings(path, claimed, subject.kind),
-                *_kind_findings(subject),
-                *_header_findings(subject),
-            ]
-            if with_openstack and not _refused(found):
-                found += openstack.findings(file, subject.kind)
-            size = 0 if _refused(found) else _size(subject, found)
-            if with_partitions and not _refused(found):
-                found += _content_findings(subject, size)
-            return CheckReport(subject.kind, size, tuple(dict.fromkeys(found)))
+            return _check(path, Subject.of(path, file), claimed, (with_partitions, with_openstack))
     except MissingTool:
         raise
     except BakeryError as error:
-        text = Finding.refuse("unreadable", error.message, hint=error.hint)
-        return CheckReport("", 0, (text,))
+        found = Finding.refuse("unreadable", error.message, hint=error.hint)
+    except OSError as error:
+        found = Finding.refuse("unreadable", f"{path} cannot be read: {error.strerror}")
+    return CheckReport("", 0, (found,))
+
+
+def _check(path: Path, subject: Subject, claimed: str, depth: tuple[bool, bool]) -> CheckReport:
+    """Each step looks only at what the steps before it have nothing against."""
+    with_partitions, with_openstack = depth
+    found = [
+        *_claim_findings(path, claimed, subject.kind),
+        *_kind_findings(subject),
+        *_header_findings(subject),
+    ]
+    size = 0 if _refused(found) else _size(subject, found)
+    if with_openstack and not _refused(found):
+        found += openstack.findings(subject.file, subject.kind)
+    if with_partitions and not _refused(found):
+        found += _content_findings(subject, size)
+    return CheckReport(subject.kind, size, tuple(dict.fromkeys(found)))
 
 
 def _size(subject: Subject, found: list[Finding]) -> int:
@@ -137,7 +161,7 @@ def _kind_findings(subject: Subject) -> list[Finding]:
         return [Finding.refuse("encrypted", "the image is encrypted (LUKS)")]
     if kind == "vmdk-descriptor":
         text = "the file is a VMDK descriptor: its data is in other files, which it names"
-        return [Finding.refuse("outside-extents", text, "CVE-2022-47951")]
+        return [Finding.refuse("outside-extents", text, "CVE-2022-47951", "CVE-2024-40767")]
     if len(kinds) > 1:
         text = f"the file is several things at once: {', '.join(kinds)}"
         return [Finding.refuse("polyglot", text, "CVE-2024-40767")]
@@ -161,6 +185,8 @@ def _header_findings(subject: Subject) -> list[Finding]:
                 return vmdk.findings(subject.file)
             case "vpc":
                 return vhd.findings(subject.ends)
+            case "vdi":
+                return vdi.findings(subject.ends)
     except BakeryError as error:
         text = f"the {subject.kind} header is broken: {error.message}"
         return [Finding.refuse("bad-header", text, "CVE-2014-0143", "CVE-2014-0144")]
@@ -176,7 +202,8 @@ def _virtual_size(subject: Subject) -> int:
     if subject.kind == "raw":
         return subject.ends.size
     if subject.kind == "qcow2":
-        return _qcow2_header(subject).virtual_size_bytes
+        # QEMU's driver counts whole sectors and leaves the rest off.
+        return _qcow2_header(subject).virtual_size_bytes // SECTOR_BYTES * SECTOR_BYTES
     told = msgspec.json.decode(_qemu_img(subject, "info").stdout, type=dict[str, object])
     size = told.get("virtual-size")
     return size if isinstance(size, int) else 0
@@ -188,6 +215,7 @@ def _qemu_img(subject: Subject, verb: str) -> Completed:
         ["qemu-img", verb, "--output=json", nodes.name(subject.node)],
         Cage(read=(subject.path,), limits=peek.LIMITS),
         timeout=peek.TIMEOUT_SECONDS,
+        env=peek.ENVIRONMENT,
         output_limit=OUTPUT_LIMIT_BYTES,
     )
 
@@ -197,15 +225,18 @@ def _size_findings(subject: Subject, size: int) -> list[Finding]:
     if size > VIRTUAL_SIZE_LIMIT_BYTES:
         text = f"the disk would be {size} bytes; at most {VIRTUAL_SIZE_LIMIT_BYTES} can be written"
         return [Finding.refuse("virtual-size", text, "CVE-2015-5162")]
-    if size < SMALLEST_DISK_BYTES:
+    if size < SECTOR_BYTES:
         return [Finding.refuse("empty", f"the disk has {size} bytes")]
     if subject.kind == "qcow2":
         return _table_walk_findings(subject)
+    if subject.kind == "vmdk" and (found := vmdk.truncation(subject.file)):
+        return found
     if subject.kind in CHECKED_BY_QEMU:
         try:
             _qemu_img(subject, "check")
         except CommandFailed as error:
-            return [Finding.refuse("truncated", f"the image is damaged: {error.message}")]
+            reason = error.tail.partition(" / ")[0]
+            return [Finding.refuse("bad-tables", f"the image is damaged: {reason}")]
     return []
 
 
@@ -260,8 +291,10 @@ def _table_findings(json_text: bytes, size: int) -> list[Finding]:
     except BakeryError as error:
         return [Finding.refuse("partition-table", error.message)]
     doubts = partitions.problems(table, size) if table else []
-    return [Finding.refuse(doubt.id, doubt.message) for doubt in doubts]
+    return [Finding.refuse(doubt.id, doubt.message) for doubt in doubts[:DOUBTS_SHOWN]]
 
 
 def _unreadable_by_qemu(error: CommandFailed) -> Finding:
-    return Finding.refuse("unreadable-by-qemu", error.message)
+    # QEMU puts the name it was given before the reason, and the name holds the whole node.
+    reason = NODE_NAME.sub("", error.tail) or error.message
+    return Finding.refuse("unreadable-by-qemu", f"the image cannot be read: {reason}")

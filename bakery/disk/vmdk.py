@@ -7,9 +7,13 @@ Source: VMware, Virtual Disk Format 5.0; QEMU, block/vmdk.c. Integers are little
 in the header count sectors of 512 bytes.
 """
 
+import os
 import re
 import struct
-from typing import BinaryIO
+import sys
+from array import array
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 from bakery.disk.findings import Finding
 
@@ -20,11 +24,70 @@ DIRECTORY_AT_END = 0xFFFFFFFFFFFFFFFF
 FOOTER_FROM_END = 1024
 NO_PARENT = "ffffffff"
 
+TABLES_LIMIT_BYTES = 256 << 20
+
 _HEADER = struct.Struct("<4sIIQQQQIQQQ")
+_PLACE_BYTES = 4
 _DIRECTORY_PLACE = slice(56, 64)
 _FIELD = re.compile(r'(?P<key>[a-z0-9_.]+)\s*=\s*"?(?P<value>[^"]*)"?\Z')
 _EXTENT = re.compile(r'rw [0-9]+ (?P<kind>[a-z]+) "(?P<name>[^"]*)"\Z')
 _CVES = ("CVE-2022-47951", "CVE-2024-40767", "CVE-2024-44082")
+
+
+class _Grains(NamedTuple):
+    """Where the grain directory is, in sectors, and what its tables map: all from the header."""
+
+    directory: int
+    capacity: int
+    grain: int
+    table_entries: int
+
+
+def truncation(file: BinaryIO) -> list[Finding]:
+    """Whether grains lie beyond the end of the file; QEMU reads those of some kinds as zeros."""
+    file.seek(0)
+    header = file.read(SECTOR_BYTES)
+    size = file.seek(0, os.SEEK_END)
+    if _HEADER.unpack_from(header)[9] == DIRECTORY_AT_END:
+        file.seek(size - FOOTER_FROM_END)
+        header = file.read(SECTOR_BYTES)
+    fields = _HEADER.unpack_from(header)
+    grains = _Grains(fields[9], fields[3], fields[4], fields[7])
+    try:
+        last = max(_grain_places(file, grains), default=0)
+    except EOFError:
+        return [_cut_short("its tables lie beyond the end of the file")]
+    if last * SECTOR_BYTES >= size:
+        return [_cut_short(f"its tables reach beyond byte {last * SECTOR_BYTES}, it has {size}")]
+    return []
+
+
+def _grain_places(file: BinaryIO, grains: _Grains) -> Iterator[int]:
+    """The last place, in sectors, that each grain table names, and that of the table itself."""
+    span = max(1, grains.grain * grains.table_entries)
+    length = grains.table_entries * _PLACE_BYTES
+    tables = _places(file, grains.directory, -(-grains.capacity // span))
+    for place in filter(None, tables):
+        yield place + (length - 1) // SECTOR_BYTES
+        yield max(_places(file, place, grains.table_entries), default=0)
+
+
+def _places(file: BinaryIO, sector: int, count: int) -> "array[int]":
+    """`count` places of 32 bits from a sector on; EOFError where the file is too short."""
+    length = count * _PLACE_BYTES
+    if sector * SECTOR_BYTES + length > file.seek(0, os.SEEK_END) or length > TABLES_LIMIT_BYTES:
+        raise EOFError
+    file.seek(sector * SECTOR_BYTES)
+    table = array("I")
+    table.frombytes(file.read(length))
+    if sys.byteorder == "big":
+        table.byteswap()
+    return table
+
+
+def _cut_short(reason: str) -> Finding:
+    hint = "fetch the image again"
+    return Finding.refuse("truncated", f"the file is cut short: {reason}", hint=hint)
 
 
 def findings(file: BinaryIO) -> list[Finding]:
@@ -39,10 +102,11 @@ def findings(file: BinaryIO) -> list[Finding]:
         return [_outside("its header speaks of no data, so QEMU would follow its descriptor")]
     if directory == DIRECTORY_AT_END and not _footer_agrees(file, head):
         return [_bad("its footer says something else than its header")]
-    length = descriptor_length * SECTOR_BYTES
-    if not descriptor_at or not 0 < length <= DESCRIPTOR_LIMIT_BYTES:
+    start, length = descriptor_at * SECTOR_BYTES, descriptor_length * SECTOR_BYTES
+    whole = file.seek(0, os.SEEK_END)
+    if not start or not 0 < length <= DESCRIPTOR_LIMIT_BYTES or start + length > whole:
         return [_bad("it has no descriptor")]
-    file.seek(min(descriptor_at * SECTOR_BYTES, 1 << 62))
+    file.seek(start)
     return descriptor_findings(file.read(length))
 
 
@@ -87,7 +151,7 @@ def _extent_findings(extents: list[str]) -> list[Finding]:
 
 def _footer_agrees(file: BinaryIO, head: bytes) -> bool:
     """Whether the copy of the header near the end differs in the grain directory's place alone."""
-    end = file.seek(0, 2)
+    end = file.seek(0, os.SEEK_END)
     file.seek(max(0, end - FOOTER_FROM_END))
     footer = file.read(SECTOR_BYTES)
     if len(footer) < SECTOR_BYTES or footer[_DIRECTORY_PLACE] == head[_DIRECTORY_PLACE]:
