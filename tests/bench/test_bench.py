@@ -1,0 +1,22 @@
+"""The benchmark runs, and prints what it is there for; what it measured is not asserted."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Sample
+
+
+@pytest.mark.slow
+@pytest.mark.bench
+def test_the_build_benchmark_prints_every_ratio(sample: Sample):
+    argv = [sys.executable, "-m", "tests.bench.build", "--pairs", "1", "--image", sample("default")]
+    done = subprocess.run(
+        argv, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    for name in ("build ÷ floor", "disk written ÷ data", "original of 2014 ÷ build", "peak memory"):
+        assert name in done.stdout
