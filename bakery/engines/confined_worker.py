@@ -131,7 +131,15 @@ class Worker:
         try:
             self.answer(request, 0, [descriptor])
         finally:
-            os.close(descriptor)
+            close(descriptor)
+
+
+def close(descriptor: int) -> None:
+    """Close a file, even one whose FUSE daemon has ended meanwhile."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        return
 
 
 def main() -> None:

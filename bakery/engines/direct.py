@@ -63,18 +63,13 @@ class DirectEngine:
         self._survey: Survey | None = None
         self._open: View | None = View(source, source_format, work)
         self.overlay = self._open.overlay
-        try:
-            self._disk = self._open.open_disk()
-        except BaseException:
-            self._open.close()
-            raise
         if not self._open.cell.confined:
             report.note("bubblewrap does not work here: the image's parsers run unconfined")
 
     def survey(self) -> Survey:
         """Partitions, volume groups and volumes with their filesystems."""
         if self._survey is None:
-            self._survey = direct_survey.survey(self._view, self._disk)
+            self._survey = direct_survey.survey(self._view)
         return self._survey
 
     def list_directory(self, volume: Volume, path: str) -> list[Entry]:
@@ -142,7 +137,9 @@ class DirectEngine:
         content, places = self._editable(volume, path, max(len(old), EDIT_LIMIT_BYTES))
         if content != old:
             raise BakeryError(f"{path} in {volume.device} does not hold what was read from it")
-        self._write(places, old, new)
+        pieces = _differing(places, old, new)
+        self._view.write(pieces)
+        self.written += [extent for extent, _ in pieces]
         if self.read_file(volume, path, len(new)) != new:
             raise BakeryError(f"{path} in {volume.device} was written, and reads otherwise")
 
@@ -150,7 +147,6 @@ class DirectEngine:
         """End the session; everything written is in `overlay` when this returns."""
         view, self._open = self._open, None
         if view is not None:
-            os.close(self._disk)
             view.close()
 
     def __enter__(self) -> Self:
@@ -237,19 +233,9 @@ class DirectEngine:
 
         def read_at(offset: int, length: int) -> bytes:
             places = grubfs.on_disk([Extent(offset, length)], volume.place)
-            return b"".join(os.pread(self._disk, p.length, p.offset) for p in places)
+            return b"".join(self._view.read(p.offset, p.length) for p in places)
 
         return read_at
-
-    def _write(self, places: Sequence[Extent], old: bytes, new: bytes) -> None:
-        """Write the bytes of `new` that differ from `old`."""
-        with self._view.edit() as descriptor:
-            for extent, data in _differing(places, old, new):
-                os.pwrite(descriptor, data, extent.offset)
-                self.written.append(extent)
-        # What was read through the old descriptor may be remembered; a new one starts afresh.
-        os.close(self._disk)
-        self._disk = self._view.open_disk()
 
 
 def _identity(volume: Volume, traced: Output) -> bytes | None:

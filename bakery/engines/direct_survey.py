@@ -38,12 +38,12 @@ class _Found:
         return sum(extent.length for extent in self.place)
 
 
-def survey(view: View, descriptor: int) -> Survey:
-    """Ask about the disk that `view` shows and `descriptor` reads.
+def survey(view: View) -> Survey:
+    """Ask about the disk that `view` shows.
 
     Raises BakeryError for a partition table or LVM metadata that cannot be believed.
     """
-    asker = _Asker(view, descriptor)
+    asker = _Asker(view)
     whole = _Found(DISK, (Extent(0, view.size_bytes),))
     # The bare disk is asked about before it is known to be bare: it costs no time of its own.
     sfdisk = Command(["sfdisk", "--json", view.disk])
@@ -51,18 +51,17 @@ def survey(view: View, descriptor: int) -> Survey:
     table = _table(listed, view.size_bytes)
     partitioned = asker.volumes(list(_places(table))) if table else []
     plain = partitioned if table else [_volume(whole, bare)]
-    groups = tuple(_groups(descriptor, plain))
+    groups = tuple(_groups(view, plain))
     mapped = asker.volumes(list(_logical_places(groups)))
-    boot_code = any(os.pread(descriptor, BOOT_CODE_BYTES, 0))
+    boot_code = any(view.read(0, BOOT_CODE_BYTES))
     return Survey(view.size_bytes, table, groups, (*plain, *mapped), boot_code=boot_code)
 
 
 class _Asker:
     """Asks blkid what volumes hold."""
 
-    def __init__(self, view: View, descriptor: int) -> None:
+    def __init__(self, view: View) -> None:
         self._view = view
-        self._disk = descriptor
 
     def volumes(self, found: Sequence[_Found]) -> list[Volume]:
         """The volumes of all that was found."""
@@ -86,7 +85,7 @@ class _Asker:
             length = min(SKETCH_BYTES, found.size_bytes)
             for offset in (0, found.size_bytes - length):
                 pieces = on_disk([Extent(offset, length)], found.place)
-                data = b"".join(os.pread(self._disk, p.length, p.offset) for p in pieces)
+                data = b"".join(self._view.read(p.offset, p.length) for p in pieces)
                 os.pwrite(descriptor, data, offset)
         finally:
             os.close(descriptor)
@@ -109,15 +108,12 @@ def _places(table: PartitionTable) -> Iterator[_Found]:
             yield _Found(partition.device, (place,))
 
 
-def _groups(descriptor: int, volumes: Sequence[Volume]) -> Iterator[VolumeGroup]:
-    def read_at(offset: int, length: int) -> bytes:
-        return os.pread(descriptor, length, offset)
-
+def _groups(view: View, volumes: Sequence[Volume]) -> Iterator[VolumeGroup]:
     for volume in volumes:
         if volume.type == LVM_MEMBER:
             (place,) = volume.place
             number = int(volume.device.removeprefix(DISK) or 0)
-            group = lvm.read(read_at, place.offset, place.length, number)
+            group = lvm.read(view.read, place.offset, place.length, number)
             if group is not None:
                 yield group
 

@@ -14,7 +14,7 @@ Every file shown is read-only but for the length of an edit.
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from bakery.disk.extents import Extent
@@ -58,6 +58,7 @@ class View:
             self.size_bytes = self._open_image()
             self._add_overlay()
             self.disk = self._show("disk", "disk.raw")
+            self._reader = self.cell.open(self.disk)
         except BaseException as error:
             said = self.cell.log().replace(str(IMAGE_INSIDE), str(self.source))
             self._stop()
@@ -83,13 +84,18 @@ class View:
         path = str(self._shown / f"file-{next(self._numbers)}")
         return path, self.cell.open(path, "make")
 
-    def open_disk(self) -> int:
-        """A descriptor that reads the whole disk; the caller closes it."""
-        return self.cell.open(self.disk)
+    def read(self, offset: int, length: int) -> bytes:
+        """`length` bytes of the disk from `offset` on, fewer at its end; BakeryError if damaged."""
+        try:
+            return os.pread(self._reader, length, offset)
+        except OSError as error:
+            raise BakeryError(
+                f"{self.source} cannot be read at byte {offset} of its disk: {error.strerror}",
+                "see: bakery check IMAGE",
+            ) from error
 
-    @contextlib.contextmanager
-    def edit(self) -> Iterator[int]:
-        """A descriptor that writes to the disk, into the overlay; flushed when the block ends.
+    def write(self, pieces: Sequence[tuple[Extent, bytes]]) -> None:
+        """Write to the disk, which is to the overlay; BakeryError where that fails.
 
         Closes every window: a file that can be written to could be resized, which a node with
         a window on it does not allow.
@@ -101,14 +107,21 @@ class View:
         name = f"edit-{next(self._numbers)}"
         descriptor = self.cell.open(self._show("disk", name, writable=True), "edit")
         try:
-            yield descriptor
+            for extent, data in pieces:
+                os.pwrite(descriptor, data, extent.offset)
             os.fsync(descriptor)
+        except OSError as error:
+            raise BakeryError(f"{self.overlay} cannot be written: {error.strerror}") from error
         finally:
-            os.close(descriptor)
-            self._hide(name)
+            _close(descriptor)
+        self._hide(name)
+        # What was read through the old descriptor may be remembered; a new one starts afresh.
+        _close(self._reader)
+        self._reader = self.cell.open(self.disk)
 
     def close(self) -> None:
         """Flush and stop the daemon; the overlay is complete when this returns."""
+        _close(self._reader)
         try:
             self.monitor.call("quit")
             code = self.cell.wait_for_daemon()
@@ -214,6 +227,12 @@ def _refuse_external_data(source: Path) -> None:
             f"{source} keeps its data in another file, which is not followed",
             "make it one file: qemu-img convert -O qcow2 IMAGE NEW, where you trust the image",
         )
+
+
+def _close(descriptor: int) -> None:
+    """Close a file whose FUSE daemon may have ended."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
 
 
 def _is_text(name: bytes) -> bool:
