@@ -64,16 +64,21 @@ class Cage:
     def argv(self, argv: Sequence[Arg]) -> list[Arg]:
         """The command that runs `argv` inside; `argv` itself where there is no working bwrap."""
         words = [*self.limits.argv(), *argv]
-        return [*self._bwrap(), *words] if available() else words
+        return [*self.entry(), *words] if available() else words
 
-    def _bwrap(self) -> list[Arg]:
+    def entry(self) -> list[Arg]:
+        """The bwrap(1) command up to the program's own words.
+
+        There is no /proc inside: nothing that runs there needs it, and where the caller's own
+        is partly hidden (most containers) the kernel forbids to mount another.
+        """
         shown = [Mount(path, path) for path in self.read]
         shown += [Mount(path, path, writable=True) for path in self.write]
         shown += self.mounts
         every_user = os.geteuid() == 0 and not all(map(_root_may, shown))
         words = _entrance(every_user=every_user)
         words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-        words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        words += ["--dev", "/dev", "--tmpfs", "/tmp"]
         words += _system_view()
         if every_user:
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
@@ -96,7 +101,7 @@ def available() -> bool:
     if tools.find("bwrap") is None:
         return False
     try:
-        run([*_entrance(every_user=False), *_system_view(), "--", "true"], timeout=10)
+        run([*Cage().entry(), "true"], timeout=10)
     except BakeryError:
         return False
     return True

@@ -12,7 +12,15 @@ from tests.conftest import Sample
 @pytest.mark.slow
 @pytest.mark.bench
 def test_the_build_benchmark_prints_every_ratio(sample: Sample):
-    argv = [sys.executable, "-m", "tests.bench.build", "--pairs", "1", "--image", sample("default")]
+    argv: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.bench.build",
+        "--pairs",
+        "1",
+        "--image",
+        sample("default"),
+    ]
     done = subprocess.run(
         argv, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
