@@ -1,10 +1,15 @@
 """`bakery check`: is an image safe to hand to a conductor."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bakery.cli.options import Output, output
+
+if TYPE_CHECKING:
+    from bakery.disk.findings import CheckReport
 
 FORMATS = ("qcow2", "raw", "vmdk", "vhd", "vpc", "vhdx", "vdi")
 
@@ -21,17 +26,26 @@ def command(out: Output, image: Path, claimed: str | None) -> int:
 
     The image is looked at by its content and never run. Exit code 1 where it is refused.
     """
+    import msgspec
+
     from bakery.disk import safety
 
     report = safety.check(image, claimed=claimed or "")
-    out.document({"image": image.name, "safe": report.is_safe, "report": report})
+    found = msgspec.to_builtins(report)
+    out.document({"image": image.name, "safe": report.is_safe, **found})
+    for line in _lines(image.name, report):
+        # A file's name may hold line breaks and the codes that move a terminal's cursor.
+        out.print("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))
+    return 0 if report.is_safe else 1
+
+
+def _lines(name: str, report: "CheckReport") -> Iterator[str]:
     if report.is_safe:
         gib = report.virtual_size_bytes / (1 << 30)
-        out.print(f"{image.name}: fine ({report.format}, a disk of {gib:.2f} GiB)")
+        yield f"{name}: fine ({report.format}, a disk of {gib:.2f} GiB)"
     for finding in report.findings:
         mark = "refused" if finding.severity == "refuse" else "note"
         known = f" ({', '.join(finding.cve)})" if finding.cve else ""
-        out.print(f"{image.name}: {mark}: {finding.message}{known} [{finding.id}]")
+        yield f"{name}: {mark}: {finding.message}{known} [{finding.id}]"
         if finding.hint:
-            out.print(f"  {finding.hint}")
-    return 0 if report.is_safe else 1
+            yield f"  {finding.hint}"

@@ -1,0 +1,161 @@
+"""What the check says beyond the list of tests/hostile."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bakery import sandbox, tools
+from bakery.disk import formats, nodes, openstack, partitions, peek, safety
+from bakery.disk.findings import CheckReport, Finding
+from bakery.errors import BakeryError, MissingTool
+
+MIB = 1 << 20
+MBR = b"label: dos\nstart=2048,size=4096,type=83\n"
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory) -> Path:
+    path: Path = tmp_path_factory.mktemp("safety") / "disk.raw"
+    path.write_bytes(bytes(4 * MIB))
+    program = tools.find("sfdisk")
+    assert program
+    subprocess.run([program, "-q", path], input=MBR, check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def image(disk) -> Path:
+    path: Path = disk.with_name("disk.qcow2")
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", disk, path], check=True)
+    return path
+
+
+def ids(report: CheckReport) -> list[str]:
+    return [finding.id for finding in report.findings]
+
+
+def test_a_sound_image_has_format_size_and_no_findings(image):
+    report = safety.check(image)
+    assert report == CheckReport("qcow2", 4 * MIB, ())
+    assert report.is_safe
+    assert safety.identify(image) == ("qcow2", 4 * MIB)
+
+
+def test_a_warning_alone_does_not_refuse():
+    report = CheckReport("raw", 1, (Finding.warn("blank", "nothing on it"),))
+    assert report.is_safe
+    assert not CheckReport("raw", 1, (Finding.refuse("x", "y"),)).is_safe
+
+
+@pytest.mark.parametrize(("claim", "safe"), [("qcow2", True), ("raw", False), ("vhd", False)])
+def test_a_claim_is_held_against_the_content(image, claim, safe):
+    report = safety.check(image, claimed=claim)
+    assert report.is_safe == safe
+    if not safe:
+        assert f"is qcow2 by its content, not {claim}" in report.findings[0].message
+
+
+def test_a_claim_that_fits_overrules_the_name(image, tmp_path):
+    odd = tmp_path / "x.raw"
+    odd.symlink_to(image)
+    assert ids(safety.check(odd)) == ["format-mismatch"]
+    assert safety.check(odd, claimed="qcow2").is_safe
+
+
+def test_the_image_is_not_written(image):
+    before = (image.read_bytes(), image.stat().st_mtime_ns)
+    safety.check(image)
+    assert (image.read_bytes(), image.stat().st_mtime_ns) == before
+
+
+def test_without_its_deeper_looks_a_check_starts_no_program(image, monkeypatch):
+    monkeypatch.setattr(peek, "run_confined", None)
+    monkeypatch.setattr(safety, "run_confined", None)
+    monkeypatch.setattr(openstack, "findings", None)
+    assert safety.check(image, with_partitions=False, with_openstack=False).is_safe
+
+
+def test_identify_starts_no_program_for_qcow2_and_raw(image, disk, monkeypatch):
+    monkeypatch.setattr(safety, "run_confined", None)
+    assert [safety.identify(path).name for path in (image, disk)] == ["qcow2", "raw"]
+
+
+def test_identify_does_not_load_the_second_opinion():
+    code = "import sys; import bakery.disk.safety; sys.exit('oslo_utils' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_file_that_fails_while_it_is_read_is_a_finding(image, monkeypatch):
+    def fail(*_args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(formats, "read_ends", fail)
+    assert ids(safety.check(image)) == ["unreadable"]
+    with pytest.raises(BakeryError, match="Input/output error"):
+        safety.identify(image)
+
+
+def test_a_missing_program_is_no_fault_of_the_image(image, monkeypatch):
+    monkeypatch.setattr(tools, "find", lambda _program: None)
+    with pytest.raises(MissingTool):
+        safety.check(image)
+
+
+def test_the_program_that_parses_the_image_sees_no_other_file(image, monkeypatch):
+    seen = []
+    real = sandbox.run_confined
+
+    def watch(argv, cage, **options):
+        seen.append((argv[0], cage.read))
+        return real(argv, cage, **options)
+
+    monkeypatch.setattr(peek, "run_confined", watch)
+    assert safety.check(image).is_safe
+    assert ("qemu-img", (image,)) in seen
+    assert all(len(read) == 1 for _, read in seen)
+
+
+def test_a_chain_of_logical_partitions_is_found_inside_a_qcow2(tmp_path):
+    raw, packed = tmp_path / "a.raw", tmp_path / "a.qcow2"
+    raw.write_bytes(bytes(24 * MIB))
+    table = b"label: dos\nstart=2048,size=40960,type=f\nstart=4096,size=2048,type=83\n"
+    table += b"start=20480,size=2048,type=83\nstart=30720,size=2048,type=83\n"
+    program = tools.find("sfdisk")
+    assert program
+    subprocess.run([program, "-q", raw], input=table, check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, packed], check=True)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    node = nodes.image(packed, "qcow2")
+    look = peek.Peek(packed, node, 24 * MIB, scratch)
+    look.edges()
+    listed = partitions.from_sfdisk(look.sfdisk(), 24 * MIB)
+    assert listed == partitions.from_sfdisk(peek.sfdisk(raw), 24 * MIB)
+    assert listed is not None
+    assert [p.number for p in listed.partitions] == [1, 5, 6, 7]
+
+
+def test_the_second_opinion_says_nothing_on_standard_error(image, tmp_path, capfd):
+    bad = tmp_path / "x.qcow2"
+    content = bytearray(image.read_bytes())
+    content[79] = 16
+    bad.write_bytes(content)
+    with bad.open("rb") as file:
+        assert [f.id for f in openstack.findings(file, "qcow2")] == ["openstack-refuses"]
+    assert capfd.readouterr().err == ""
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.binary(max_size=2000), mark=st.sampled_from(formats.IMAGE_MARKS))
+def test_any_bytes_get_a_report(data, mark, tmp_path):
+    path = tmp_path / "any.img"
+    path.write_bytes(data.ljust(mark.offset, b"\0")[: mark.offset] + mark.magic + data)
+    report = safety.check(path)
+    assert isinstance(report, CheckReport)
