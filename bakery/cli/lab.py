@@ -16,8 +16,11 @@ def command() -> None:
 @command.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @click.option("--variant", default="default", show_default=True, help="Which sample to make.")
-@click.option("--cache", type=click.Path(file_okay=False, path_type=Path),
-              help="Where finished images and their parts are kept.  [default: ~/.cache/bakery]")
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where finished images and their parts are kept.  [default: ~/.cache/bakery]",
+)
 @click.option("--list", "list_variants", is_flag=True, help="List the variants and stop.")
 @output
 def image(
@@ -33,7 +36,8 @@ def image(
         return
     if out is None:
         raise UsageError("where shall the image go?", "bakery lab image OUT.qcow2")
-    from bakery.lab.image import default_cache, make_image
+    from bakery.lab.cache import default_cache
+    from bakery.lab.image import make_image
 
     info = make_image(out, variant, cache or default_cache(), answer.report)
     answer.document(info)

@@ -24,8 +24,9 @@ def copy_into(source: Path, disk: Path, pieces: list[tuple[int, int]]) -> None:
         position = 0
         for offset, length in pieces:
             for start, end in data_ranges(reader.fileno(), position, position + length):
-                _copy_range(reader.fileno(), writer.fileno(), start, end - start,
-                            offset + start - position)
+                _copy_range(
+                    reader.fileno(), writer.fileno(), start, end - start, offset + start - position
+                )
             position += length
 
 
@@ -62,6 +63,24 @@ def compress(
         for percent in PROGRESS.findall(piece):
             progress(int(total * float(percent) / 100), total)
 
-    run(["qemu-img", "convert", "-p", "-c", "-m", "4", "-W", "-f", "raw", "-O", "qcow2",
-         "-o", f"compression_type={compression}", disk, image],
-        timeout=1800, on_stdout=on_output)
+    run(
+        [
+            "qemu-img",
+            "convert",
+            "-p",
+            "-c",
+            "-m",
+            "4",
+            "-W",
+            "-f",
+            "raw",
+            "-O",
+            "qcow2",
+            "-o",
+            f"compression_type={compression}",
+            disk,
+            image,
+        ],
+        timeout=1800,
+        on_stdout=on_output,
+    )

@@ -17,6 +17,10 @@ GRUB_MODULES = Path("/usr/lib/grub")
 BOOT_CODE_BYTES = 440  # of the MBR; disk signature and partition table follow
 BIOS_FORMAT = "i386-pc"
 UEFI_FORMAT = "x86_64-efi"
+GRUB_PACKAGES = {  # Debian's package → the modules in it
+    "grub-pc-bin": GRUB_MODULES / BIOS_FORMAT,
+    "grub-efi-amd64-bin": GRUB_MODULES / UEFI_FORMAT,
+}
 # Enough to reach /boot; everything else loads from there.
 BIOS_CORE = ("biosdisk", "part_msdos", "ext2")
 UEFI_CORE = ("part_gpt", "fat", "ext2", "normal", "search", "search_fs_uuid", "configfile")
@@ -63,9 +67,9 @@ def write_ostree_menu(root: Path, firmware: Firmware, boot: Filesystem) -> None:
     }
     if firmware == "uefi":
         environment["_OSTREE_GRUB2_IS_EFI"] = "1"
-    entries = run(["ostree", "admin", "instutil", "grub2-generate",
-                   f"--sysroot={root}"],
-                  env=environment).text
+    entries = run(
+        ["ostree", "admin", "instutil", "grub2-generate", f"--sysroot={root}"], env=environment
+    ).text
     (root / "boot/loader/grub.cfg").write_text(HEADER + entries)
     grub = root / "boot/grub2"
     grub.mkdir()
@@ -89,8 +93,7 @@ def install_uefi(esp: Filesystem, boot: Filesystem, scratch: Path) -> None:
     mtools write it, because not every kernel has vfat.
     """
     program = scratch / "grubx64.efi"
-    program.write_bytes(
-        _core_image(UEFI_FORMAT, f"/{EFI_VENDOR_DIRECTORY}", UEFI_CORE, scratch))
+    program.write_bytes(_core_image(UEFI_FORMAT, f"/{EFI_VENDOR_DIRECTORY}", UEFI_CORE, scratch))
     stub = scratch / "grub.cfg"
     stub.write_text(
         f"search --no-floppy --fs-uuid --set=root {boot.uuid}\n"
@@ -106,8 +109,15 @@ def install_uefi(esp: Filesystem, boot: Filesystem, scratch: Path) -> None:
 
 def _core_image(grub_format: str, prefix: str, modules: tuple[str, ...], scratch: Path) -> bytes:
     output = scratch / f"core-{grub_format}.img"
-    words: list[Arg] = ["grub-mkimage", "--format", grub_format, "--prefix", prefix,
-                        "--output", output]
+    words: list[Arg] = [
+        "grub-mkimage",
+        "--format",
+        grub_format,
+        "--prefix",
+        prefix,
+        "--output",
+        output,
+    ]
     run([*words, *modules])
     return output.read_bytes()
 

@@ -52,8 +52,7 @@ def build(variant: Variant, layer: Path, scratch: Path, image: Path, report: Rep
 
 
 def _make_volumes(variant: Variant, layout: DiskLayout, scratch: Path) -> Volumes:
-    root_bytes = (variant.lvm.extents * lvm.EXTENT_BYTES if variant.lvm
-                  else layout.of("root").size)
+    root_bytes = variant.lvm.extents * lvm.EXTENT_BYTES if variant.lvm else layout.of("root").size
     boot = esp = None
     if layout.has("boot"):
         boot = make_filesystem(scratch / "boot.fs", "ext4", layout.of("boot").size)
@@ -65,8 +64,10 @@ def _make_volumes(variant: Variant, layout: DiskLayout, scratch: Path) -> Volume
 
 def _install(variant: Variant, layer: Path, volumes: Volumes) -> Content:
     scratch = volumes.root.path.parent
-    with (mounted(layer, scratch / "layer", options="ro") as source,
-          mounted(volumes.root.path, scratch / "root") as root):
+    with (
+        mounted(layer, scratch / "layer", options="ro") as source,
+        mounted(volumes.root.path, scratch / "root") as root,
+    ):
         if volumes.boot is None:
             plain.install(source, root, volumes.root)
             content = Content(kernel_version(source / "tree"), plain.kernel_args(volumes.root))
@@ -80,8 +81,13 @@ def _install_ostree(variant: Variant, source: Path, root: Path, volumes: Volumes
     assert volumes.boot is not None
     with mounted(volumes.boot.path, root / "boot"):
         deployments = sysroot.deploy_releases(
-            root, source, RELEASES[:variant.deployments], variant,
-            _root_device(variant, volumes), _fstab(variant, volumes))
+            root,
+            source,
+            RELEASES[: variant.deployments],
+            variant,
+            _root_device(variant, volumes),
+            _fstab(variant, volumes),
+        )
         bootloader.write_ostree_menu(root, variant.firmware, volumes.boot)
         default = deployments[0]
         kernel = next((root / "boot/ostree").glob(f"*-{default.bootcsum}/vmlinuz-*"))
@@ -97,26 +103,29 @@ def _root_device(variant: Variant, volumes: Volumes) -> str:
 
 def _fstab(variant: Variant, volumes: Volumes) -> str:
     root_order = 1 if volumes.root.kind == "ext4" else 0
-    mounts = [fstab.Mount(_root_device(variant, volumes), "/", volumes.root.kind,
-                          fsck_order=root_order)]
+    mounts = [
+        fstab.Mount(_root_device(variant, volumes), "/", volumes.root.kind, fsck_order=root_order)
+    ]
     if volumes.boot and variant.fstab_boot:
         mounts.append(fstab.Mount(volumes.boot.spec, "/boot", "ext4", fsck_order=2))
     if volumes.esp and variant.fstab_boot:
-        mounts.append(fstab.Mount(volumes.esp.spec, "/boot/efi", "vfat",
-                                  "umask=0077,shortname=winnt"))
+        mounts.append(
+            fstab.Mount(volumes.esp.spec, "/boot/efi", "vfat", "umask=0077,shortname=winnt")
+        )
     return fstab.render(mounts, variant.fstab_extra)
 
 
-def _write_bootloader(
-    variant: Variant, layout: DiskLayout, volumes: Volumes, disk: Path
-) -> None:
+def _write_bootloader(variant: Variant, layout: DiskLayout, volumes: Volumes, disk: Path) -> None:
     scratch = disk.parent
     if variant.firmware == "uefi":
         assert volumes.esp and volumes.boot
         bootloader.install_uefi(volumes.esp, volumes.boot, scratch)
     else:
-        prefix = (f"{layout.grub_device('boot')}/grub2" if volumes.boot
-                  else f"{layout.grub_device('root')}/boot/grub")
+        prefix = (
+            f"{layout.grub_device('boot')}/grub2"
+            if volumes.boot
+            else f"{layout.grub_device('root')}/boot/grub"
+        )
         bootloader.install_bios(disk, prefix, scratch)
 
 
@@ -138,14 +147,22 @@ def _describe(
 ) -> SampleInfo:
     deployments = tuple(map(sample_info.deployment_info, content.deployments))
     return SampleInfo(
-        variant=variant.name, about=variant.about, virtual_size=layout.size, table=layout.table,
-        partitions=sample_info.partition_infos(layout), volume=sample_info.volume_info(variant),
-        root_filesystem=volumes.root.kind, root_uuid=volumes.root.uuid,
+        variant=variant.name,
+        about=variant.about,
+        virtual_size=layout.size,
+        table=layout.table,
+        partitions=sample_info.partition_infos(layout),
+        volume=sample_info.volume_info(variant),
+        root_filesystem=volumes.root.kind,
+        root_uuid=volumes.root.uuid,
         root_device=_root_device(variant, volumes),
-        boot_uuid=volumes.boot.uuid if volumes.boot else None, stateroot=variant.stateroot,
-        deployments=deployments, kernel_version=content.kernel_version,
+        boot_uuid=volumes.boot.uuid if volumes.boot else None,
+        stateroot=variant.stateroot,
+        deployments=deployments,
+        kernel_version=content.kernel_version,
         kernel_args=content.kernel_args,
         bootcsum=deployments[0].bootcsum if deployments else None,
-        layouts=sample_info.layouts_of(variant), firmware=variant.firmware,
+        layouts=sample_info.layouts_of(variant),
+        firmware=variant.firmware,
         password=SAMPLE_PASSWORD,
     )

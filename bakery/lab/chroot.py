@@ -5,7 +5,22 @@ from pathlib import Path
 
 from bakery.run import Arg, Completed, run
 
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# fmt: off
+MOUNTS = (
+    "--dev", "/dev", "--proc", "/proc",
+    "--tmpfs", "/run", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp",  # noqa: S108 - the tree's own
+)
+# fmt: on
+LIMITS = (
+    *(f"--unshare-{namespace}" for namespace in ("pid", "net", "ipc", "uts")),
+    *("--die-with-parent", "--cap-add", "ALL", "--clearenv"),
+)
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
 
 
 def run_inside(
@@ -16,11 +31,6 @@ def run_inside(
     All it starts ends with it. It stays root with every capability, because package scripts own
     files, make device nodes and mount /proc.
     """
-    confined: list[Arg] = [
-        "bwrap", "--dev-bind", tree, "/", "--dev", "/dev", "--proc", "/proc",
-        "--tmpfs", "/run", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp",  # noqa: S108 - the tree's own
-        "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent",
-        "--cap-add", "ALL", "--clearenv", "--setenv", "PATH", PATH, "--setenv", "HOME", "/root",
-        "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "DEBIAN_FRONTEND", "noninteractive", "--",
-    ]
+    settings = [word for pair in ENVIRONMENT.items() for word in ("--setenv", *pair)]
+    confined: list[Arg] = ["bwrap", "--dev-bind", tree, "/", *MOUNTS, *LIMITS, *settings, "--"]
     return run([*confined, *argv], stdin=stdin, timeout=timeout)

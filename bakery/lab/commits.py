@@ -11,8 +11,14 @@ RELEASES = ("20141111", "20141208")  # (the image's own, its first upgrade)
 # What an OSTree system keeps outside the read-only tree, and where (ostree: "Adapting existing
 # mainstream distributions").
 MOVED = {
-    "home": "var/home", "opt": "var/opt", "srv": "var/srv", "root": "var/roothome",
-    "mnt": "var/mnt", "media": "run/media", "tmp": "sysroot/tmp", "ostree": "sysroot/ostree",
+    "home": "var/home",
+    "opt": "var/opt",
+    "srv": "var/srv",
+    "root": "var/roothome",
+    "mnt": "var/mnt",
+    "media": "run/media",
+    "tmp": "sysroot/tmp",
+    "ostree": "sysroot/ostree",
 }
 TMPFILES = """\
 d /var/home 0755 root root -
@@ -25,8 +31,16 @@ d /run/media 0755 root root -
 # An archive with no files in it: the kernel unpacks any number of archives one after the other
 # (Documentation/driver-api/early-userspace/buffer-format.rst), so that a second release gets a
 # second, equally good initramfs without another run of dracut.
-EMPTY_CPIO = (b"070701" + b"0" * 40 + b"00000001" + b"0" * 40 + b"0000000B" + b"0" * 8
-              + b"TRAILER!!!\0" + b"\0" * 3)
+EMPTY_CPIO = (
+    b"070701"
+    + b"0" * 40
+    + b"00000001"
+    + b"0" * 40
+    + b"0000000B"
+    + b"0" * 8
+    + b"TRAILER!!!\0"
+    + b"\0" * 3
+)
 CPIO_BLOCK = 512
 
 
@@ -50,8 +64,7 @@ def commit_releases(layer: Path) -> None:
     (upgrade / modules).mkdir(parents=True)
     (upgrade / modules / "initramfs.img").write_bytes(padded(initramfs) + padded(EMPTY_CPIO))
     _write_release(upgrade, RELEASES[1])
-    _commit(repo, RELEASES[1], ["--consume", f"--tree=ref={RELEASES[0]}",
-                                f"--tree=dir={upgrade}"])
+    _commit(repo, RELEASES[1], ["--consume", f"--tree=ref={RELEASES[0]}", f"--tree=dir={upgrade}"])
 
 
 def padded(archive: bytes) -> bytes:
@@ -60,8 +73,18 @@ def padded(archive: bytes) -> bytes:
 
 
 def _commit(repo: Path, release: str, words: list[str]) -> None:
-    run(["ostree", "commit", f"--repo={repo}", f"--branch={release}", f"--subject={release}",
-         f"--add-metadata-string=version={release}", *words], timeout=600)
+    run(
+        [
+            "ostree",
+            "commit",
+            f"--repo={repo}",
+            f"--branch={release}",
+            f"--subject={release}",
+            f"--add-metadata-string=version={release}",
+            *words,
+        ],
+        timeout=600,
+    )
 
 
 def _reshape(tree: Path, version: str) -> None:

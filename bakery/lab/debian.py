@@ -13,20 +13,54 @@ from bakery.run import run
 VERSION = 1
 SUITE = "bookworm"
 INCLUDED = (
-    "btrfs-progs", "dbus", "dracut", "e2fsprogs", "iproute2", "kmod", "linux-image-amd64",
-    "lvm2", "ostree", "ostree-boot", "procps", "systemd-sysv", "udev", "xfsprogs", "zstd",
+    "btrfs-progs",
+    "dbus",
+    "dracut",
+    "e2fsprogs",
+    "iproute2",
+    "kmod",
+    "linux-image-amd64",
+    "lvm2",
+    "ostree",
+    "ostree-boot",
+    "procps",
+    "systemd-sysv",
+    "udev",
+    "xfsprogs",
+    "zstd",
 )
 # debootstrap resolves "initramfs-tools | linux-initramfs-tool" to its first choice; dracut
 # is the one that knows OSTree, and the two conflict.
 DISPLACED = ("initramfs-tools", "initramfs-tools-core", "klibc-utils", "libklibc")
-# What a server without screen, sound or radio has no use for: the drivers of Fedora's
-# kernel-modules package, which its cloud image did not carry either.
+# Documentation, and the drivers a server without screen, sound or radio has no use for (Fedora's
+# cloud image does not carry its kernel-modules package either): each would be one more thing to
+# load before the login prompt.
 LEFT_OUT = (
-    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
     "/usr/share/bash-completion/*",
     "/lib/modules/*/kernel/sound/*",
-    *(f"/lib/modules/*/kernel/drivers/{name}/*" for name in (
-        "bluetooth", "gpu", "infiniband", "isdn", "media", "net/wireless", "staging")),
+    *(
+        f"/lib/modules/*/kernel/drivers/{name}/*"
+        for name in (
+            "bluetooth",
+            "gpu",
+            "infiniband",
+            "isdn",
+            "media",
+            "net/wireless",
+            "parport",
+            "staging",
+            "watchdog",
+        )
+    ),
+    *(
+        f"/lib/modules/*/kernel/drivers/input/{name}/*"
+        for name in ("joystick", "misc", "mouse", "tablet", "touchscreen")
+    ),
+    *(f"/lib/modules/*/kernel/net/{name}/*" for name in ("bluetooth", "mac80211", "wireless")),
 )
 HOOK = "etc/kernel/postinst.d/dracut"
 DPKG_SETTINGS = "etc/dpkg/dpkg.cfg.d/sample"
@@ -42,9 +76,19 @@ def recipe() -> list[object]:
 def fetch(tree: Path) -> None:
     """First stage: download and verify every package, unpack the essential ones."""
     run(
-        ["debootstrap", "--foreign", "--variant=minbase", "--force-check-gpg", "--arch=amd64",
-         f"--include={','.join(INCLUDED)}", SUITE, tree, machine_mirror(SUITE)],
-        env=proxies(), timeout=FETCH_TIMEOUT_SECONDS,
+        [
+            "debootstrap",
+            "--foreign",
+            "--variant=minbase",
+            "--force-check-gpg",
+            "--arch=amd64",
+            f"--include={','.join(INCLUDED)}",
+            SUITE,
+            tree,
+            machine_mirror(SUITE),
+        ],
+        env=proxies(),
+        timeout=FETCH_TIMEOUT_SECONDS,
     )
     _make_mount_points(tree)
     _drop_displaced(tree / "debootstrap" / "base")
@@ -58,8 +102,7 @@ def unpack(tree: Path) -> None:
     hook.parent.mkdir(parents=True, exist_ok=True)
     hook.write_text("#!/bin/sh\n")
     hook.chmod(0o755)
-    run_inside(tree, ["/debootstrap/debootstrap", "--second-stage"],
-               timeout=UNPACK_TIMEOUT_SECONDS)
+    run_inside(tree, ["/debootstrap/debootstrap", "--second-stage"], timeout=UNPACK_TIMEOUT_SECONDS)
     _remove_leftovers(tree)
 
 
@@ -94,9 +137,13 @@ def _remove_leftovers(tree: Path) -> None:
     """The first stage unpacks without dpkg's filters, so their targets go by hand."""
     (tree / HOOK).unlink()
     (tree / DPKG_SETTINGS).unlink()
-    leftovers = [*(tree / "var/cache/apt/archives").glob("*.deb"),
-                 *(tree / "var/lib/apt/lists").glob("*_*"),
-                 *(tree / "usr/share").glob("doc/*"), *(tree / "usr/share").glob("man/*"),
-                 *(tree / "usr/share").glob("info/*"), *(tree / "usr/share").glob("locale/*")]
+    leftovers = [
+        *(tree / "var/cache/apt/archives").glob("*.deb"),
+        *(tree / "var/lib/apt/lists").glob("*_*"),
+        *(tree / "usr/share").glob("doc/*"),
+        *(tree / "usr/share").glob("man/*"),
+        *(tree / "usr/share").glob("info/*"),
+        *(tree / "usr/share").glob("locale/*"),
+    ]
     for leftover in leftovers:
         run(["rm", "-rf", "--", leftover])

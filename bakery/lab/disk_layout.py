@@ -70,8 +70,11 @@ class DiskLayout:
         lines = [f"label: {label}", f"sector-size: {SECTOR_BYTES}"]
         for partition in self.partitions:
             types = MBR_TYPES if self.table == "mbr" else GPT_TYPES
-            fields = [f"start={partition.start // SECTOR_BYTES}",
-                      f"size={partition.size // SECTOR_BYTES}", f"type={types[partition.role]}"]
+            fields = [
+                f"start={partition.start // SECTOR_BYTES}",
+                f"size={partition.size // SECTOR_BYTES}",
+                f"type={types[partition.role]}",
+            ]
             if self.table == "mbr" and partition == self.partitions[0]:
                 fields.append("bootable")
             lines.append(", ".join(fields))
@@ -96,5 +99,7 @@ def layout_of(variant: Variant) -> DiskLayout:
 
 def write_table(disk: Path, layout: DiskLayout) -> None:
     """Write the partition table to the file `disk`."""
-    run(["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", disk],
-        stdin=layout.script().encode())
+    run(
+        ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", disk],
+        stdin=layout.script().encode(),
+    )

@@ -1,69 +1,39 @@
-"""`bakery lab image`: a real sample image, made once and then handed out of the cache.
-
-The cache holds, by content key, the layers that all variants share (Debian tree, system with
-initramfs, OSTree commits) and every finished image with its manifest.
-"""
+"""`bakery lab image`: a real sample image, made once and then handed out of the cache."""
 
 import contextlib
-import fcntl
+import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from bakery import tools
 from bakery.errors import BakeryError
 from bakery.lab import commits, debian, initramfs, sample_info, settings
+from bakery.lab.bootloader import GRUB_PACKAGES
 from bakery.lab.build import build
-from bakery.lab.layers import content_key, make_layer, publish
+from bakery.lab.cache import (
+    Cache,
+    forget_older,
+    give_to_caller,
+    locked,
+    make_directory,
+    scratch_in,
+)
+from bakery.lab.layers import make_layer, publish
 from bakery.lab.mounts import private_mounts
 from bakery.lab.sample_info import SampleInfo
-from bakery.lab.variants import Variant, find
+from bakery.lab.variants import GIB, Variant, find
 from bakery.report import Report
 
-VERSION = 1  # of everything that turns layers into an image
+# One for each Debian package that is needed; the package brings the rest.
 PROGRAMS = (
-    "apt-get", "bwrap", "debootstrap", "fstrim", "grub-mkimage", "losetup", "lvcreate", "mcopy",
-    "mkfs.btrfs", "mkfs.ext4", "mkfs.vfat", "mkfs.xfs", "ostree", "qemu-img", "sfdisk",
+    *("apt-get", "bwrap", "debootstrap", "grub-mkimage", "losetup", "lvcreate", "mcopy"),
+    *("mkfs.btrfs", "mkfs.ext4", "mkfs.vfat", "mkfs.xfs", "ostree", "qemu-img", "sfdisk"),
 )
-
-
-class Cache:
-    """The places of everything in the cache `directory`, by content."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        debian_key = content_key(*debian.recipe())
-        system_key = content_key(debian_key, *settings.recipe(), *initramfs.recipe())
-        commits_key = content_key(system_key, *commits.recipe())
-        self._keys = {"debian": debian_key, "system": system_key, "commits": commits_key}
-
-    def layer(self, name: str) -> Path:
-        """The file of the layer `debian`, `system` or `commits`."""
-        return self.directory / f"{name}-{self._keys[name]}.ext4"
-
-    def base_layer(self, variant: Variant) -> Path:
-        """The layer an image of `variant` is made from."""
-        return self.layer("commits" if variant.stateroot else "system")
-
-    def image(self, variant: Variant) -> Path:
-        """The finished image of `variant`; its manifest lies beside it."""
-        key = content_key(self.base_layer(variant).stem, VERSION, repr(variant))
-        return self.directory / f"{variant.name}-{key}.qcow2"
-
-
-def default_cache() -> Path:
-    """`$XDG_CACHE_HOME/bakery`, else `~/.cache/bakery`.
-
-    Under sudo it is the cache of the user who called sudo, so that an image made with root's
-    help is found again without it.
-    """
-    if configured := os.environ.get("XDG_CACHE_HOME"):
-        return Path(configured) / "bakery"
-    user = _sudo_user()
-    home = Path(f"~{user}").expanduser() if user else Path.home()
-    return home / ".cache/bakery"
+# Room in the cache for an image while it is made, and for the layers before the first one.
+IMAGE_BYTES = 3 * GIB
+LAYERS_BYTES = 3 * GIB
 
 
 def make_image(out: Path, variant_name: str, cache_directory: Path, report: Report) -> SampleInfo:
@@ -71,23 +41,20 @@ def make_image(out: Path, variant_name: str, cache_directory: Path, report: Repo
 
     `out` appears whole or not at all. Making needs root; taking from the cache does not.
     """
-    cache = Cache(cache_directory.absolute() / "lab")
     variant = find(variant_name)
-    image = cache.image(variant)
-    manifest = manifest_path(image)
-    if not manifest.exists():
-        _require_means()
-        _make_directory(cache.directory)
-        with _locked(cache.directory), private_mounts():
-            if not manifest.exists():
+    cache = Cache(cache_directory.absolute() / "lab")
+    out = out.absolute()
+    if not out.parent.is_dir():
+        raise BakeryError(f"the directory {out.parent} does not exist")
+    with _disk_errors_named():
+        if not cache.manifest(variant).exists():
+            _require_means()
+            make_directory(cache.directory)
+            with locked(cache.directory / "lock"):
                 _make(cache, variant, report)
-    hand_out(image, out)
-    return sample_info.load(manifest)
-
-
-def manifest_path(image: Path) -> Path:
-    """The manifest beside an image in the cache; it is written last."""
-    return image.with_suffix(".json")
+        with locked(cache.directory / "hand-out.lock"):
+            hand_out(cache.image(variant), out)
+    return sample_info.load(cache.manifest(variant))
 
 
 def hand_out(image: Path, out: Path) -> None:
@@ -101,46 +68,49 @@ def hand_out(image: Path, out: Path) -> None:
         present = out.stat()
         if (present.st_size, present.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns):
             return
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=_directory_of(out))
-    draft = Path(name)
-    os.close(handle)
+    draft = out.with_name(f".{out.name}.partial")
     try:
         shutil.copyfile(image, draft)
         os.utime(draft, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
-        draft.chmod(0o644)
-        _give_to_caller(draft)
+        give_to_caller(draft)
         publish(draft, out)
     finally:
         draft.unlink(missing_ok=True)
 
 
 def _make(cache: Cache, variant: Variant, report: Report) -> None:
-    with _scratch(cache.directory) as scratch:
-        base = _ensure_layers(cache, variant, scratch, report)
-        image = cache.image(variant)
-        draft = scratch / image.name
-        info = build(variant, base, scratch, draft, report)
-        draft.chmod(0o444)
-        notes = scratch / manifest_path(image).name
-        notes.write_bytes(sample_info.encode(info))
-        for source, target in ((draft, image), (notes, manifest_path(image))):
-            _give_to_caller(source)
-            publish(source, target)
+    """Make the image of `variant` in the cache, unless someone else did while we waited."""
+    if cache.manifest(variant).exists():
+        return
+    _require_room(cache, variant)
+    with private_mounts(), scratch_in(cache.directory) as scratch:
+        _make_layers(cache, variant, scratch, report)
+        image = scratch / "image.qcow2"
+        info = build(variant, cache.base_layer(variant), scratch, image, report)
+        image.chmod(0o444)
+        manifest = scratch / "manifest.json"
+        manifest.write_bytes(sample_info.encode(info))
+        for draft, path in ((image, cache.image(variant)), (manifest, cache.manifest(variant))):
+            give_to_caller(draft)
+            publish(draft, path)
+            forget_older(path)
 
 
-def _ensure_layers(cache: Cache, variant: Variant, scratch: Path, report: Report) -> Path:
-    """Make the layers that are missing below `variant`'s image; returns the topmost."""
-    debian_layer, system, releases = map(cache.layer, ("debian", "system", "commits"))
-    wanted = cache.base_layer(variant)
-    if not wanted.exists() and not system.exists():
+def _make_layers(cache: Cache, variant: Variant, scratch: Path, report: Report) -> None:
+    """Make what is missing of the layers below the image of `variant`."""
+    if cache.base_layer(variant).exists():
+        return
+    debian_layer, system = cache.layer("debian"), cache.layer("system")
+    if not system.exists():
         if not debian_layer.exists():
             make_layer(debian_layer, scratch, lambda root: _fill_debian(root, report))
         with report.step("initramfs", "dracut with ostree and lvm"):
             make_layer(system, scratch, _fill_system, base=debian_layer)
-    if not wanted.exists():
+    if variant.stateroot:
         with report.step("commits", "OSTree commits of the tree"):
-            make_layer(releases, scratch, commits.commit_releases, base=system)
-    return wanted
+            make_layer(cache.layer("commits"), scratch, commits.commit_releases, base=system)
+    for name in ("debian", "system", "commits"):
+        forget_older(cache.layer(name))
 
 
 def _fill_debian(root: Path, report: Report) -> None:
@@ -168,48 +138,33 @@ def _require_means() -> None:
     absent = tools.missing(PROGRAMS)
     if absent:
         raise BakeryError(f"not installed: {', '.join(absent)}", tools.install_hint(absent))
+    for package, directory in GRUB_PACKAGES.items():
+        if not directory.is_dir():
+            raise BakeryError(
+                f"GRUB's modules are not in {directory}", f"sudo apt-get install {package}"
+            )
+
+
+def _require_room(cache: Cache, variant: Variant) -> None:
+    """Refuse early where the cache's disk is too small."""
+    needed = IMAGE_BYTES + (0 if cache.base_layer(variant).exists() else LAYERS_BYTES)
+    free = shutil.disk_usage(cache.directory).free
+    if free < needed:
+        raise BakeryError(
+            f"making a sample image needs {needed >> 20} MiB in {cache.directory}, "
+            f"and {free >> 20} MiB are free",
+            "name another place with --cache DIR",
+        )
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """One maker at a time; the kernel opens the lock when its holder is gone."""
-    with (directory / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def _scratch(directory: Path) -> Iterator[Path]:
-    """An empty work directory in the cache; what a killed run left in it goes first."""
-    scratch = directory / "work"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+def _disk_errors_named() -> Iterator[None]:
+    """Turn a full or forbidden disk into words; any other OSError is a defect."""
     try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _make_directory(directory: Path) -> None:
-    """Make `directory` and its missing parents, owned by the user who called sudo."""
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
-        _give_to_caller(path)
-
-
-def _directory_of(out: Path) -> Path:
-    parent = out.absolute().parent
-    if not parent.is_dir():
-        raise BakeryError(f"the directory {parent} does not exist")
-    return parent
-
-
-def _sudo_user() -> str | None:
-    return os.environ.get("SUDO_USER") if os.geteuid() == 0 else None
-
-
-def _give_to_caller(path: Path) -> None:
-    """Under sudo, make the user who called it the owner of `path`."""
-    if _sudo_user():
-        os.chown(path, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+            raise
+        raise BakeryError(f"cannot write {error.filename or 'the image'}: {error.strerror}") from (
+            error
+        )

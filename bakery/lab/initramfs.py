@@ -10,29 +10,59 @@ VERSION = 1
 # host leaves LVM alone.
 BUILT_IN_ARGS = "rd.auto=1"
 FILESYSTEMS = "ext4 xfs btrfs vfat overlay"
-DRIVERS = "virtio_blk virtio_scsi virtio_pci virtio_net ahci ata_piix nvme sd_mod e1000"
+DRIVERS = "virtio_blk virtio_scsi virtio_pci virtio_net ahci ata_piix nvme sd_mod e1000 btrfs"
 # Fibre Channel and offload adapters: the largest drivers there are, with firmware interfaces and
 # network stacks in tow.
-OMITTED_DRIVERS = ("be2iscsi bfa bnx2fc bnx2i csiostor cxgb3i cxgb4i fcoe libfc lpfc qedf qedi "
-                   "qla2xxx qla4xxx")
-OMITTED_MODULES = "crypt lunmask nvdimm overlay-root qemu resume terminfo virtiofs"
+OMITTED_DRIVERS = (
+    "be2iscsi bfa bnx2fc bnx2i csiostor cxgb3i cxgb4i fcoe libfc lpfc qedf qedi qla2xxx qla4xxx"
+)
+# dracut's btrfs module is for many devices, and loads the driver on every boot; one device mounts
+# without it.
+OMITTED_MODULES = "btrfs crypt lunmask nvdimm overlay-root qemu resume terminfo virtiofs"
 
 
 def recipe() -> list[object]:
     """What decides the content of the initramfs, the packages apart."""
-    return ["initramfs", VERSION, BUILT_IN_ARGS, FILESYSTEMS, DRIVERS, OMITTED_DRIVERS,
-            OMITTED_MODULES]
+    return [
+        "initramfs",
+        VERSION,
+        BUILT_IN_ARGS,
+        FILESYSTEMS,
+        DRIVERS,
+        OMITTED_DRIVERS,
+        OMITTED_MODULES,
+    ]
 
 
 def make_initramfs(tree: Path) -> None:
     """Make `/boot/initrd.img-VERSION` of the kernel in `tree` with dracut."""
     version = kernel_version(tree)
     target = f"/boot/initrd.img-{version}"
-    run_inside(tree, [
-        "dracut", "--quiet", "--kver", version, "--no-hostonly", "--reproducible",
-        "--add", "ostree lvm", "--omit", OMITTED_MODULES, "--filesystems", FILESYSTEMS,
-        "--add-drivers", DRIVERS, "--omit-drivers", OMITTED_DRIVERS,
-        "--kernel-cmdline", BUILT_IN_ARGS,
-        "--compress", "zstd -15 -T0", target,
-    ], timeout=1200)
+    run_inside(
+        tree,
+        [
+            "dracut",
+            "--quiet",
+            "--kver",
+            version,
+            "--no-hostonly",
+            "--reproducible",
+            "--add",
+            "ostree lvm",
+            "--omit",
+            OMITTED_MODULES,
+            "--filesystems",
+            FILESYSTEMS,
+            "--add-drivers",
+            DRIVERS,
+            "--omit-drivers",
+            OMITTED_DRIVERS,
+            "--kernel-cmdline",
+            BUILT_IN_ARGS,
+            "--compress",
+            "zstd -15 -T0",
+            target,
+        ],
+        timeout=1200,
+    )
     (tree / target.lstrip("/")).chmod(0o644)

@@ -52,8 +52,18 @@ def loop_device(image: Path, offset_bytes: int, size_bytes: int) -> Iterator[str
     Detaching a device that is held open only marks it to go with its last close (loop(4),
     LO_FLAGS_AUTOCLEAR): whoever holds it, the kernel cleans up.
     """
-    made = run(["losetup", "--find", "--show", "--offset", str(offset_bytes),
-                "--sizelimit", str(size_bytes), image])
+    made = run(
+        [
+            "losetup",
+            "--find",
+            "--show",
+            "--offset",
+            str(offset_bytes),
+            "--sizelimit",
+            str(size_bytes),
+            image,
+        ]
+    )
     device = made.text.strip()
     held = os.open(device, os.O_RDWR)
     try:

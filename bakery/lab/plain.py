@@ -89,8 +89,7 @@ def install(layer: Path, root_directory: Path, root: Filesystem) -> None:
     run(["cp", "--archive", "--", f"{tree}/.", root_directory], timeout=600)
     etc = root_directory / "etc"
     (etc / "default/grub").write_text(DEFAULT_GRUB)
-    (etc / "fstab").write_text(render(
-        [Mount(root.spec, "/", root.kind, "errors=remount-ro", 1)]))
+    (etc / "fstab").write_text(render([Mount(root.spec, "/", root.kind, "errors=remount-ro", 1)]))
     grub = root_directory / "boot/grub"
     copy_modules("bios", grub)
     (grub / "grub.cfg").write_text(menu(kernel_version(tree), root))

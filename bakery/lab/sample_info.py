@@ -69,8 +69,7 @@ def layouts_of(variant: Variant) -> tuple[Layout, ...]:
 
 def partition_infos(layout: DiskLayout) -> tuple[PartitionInfo, ...]:
     """The partitions in the order of the table."""
-    return tuple(PartitionInfo(role=p.role, start=p.start, size=p.size)
-                 for p in layout.partitions)
+    return tuple(PartitionInfo(role=p.role, start=p.start, size=p.size) for p in layout.partitions)
 
 
 def volume_info(variant: Variant) -> VolumeInfo | None:
@@ -83,8 +82,12 @@ def volume_info(variant: Variant) -> VolumeInfo | None:
 def deployment_info(deployment: Deployment) -> DeploymentInfo:
     """A deployment as the manifest holds it."""
     return DeploymentInfo(
-        bls_id=deployment.bls_id, checksum=deployment.checksum, serial=deployment.serial,
-        bootcsum=deployment.bootcsum, kernel_args=deployment.kernel_args)
+        bls_id=deployment.bls_id,
+        checksum=deployment.checksum,
+        serial=deployment.serial,
+        bootcsum=deployment.bootcsum,
+        kernel_args=deployment.kernel_args,
+    )
 
 
 def load(path: Path) -> SampleInfo:

@@ -23,7 +23,11 @@ class Deployment:
 
 
 def deploy_releases(
-    root: Path, layer: Path, releases: tuple[str, ...], variant: Variant, root_device: str,
+    root: Path,
+    layer: Path,
+    releases: tuple[str, ...],
+    variant: Variant,
+    root_device: str,
     fstab: str,
 ) -> list[Deployment]:
     """Deploy `releases` of the repository in `layer`, in that order, under `root`.
@@ -34,8 +38,10 @@ def deploy_releases(
     assert variant.stateroot is not None
     run(["ostree", "admin", "init-fs", root])
     run(["ostree", "admin", "os-init", f"--sysroot={root}", variant.stateroot])
-    run(["ostree", f"--repo={root}/ostree/repo", "pull-local", layer / "repo", *releases],
-        timeout=600)
+    run(
+        ["ostree", f"--repo={root}/ostree/repo", "pull-local", layer / "repo", *releases],
+        timeout=600,
+    )
     for release in releases:
         _deploy(root, release, variant.stateroot, root_device)
         if release == releases[0]:
@@ -57,9 +63,18 @@ def read_deployments(root: Path) -> list[Deployment]:
         assert link is not None
         name = (root / link[1].lstrip("/")).resolve().name
         checksum, serial = name.rsplit(".", 1)
-        found.append((int(fields["version"]), Deployment(
-            entry.stem, checksum, int(serial), link["bootcsum"],
-            tuple(fields["options"].split()))))
+        found.append(
+            (
+                int(fields["version"]),
+                Deployment(
+                    entry.stem,
+                    checksum,
+                    int(serial),
+                    link["bootcsum"],
+                    tuple(fields["options"].split()),
+                ),
+            )
+        )
     return [deployment for _, deployment in sorted(found, key=lambda pair: -pair[0])]
 
 
@@ -76,5 +91,7 @@ def _deploy(root: Path, release: str, stateroot: str, root_device: str) -> None:
     args = [*CONSOLE_ARGS, f"root={root_device}"]
     first = not any((root / "ostree/deploy" / stateroot / "deploy").glob("*.0"))
     words = [f"--karg={arg}" for arg in args] if first else ["--retain"]
-    run(["ostree", "admin", "deploy", f"--sysroot={root}", f"--os={stateroot}", *words, REF],
-        timeout=600)
+    run(
+        ["ostree", "admin", "deploy", f"--sysroot={root}", f"--os={stateroot}", *words, REF],
+        timeout=600,
+    )

@@ -79,19 +79,34 @@ VARIANTS = (
     Variant("uefi-gpt", "GPT with an EFI system partition, started by UEFI", firmware="uefi"),
     Variant("btrfs-nolvm", "btrfs root directly on a partition", root_filesystem="btrfs", lvm=None),
     Variant("ext4-nolvm", "ext4 root directly on a partition", root_filesystem="ext4", lvm=None),
-    Variant("othernames", "hyphens in VG and LV, another stateroot, zstd clusters",
-            stateroot="centos-atomic-host", lvm=LogicalVolume("cah-vg0", "sys-root"),
-            compression="zstd"),
-    Variant("split-lv", "a root volume in two segments with a hole between them",
-            lvm=LogicalVolume("atomicos", "root", ((0, 300), (400, 468)))),
+    Variant(
+        "othernames",
+        "hyphens in VG and LV, another stateroot, zstd clusters",
+        stateroot="centos-atomic-host",
+        lvm=LogicalVolume("cah-vg0", "sys-root"),
+        compression="zstd",
+    ),
+    Variant(
+        "split-lv",
+        "a root volume in two segments with a hole between them",
+        lvm=LogicalVolume("atomicos", "root", ((0, 300), (400, 468))),
+    ),
     Variant("no-boot-line", "an fstab that does not mention /boot", fstab_boot=False),
-    Variant("boot-words", "fstab lines that say boot and are not the /boot mount",
-            fstab_extra=BOOT_WORDS,
-            var_directories=("lib/tftpboot", "lib/bootstrap", "srv/boot")),
+    Variant(
+        "boot-words",
+        "fstab lines that say boot and are not the /boot mount",
+        fstab_extra=BOOT_WORDS,
+        var_directories=("lib/tftpboot", "lib/bootstrap", "srv/boot"),
+    ),
     # One partition, as Debian's installer and its cloud images do by default: the only sample
     # whose /boot is a directory of the root filesystem.
-    Variant("plain", "ordinary Debian with GRUB, no OSTree, /boot inside the root filesystem",
-            stateroot=None, root_filesystem="ext4", lvm=None),
+    Variant(
+        "plain",
+        "ordinary Debian with GRUB, no OSTree, /boot inside the root filesystem",
+        stateroot=None,
+        root_filesystem="ext4",
+        lvm=None,
+    ),
 )
 
 

@@ -18,12 +18,16 @@ def test_the_release_itself_is_chosen_before_any_other_source():
 
 def test_another_release_of_debian_will_do():
     assert choose(parse_targets(LISTED), "forky") in {
-        "http://mirror.example/debian-next/", "http://mirror.example/debian/"}
+        "http://mirror.example/debian-next/",
+        "http://mirror.example/debian/",
+    }
 
 
 def test_a_machine_without_debian_has_no_mirror():
-    assert choose([IndexTarget("Vendor", "bookworm", "main", "http://vendor.example/")],
-                  "bookworm") is None
+    assert (
+        choose([IndexTarget("Vendor", "bookworm", "main", "http://vendor.example/")], "bookworm")
+        is None
+    )
 
 
 def test_a_mirror_list_stands_for_its_first_address(tmp_path):

@@ -14,6 +14,7 @@ def test_archives_are_padded_to_whole_blocks():
 
 @pytest.mark.skipif(shutil.which("cpio") is None, reason="cpio is not installed")
 def test_the_empty_archive_is_one_that_cpio_takes():
-    listed = subprocess.run(["cpio", "--list", "--quiet"], input=padded(EMPTY_CPIO),
-                            capture_output=True, check=True)
+    listed = subprocess.run(
+        ["cpio", "--list", "--quiet"], input=padded(EMPTY_CPIO), capture_output=True, check=True
+    )
     assert listed.stdout == b""

@@ -43,4 +43,5 @@ def test_sfdisk_reads_back_the_table_it_was_given(name, tmp_path):
     table = json.loads(printed.stdout)["partitiontable"]
     assert table["label"] == {"mbr": "dos", "gpt": "gpt"}[layout.table]
     assert [(p["start"] * 512, p["size"] * 512) for p in table["partitions"]] == [
-        p.place for p in layout.partitions]
+        p.place for p in layout.partitions
+    ]

@@ -2,8 +2,12 @@ from bakery.lab.fstab import Mount, render
 
 
 def test_each_mount_is_a_line_of_six_fields():
-    text = render([Mount("/dev/mapper/atomicos-root", "/", "xfs"),
-                   Mount("UUID=1-2", "/boot", "ext4", fsck_order=2)])
+    text = render(
+        [
+            Mount("/dev/mapper/atomicos-root", "/", "xfs"),
+            Mount("UUID=1-2", "/boot", "ext4", fsck_order=2),
+        ]
+    )
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     assert lines[:2] == [
         ["/dev/mapper/atomicos-root", "/", "xfs", "defaults", "0", "0"],

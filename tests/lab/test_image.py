@@ -1,12 +1,13 @@
+import errno
 import os
-from pathlib import Path
+import shutil
 
 import pytest
 
 from bakery.errors import BakeryError, UsageError
-from bakery.lab import debian, initramfs
-from bakery.lab.image import Cache, default_cache, hand_out, make_image, manifest_path
-from bakery.lab.variants import VARIANTS, find
+from bakery.lab import image
+from bakery.lab.image import hand_out, make_image
+from bakery.lab.variants import GIB
 from bakery.report import silent
 
 
@@ -14,30 +15,6 @@ from bakery.report import silent
 def no_sudo(monkeypatch):
     for name in ("SUDO_USER", "SUDO_UID", "SUDO_GID", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-
-
-def test_variants_share_their_layers_and_nothing_else(tmp_path):
-    cache = Cache(tmp_path)
-    layers = {cache.base_layer(variant) for variant in VARIANTS}
-    assert layers == {cache.layer("commits"), cache.layer("system")}
-    assert len({cache.image(variant) for variant in VARIANTS}) == len(VARIANTS)
-
-
-def test_a_change_of_the_package_list_changes_every_key(tmp_path, monkeypatch):
-    before = Cache(tmp_path)
-    monkeypatch.setattr(debian, "INCLUDED", (*debian.INCLUDED, "nano"))
-    after = Cache(tmp_path)
-    for name in ("debian", "system", "commits"):
-        assert before.layer(name) != after.layer(name)
-    assert before.image(find("default")) != after.image(find("default"))
-
-
-def test_a_change_of_the_initramfs_keeps_the_packages(tmp_path, monkeypatch):
-    before = Cache(tmp_path)
-    monkeypatch.setattr(initramfs, "DRIVERS", "virtio_blk")
-    after = Cache(tmp_path)
-    assert before.layer("debian") == after.layer("debian")
-    assert before.layer("system") != after.layer("system")
 
 
 def test_the_image_is_copied_out_whole_and_only_when_it_differs(tmp_path, no_sudo):
@@ -53,11 +30,9 @@ def test_the_image_is_copied_out_whole_and_only_when_it_differs(tmp_path, no_sud
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cached.qcow2", "out.qcow2"]
 
 
-def test_a_missing_directory_is_refused_by_name(tmp_path, no_sudo):
-    cached = tmp_path / "cached.qcow2"
-    cached.write_bytes(b"image")
+def test_a_missing_directory_is_refused_by_name(tmp_path):
     with pytest.raises(BakeryError, match="absent"):
-        hand_out(cached, tmp_path / "absent/out.qcow2")
+        make_image(tmp_path / "absent/out.qcow2", "default", tmp_path / "cache", silent())
 
 
 def test_making_without_root_is_refused_before_anything_is_written(tmp_path, monkeypatch):
@@ -73,19 +48,17 @@ def test_an_unknown_variant_is_wrong_usage(tmp_path):
         make_image(tmp_path / "out.qcow2", "other", tmp_path / "cache", silent())
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch, no_sudo):
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert default_cache() == Path("/home/someone/.cache/bakery")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert default_cache() == Path("/elsewhere/bakery")
+def test_a_disk_too_small_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(image, "_require_means", lambda: None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: type("Usage", (), {"free": GIB})())
+    with pytest.raises(BakeryError, match="1024 MiB are free"):
+        make_image(tmp_path / "out.qcow2", "default", tmp_path / "cache", silent())
 
 
-def test_under_sudo_it_is_the_cache_of_the_one_who_called(monkeypatch, no_sudo):
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setenv("SUDO_USER", "root")
-    monkeypatch.setenv("HOME", "/nowhere")
-    assert default_cache() == Path("/root/.cache/bakery")
+def test_a_disk_that_fills_up_is_named(tmp_path, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "root.fs")
 
-
-def test_the_manifest_lies_beside_the_image():
-    assert manifest_path(Path("/c/plain-0123.qcow2")) == Path("/c/plain-0123.json")
+    monkeypatch.setattr(image, "_require_means", full)
+    with pytest.raises(BakeryError, match=r"cannot write root\.fs: No space left"):
+        make_image(tmp_path / "out.qcow2", "default", tmp_path / "cache", silent())

@@ -4,8 +4,17 @@ from bakery.lab.layers import content_key, publish
 def test_a_key_depends_on_every_part_and_on_nothing_else():
     key = content_key("debian", 1, ["a", "b"])
     assert key == content_key("debian", 1, ("a", "b"))
-    assert len({key, content_key("debian", 2, ["a", "b"]), content_key("debian", 1, ["b", "a"]),
-                content_key("debian", 1, ["a"], "b")}) == 4
+    assert (
+        len(
+            {
+                key,
+                content_key("debian", 2, ["a", "b"]),
+                content_key("debian", 1, ["b", "a"]),
+                content_key("debian", 1, ["a"], "b"),
+            }
+        )
+        == 4
+    )
 
 
 def test_publishing_replaces_what_was_there(tmp_path):

@@ -14,7 +14,8 @@ def write_deployment(root, version, csum, name, index=0):
     entries = root / "boot/loader/entries"
     entries.mkdir(parents=True, exist_ok=True)
     (entries / f"ostree-{version}-fedora-atomic.conf").write_text(
-        ENTRY.format(version=version, csum=csum, index=index))
+        ENTRY.format(version=version, csum=csum, index=index)
+    )
     deployment = root / "ostree/deploy/fedora-atomic/deploy" / name
     deployment.mkdir(parents=True)
     link = root / "ostree/boot.1/fedora-atomic" / csum / str(index)
@@ -31,6 +32,9 @@ def test_the_deployment_of_the_highest_version_comes_first(tmp_path):
     write_deployment(tmp_path, 10, "a" * 64, "c1" * 32 + ".0")
     newest, older = read_deployments(tmp_path)
     assert (newest.bls_id, newest.bootcsum, newest.serial) == (
-        "ostree-10-fedora-atomic", "a" * 64, 0)
+        "ostree-10-fedora-atomic",
+        "a" * 64,
+        0,
+    )
     assert (older.checksum, older.serial) == ("c2" * 32, 1)
     assert newest.kernel_args[1] == "root=/dev/mapper/atomicos-root"

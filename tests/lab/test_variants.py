@@ -7,8 +7,16 @@ from bakery.lab.variants import LogicalVolume
 
 def test_every_variant_the_documents_name_is_there_once():
     assert [variant.name for variant in variants.VARIANTS] == [
-        "default", "two-deployments", "uefi-gpt", "btrfs-nolvm", "ext4-nolvm", "othernames",
-        "split-lv", "no-boot-line", "boot-words", "plain",
+        "default",
+        "two-deployments",
+        "uefi-gpt",
+        "btrfs-nolvm",
+        "ext4-nolvm",
+        "othernames",
+        "split-lv",
+        "no-boot-line",
+        "boot-words",
+        "plain",
     ]
 
 
@@ -18,10 +26,13 @@ def test_an_unknown_variant_is_refused_with_the_known_names():
     assert "default" in refusal.value.hint
 
 
-@pytest.mark.parametrize(("vg", "lv", "device"), [
-    ("atomicos", "root", "/dev/mapper/atomicos-root"),
-    ("cah-vg0", "sys-root", "/dev/mapper/cah--vg0-sys--root"),
-])
+@pytest.mark.parametrize(
+    ("vg", "lv", "device"),
+    [
+        ("atomicos", "root", "/dev/mapper/atomicos-root"),
+        ("cah-vg0", "sys-root", "/dev/mapper/cah--vg0-sys--root"),
+    ],
+)
 def test_device_mapper_doubles_hyphens(vg, lv, device):
     assert LogicalVolume(vg, lv).device == device
 
