@@ -75,15 +75,11 @@ class Cage:
         shown = [Mount(path, path) for path in self.read]
         shown += [Mount(path, path, writable=True) for path in self.write]
         shown += self.mounts
-        every_user = os.geteuid() == 0 and not all(map(_root_may, shown))
-        words = _entrance(every_user=every_user)
-        words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+        words = entrance(shown)
         words += ["--dev", "/dev", "--tmpfs", "/tmp"]
         words += _system_view()
-        if every_user:
-            words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         if self.fuse:
-            words += [] if every_user else ["--uid", "0", "--gid", "0"]
+            words += ["--uid", "0", "--gid", "0"] if "--unshare-user" in words else []
             words += ["--cap-add", "CAP_SYS_ADMIN", "--dev-bind", "/dev/fuse", "/dev/fuse"]
         for mount in shown:
             words += mount.argv()
@@ -107,15 +103,21 @@ def available() -> bool:
     return True
 
 
-def _entrance(*, every_user: bool) -> list[Arg]:
-    """The beginning of the command: which namespaces are made, and by whom."""
+def entrance(shown: Sequence[Mount]) -> list[Arg]:
+    """The beginning of the bwrap(1) command of a cage that will show `shown`, and no mount yet.
+
+    Namespaces of its own, no power, an end with its parent. Where root could not use what it is
+    shown, the user namespace is made beforehand; in that bubblewrap is root.
+    """
+    every_user = os.geteuid() == 0 and not all(map(_root_may, shown))
     words: list[Arg] = ["bwrap"]
     kinds = list(NAMESPACES)
     if every_user:
-        # The user namespace is there already; in it bubblewrap is root.
         words = [os.path.realpath(sys.executable), "-I", "-S", ALL_USERS, "bwrap"]
         kinds.remove("user")
-    return words + [f"--unshare-{kind}" for kind in kinds]
+    words += [f"--unshare-{kind}" for kind in kinds]
+    words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    return words + (["--cap-add", "CAP_DAC_OVERRIDE"] if every_user else [])
 
 
 def _root_may(mount: Mount) -> bool:

@@ -5,14 +5,17 @@ kernel and a root filesystem made from this machine's own packages) is cached be
 everything else a session makes lies in its scratch folder or in the cage's memory.
 """
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bakery import sandbox
+from bakery.errors import BakeryError
 from bakery.kvm import Accel, cache_folder
-from bakery.run import Arg
+from bakery.run import Arg, run
+from bakery.sandbox import Mount
 
 # What the host keeps there is none of the guest's business; /tmp takes libguestfs' sockets.
 HIDDEN_FOLDERS = ("/tmp", "/var/tmp", "/run", "/home", "/root")  # noqa: S108 - to be hidden
@@ -64,14 +67,14 @@ def cage(place: Place) -> list[Arg]:
     """
     if not sandbox.available():
         return []
-    words: list[Arg] = ["bwrap", *(f"--unshare-{kind}" for kind in sandbox.NAMESPACES)]
-    words += ["--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"]
+    shown = [Mount(place.source, place.source)]
+    shown += [Mount(path, path, writable=True) for path in (place.work, place.cache)]
+    words = [*sandbox.entrance(shown), "--ro-bind", "/", "/", *_proc()]
+    words += ["--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"]
     for folder in _hidden():
         words += ["--tmpfs", folder]
-    words += ["--ro-bind", place.source, place.source]
-    for path in (place.work, place.cache):
-        words += ["--bind", path, path]
+    for mount in shown:
+        words += mount.argv()
     return [*words, "--"]
 
 
@@ -84,6 +87,19 @@ def appliance_cache(scratch: Path) -> Path:
         folder = scratch / "cache"
         folder.mkdir()
     return folder.resolve()
+
+
+@functools.cache
+def _proc() -> tuple[Arg, ...]:
+    """The words for a /proc of the cage's own; none where only the caller's can be had.
+
+    Where that is partly hidden (most containers) the kernel forbids to mount another.
+    """
+    try:
+        run([*sandbox.entrance([]), "--ro-bind", "/", "/", "--proc", "/proc", "true"], timeout=10)
+    except BakeryError:
+        return ()
+    return ("--proc", "/proc")
 
 
 def _hidden(folders: Sequence[str] = HIDDEN_FOLDERS) -> list[str]:
