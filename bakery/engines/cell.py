@@ -98,9 +98,7 @@ class Cell:
         interpreter = os.path.realpath(sys.executable)
         words = [program(daemon[0]), *daemon[1:]]
         if not self.confined:
-            # It must end by itself, and take its mounts down, when the worker is killed.
-            words = [program("setpriv"), "--pdeathsig", "TERM", "--", *words]
-            return [interpreter, "-I", "-S", WORKER, *words]
+            return [interpreter, "-I", "-S", WORKER, "--bare", *words]
         base = Path(sys.base_prefix)
         python = () if base.is_relative_to("/usr") else (Mount(base, base),)
         cage = Cage(
@@ -171,9 +169,8 @@ class Cell:
             command.limits.cpu_seconds,
             command.limits.file_bytes,
         )
-        guard = () if self.confined else (program("setpriv"), "--pdeathsig", "KILL", "--")
         words = [str(UNBOUNDED if bound is None else bound) for bound in bounds]
-        words += [*guard, program(command.argv[0]), *command.argv[1:]]
+        words += [program(command.argv[0]), *command.argv[1:]]
         return self._send("run", words, [self._null, out, err]), out, err
 
     def _send(self, operation: str, words: Sequence[str], descriptors: Sequence[int] = ()) -> int:

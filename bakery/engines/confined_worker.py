@@ -1,6 +1,6 @@
 """A program of its own, run inside the cage: it starts what it is told and hands out open files.
 
-    python3 -I -S confined_worker.py [DAEMON [WORD...]]
+    python3 -I -S confined_worker.py [--bare] [DAEMON [WORD...]]
 
 Descriptor 0 is a socket (unix(7), SOCK_SEQPACKET) that bakery holds the other end of; 1 is the
 socket the daemon gets as its standard input and output; 2 takes what goes wrong. The daemon is
@@ -16,7 +16,8 @@ A message is words joined by NUL. Requests, and the answer to each:
                       means that the descriptor is attached; ID 0 is the daemon
 
 It knows nothing of bakery and imports nothing but Python's standard library. When its socket
-closes it ends, and the cage with everything in it.
+closes it ends, and the cage with everything in it. With `--bare` there is no cage: the kernel is
+asked to end what was started (prctl(2), PR_SET_PDEATHSIG).
 """
 
 import os
@@ -32,20 +33,40 @@ if TYPE_CHECKING:
 MESSAGE_LIMIT_BYTES = 128 << 10
 STANDARD_DESCRIPTORS = 3
 EXEC_FAILED = 127
+PR_SET_PDEATHSIG = 1
+SIGTERM = 15  # a FUSE daemon takes its mounts down on it
 MODES = {b"open": os.O_RDONLY, b"edit": os.O_RDWR, b"make": os.O_RDWR | os.O_CREAT | os.O_EXCL}
 BOUNDS = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
 
-def start(words: Sequence[bytes], descriptors: Sequence[int], bounds: Sequence[int] = ()) -> int:
+def start(
+    words: Sequence[bytes],
+    descriptors: Sequence[int],
+    bounds: Sequence[int] = (),
+    *,
+    bare: bool = False,
+) -> int:
     """Start a program on its three standard descriptors, within bounds; its process id."""
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
+        if bare:
+            end_with(parent)
         become(words, descriptors, bounds)
     except BaseException as error:  # noqa: BLE001 - nothing may return from the forked child
         os.write(2, f"{os.fsdecode(words[0])}: {error}\n".encode("utf-8", "replace"))
     os._exit(EXEC_FAILED)
+
+
+def end_with(parent: int) -> None:
+    """Have this process ended when its parent is, even if that has just happened."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(EXEC_FAILED)
 
 
 def become(words: Sequence[bytes], descriptors: Sequence[int], bounds: Sequence[int]) -> None:
@@ -66,8 +87,9 @@ def become(words: Sequence[bytes], descriptors: Sequence[int], bounds: Sequence[
 class Worker:
     """Serves one socket; `running` maps the pidfd of a program to its process and request."""
 
-    def __init__(self, control: "socket") -> None:
+    def __init__(self, control: "socket", *, bare: bool) -> None:
         self.control = control
+        self.bare = bare
         self.running: dict[int, tuple[int, bytes]] = {}
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
@@ -113,7 +135,8 @@ class Worker:
         try:
             if operation == b"run":
                 bounds = [int(word) for word in words[: len(BOUNDS)]]
-                self.watch(start(words[len(BOUNDS) :], descriptors, bounds), request)
+                program = words[len(BOUNDS) :]
+                self.watch(start(program, descriptors, bounds, bare=self.bare), request)
             else:
                 self.open(request, words[0], MODES[operation])
         finally:
@@ -144,10 +167,12 @@ def close(descriptor: int) -> None:
 
 def main() -> None:
     """Start the daemon, then serve."""
-    daemon = start([os.fsencode(w) for w in sys.argv[1:]], (1, 1, 2)) if sys.argv[1:] else 0
+    words = [os.fsencode(word) for word in sys.argv[1:]]
+    bare = words[:1] == [b"--bare"]
+    daemon = start(words[bare:], (1, 1, 2), bare=bare) if words[bare:] else 0
     import socket
 
-    worker = Worker(socket.socket(fileno=0))
+    worker = Worker(socket.socket(fileno=0), bare=bare)
     if daemon:
         worker.watch(daemon, b"0")
     os.dup2(2, 1)
