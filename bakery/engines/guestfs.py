@@ -35,8 +35,8 @@ NO_REPLAY = {
     "xfs": "norecovery",
     "btrfs": "rescue=nologreplay",
 }
-# What a boot loader sees of a btrfs, whichever subvolume is the default one.
-TOP_LEVEL = {"btrfs": "subvolid=5"}
+# What GRUB sees: all of a btrfs, whichever subvolume is the default; short names in lower case.
+AS_GRUB = {"btrfs": "subvolid=5", "vfat": "utf8,shortname=lower"}
 MISSING = (
     "No such file or directory",
     "Not a directory",
@@ -293,7 +293,7 @@ def _shut_down(fish: Guestfish) -> None:
 
 def _options(volume: Volume, *, write: bool) -> str:
     words = [SAFE] if write else ["ro", SAFE, NO_REPLAY.get(volume.type, "")]
-    return ",".join(word for word in (*words, TOP_LEVEL.get(volume.type, "")) if word)
+    return ",".join(word for word in (*words, AS_GRUB.get(volume.type, "")) if word)
 
 
 def _mount_reason(error: CommandRefused, volume: Volume) -> str:
