@@ -61,9 +61,14 @@ def start(
 
 
 def end_with(parent: int) -> None:
-    """Have this process ended when its parent is, even if that has just happened."""
+    """Have this process ended when its parent is, even if that has just happened.
+
+    In a session of its own: whoever ends the parent's whole process group at once would leave
+    a FUSE daemon no time to take its mounts down.
+    """
     import ctypes
 
+    os.setsid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(EXEC_FAILED)

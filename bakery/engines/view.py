@@ -14,9 +14,11 @@ Every file shown is read-only but for the length of an edit.
 import contextlib
 import itertools
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from bakery import tools
 from bakery.disk.extents import Extent
 from bakery.engines.base import CannotServe
 from bakery.engines.cell import Cell
@@ -246,8 +248,10 @@ def _is_text(name: bytes) -> bool:
 def _clear(folder: Path) -> None:
     """Remove what an uncaged session showed; a mount that outlived its daemon goes first."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_mount():
-            run(["fusermount3", "-u", "-q", path], check=False)
-        path.unlink()
-    with contextlib.suppress(FileNotFoundError):
-        folder.rmdir()
+        try:
+            path.unlink()
+        except OSError:
+            words = ["fusermount3", "-u", "-z"] if tools.find("fusermount3") else ["umount", "-l"]
+            run([*words, path], check=False)
+    # What cannot be removed now is in a folder that is private and thrown away.
+    shutil.rmtree(folder, ignore_errors=True)

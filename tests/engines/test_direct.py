@@ -322,7 +322,7 @@ def test_a_session_ends_when_its_worker_is_killed(disk: Disk, tmp_path: Path, co
         for pid in mine:
             with contextlib.suppress(ProcessLookupError):  # it ended with the one before
                 os.kill(pid, signal.SIGKILL)
-        with pytest.raises(BakeryError, match="the confined worker is gone"):
+        with pytest.raises(BakeryError, match=r"is gone|ended"):
             engine.read_file(place, "/etc/fstab")
         with pytest.raises(BakeryError):
             engine.close()
