@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from bakery.errors import BakeryError, MissingTool
 TAIL_LINES = 12
 OUTPUT_LIMIT_BYTES = 64 << 20
 STOP_GRACE_SECONDS = 2.0
+STOP_POLL_SECONDS = 0.2
 
 Arg = str | Path
 
@@ -84,17 +86,19 @@ def run(
     limits: Limits | None = None,
     on_stdout: Callable[[bytes], None] | None = None,
     output_limit: int = OUTPUT_LIMIT_BYTES,
+    stop: threading.Event | None = None,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
     `timeout` is wall seconds. `on_stdout` takes standard output piece by piece instead of its
-    being kept. Raises MissingTool, or CommandFailed on a time-out, on more than `output_limit`
-    bytes of output and, with `check`, on an exit code other than 0.
+    being kept. `stop`, once set, ends the program: for threads, which no Ctrl-C reaches. Raises
+    MissingTool, or CommandFailed on a time-out, on more than `output_limit` bytes of output and,
+    with `check`, on an exit code other than 0.
     """
     started = time.monotonic()
     process = _start(argv, cwd=cwd, env=env, limits=limits)
     name = Path(str(argv[0])).name
-    talk = _Talk(process, stdin, on_stdout, output_limit)
+    talk = _Talk(process, stdin, on_stdout, output_limit, stop)
     try:
         finished = talk.until(started + timeout)
     except BaseException:
@@ -219,12 +223,14 @@ class _Talk:
         stdin: bytes,
         on_stdout: Callable[[bytes], None] | None,
         output_limit: int,
+        stop: threading.Event | None,
     ) -> None:
         self.process = process
         self.pending = memoryview(stdin)
         self.on_stdout = on_stdout
         self.room = output_limit
         self.overflow = False
+        self.stop = stop
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.selector = selectors.DefaultSelector()
@@ -258,9 +264,9 @@ class _Talk:
 
     def _serve_once(self, deadline: float) -> bool:
         left = deadline - time.monotonic()
-        if left <= 0 or self.overflow:
+        if left <= 0 or self.overflow or (self.stop and self.stop.is_set()):
             return False
-        for key, _ in self.selector.select(left):
+        for key, _ in self.selector.select(min(left, STOP_POLL_SECONDS) if self.stop else left):
             if key.fileobj is self.process.stdin:
                 self._feed()
             else:

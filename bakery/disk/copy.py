@@ -1,26 +1,50 @@
-"""Copying ranges of an image into a sparse raw file: qemu-img's own loop, confined.
+"""Copying ranges of an image into a sparse raw file: qemu-img's own loop, confined, on all cores.
 
 qemu-img reads only what the image has allocated and leaves zeros as holes, so a copy costs what
 the data costs, whatever the size of the disk.
 """
 
+import contextlib
+import json
 import os
 import re
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from bakery.disk import nodes
-from bakery.disk.extents import Extent, total
+from bakery.disk.extents import Extent, clipped, total
 from bakery.errors import BakeryError
 from bakery.run import CommandFailed, Limits
 from bakery.sandbox import Cage, run_confined
 
 Progress = Callable[[int, int], None]
+Landed = Callable[[Extent], None]
 
 PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
 COROUTINES = 8
 LIMITS = Limits(memory_bytes=2 << 30)
 TIMEOUT_SECONDS = 6 * 3600.0
+# A window is what one qemu-img copies. It starts at a multiple of ALIGNMENT in the destination,
+# and holds about WINDOW_DATA_BYTES: enough that starting the program does not count.
+ALIGNMENT_BYTES = 1 << 20
+WINDOW_DATA_BYTES = 96 << 20
+WINDOWS_LIMIT = 64
+MAP_LIMIT_BYTES = 32 << 20
+
+
+class Window(NamedTuple):
+    """A range of the source disk, and the byte of the destination where it goes."""
+
+    extent: Extent
+    at: int
+
+    @property
+    def landing(self) -> Extent:
+        """The range of the destination."""
+        return Extent(self.at, self.extent.length)
 
 
 def copy_ranges(
@@ -29,21 +53,154 @@ def copy_ranges(
     place: Iterable[Extent],
     destination: Path,
     progress: Progress | None = None,
+    landed: Landed | None = None,
 ) -> None:
-    """Join the ranges `place` of a disk into the new raw file `destination`.
+    """Join the ranges `place` of a disk into the new raw file `destination`, on all cores.
 
     `source` is the disk's node and `reads` the files it is made of. `progress` is called with
-    bytes of the disk passed over and in all. Raises BakeryError; the file is then incomplete.
+    bytes of the destination passed over and in all; `landed` with each range of it that is
+    complete, on the thread that copied it. Raises BakeryError; the file is then incomplete.
     """
     ranges = _joined(place)
-    size = total(ranges)
     cage = Cage(read=tuple(reads), write=(destination.parent,), limits=LIMITS)
     with destination.open("xb") as file:
-        file.truncate(size)
-    done = 0
+        file.truncate(total(ranges))
+    windows = _windows(ranges, _data(source, cage))
+    _Copy(source, cage, destination, total(ranges), progress, landed).run(windows)
+
+
+class _Copy:
+    """Windows copied side by side; the first failure or a Ctrl-C stops them all."""
+
+    def __init__(
+        self,
+        source: nodes.Node,
+        cage: Cage,
+        destination: Path,
+        size: int,
+        progress: Progress | None,
+        landed: Landed | None,
+    ) -> None:
+        self.source = source
+        self.cage = cage
+        self.destination = destination
+        self.size = size
+        self.progress = progress
+        self.landed = landed
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.done: dict[int, int] = {}
+
+    def run(self, windows: list[Window]) -> None:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            try:
+                for _ in pool.map(self._copy, windows):
+                    pass
+            except BaseException:
+                self.stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _copy(self, window: Window) -> None:
+        if window.extent.length:
+            _convert(
+                self.source, window, self.destination, self.cage, self._teller(window), self.stop
+            )
+        self._tell(window, window.extent.length)
+        if self.landed:
+            self.landed(window.landing)
+
+    def _teller(self, window: Window) -> Callable[[bytes], None]:
+        def take(output: bytes) -> None:
+            found = PERCENT.findall(output)
+            if found:
+                self._tell(window, int(window.extent.length * float(found[-1]) / 100))
+
+        return take
+
+    def _tell(self, window: Window, done: int) -> None:
+        with self.lock:
+            self.done[window.at] = done
+            if self.progress:
+                self.progress(sum(self.done.values()), self.size)
+
+
+def _convert(
+    source: nodes.Node,
+    window: Window,
+    destination: Path,
+    cage: Cage,
+    on_stdout: Callable[[bytes], None],
+    stop: threading.Event,
+) -> None:
+    # The windows of one destination do not overlap, so its lock would only be in the way.
+    target = (
+        f"driver=raw,offset={window.at},size={window.extent.length},file.driver=file,"
+        f"file.locking=off,file.filename={_escaped(destination)}"
+    )
+    part = nodes.window(source, window.extent.offset, window.extent.length)
+    argv = [
+        "qemu-img",
+        "convert",
+        "-p",
+        "-n",
+        "--target-is-zero",
+        "-m",
+        str(COROUTINES),
+        "-W",
+        "--target-image-opts",
+        nodes.name(part),
+        target,
+    ]
+    try:
+        run_confined(argv, cage, timeout=TIMEOUT_SECONDS, on_stdout=on_stdout, stop=stop)
+    except CommandFailed as error:
+        raise _explained(error, destination) from error
+
+
+def _data(source: nodes.Node, cage: Cage) -> list[Extent] | None:
+    """Where the disk holds data, to share the work out by; None where that would be a long list."""
+    argv = ["qemu-img", "map", "--output=json", nodes.name(source)]
+    with contextlib.suppress(CommandFailed, json.JSONDecodeError, KeyError):
+        text = run_confined(argv, cage, output_limit=MAP_LIMIT_BYTES).stdout
+        return [
+            Extent(e["start"], e["length"]) for e in json.loads(text) if e["data"] and not e["zero"]
+        ]
+    return None
+
+
+def _windows(ranges: list[Extent], data: list[Extent] | None) -> list[Window]:
+    """The ranges cut where enough data has gathered, at aligned places of the destination."""
+    windows: list[Window] = []
+    at = 0
     for extent in ranges:
-        _convert(source, extent, destination, done, cage, _scaled(progress, done, extent, size))
-        done += extent.length
+        start = extent.offset
+        for cut in _cuts(extent, at, data or []):
+            windows.append(Window(Extent(start, cut - start), at))
+            at += cut - start
+            start = cut
+        windows.append(Window(Extent(start, extent.end - start), at))
+        at += extent.end - start
+    return windows
+
+
+def _cuts(extent: Extent, at: int, data: list[Extent]) -> Iterator[int]:
+    """Bytes of the disk inside `extent` at which a new window begins; `at` is where it lands."""
+    inside = clipped(data, extent)
+    step = max(WINDOW_DATA_BYTES, total(inside) // WINDOWS_LIMIT)
+    gathered, last = 0, extent.offset
+    for piece in inside:
+        offset = piece.offset
+        while gathered + piece.end - offset >= step:
+            wanted = offset + step - gathered
+            cut = wanted + (-(wanted - extent.offset + at) % ALIGNMENT_BYTES)
+            gathered = 0
+            if cut >= extent.end:
+                return
+            if cut > last:
+                yield cut
+            offset, last = wanted, max(cut, last)
+        gathered += piece.end - offset
 
 
 def read_range(source: nodes.Node, reads: Iterable[Path], extent: Extent, work: Path) -> bytes:
@@ -54,30 +211,6 @@ def read_range(source: nodes.Node, reads: Iterable[Path], extent: Extent, work: 
         return piece.read_bytes()
     finally:
         piece.unlink()
-
-
-def _convert(
-    source: nodes.Node,
-    extent: Extent,
-    destination: Path,
-    at: int,
-    cage: Cage,
-    progress: Callable[[bytes], None] | None,
-) -> None:
-    target = (
-        f"driver=raw,offset={at},size={extent.length},"
-        f"file.driver=file,file.filename={_escaped(destination)}"
-    )
-    argv = [
-        *("qemu-img", "convert", "-n", "--target-is-zero", "-m", str(COROUTINES), "-W"),
-        *(["-p"] if progress else []),
-        *("--target-image-opts", nodes.name(nodes.window(source, extent.offset, extent.length))),
-        target,
-    ]
-    try:
-        run_confined(argv, cage, timeout=TIMEOUT_SECONDS, on_stdout=progress)
-    except CommandFailed as error:
-        raise _explained(error, destination) from error
 
 
 def _explained(error: CommandFailed, destination: Path) -> BakeryError:
@@ -104,20 +237,6 @@ def _joined(place: Iterable[Extent]) -> list[Extent]:
         else:
             result.append(extent)
     return result
-
-
-def _scaled(
-    progress: Progress | None, done: int, extent: Extent, size: int
-) -> Callable[[bytes], None] | None:
-    if progress is None:
-        return None
-
-    def take(output: bytes) -> None:
-        found = PERCENT.findall(output)
-        if found:
-            progress(done + int(extent.length * float(found[-1]) / 100), size)
-
-    return take
 
 
 def _escaped(path: Path) -> str:

@@ -8,7 +8,7 @@ chunks are hashed on all cores, and the result does not depend on where the hole
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def fingerprint(path: Path, progress: Progress | None = None) -> Fingerprint:
         if extents.total(data) == size:
             digest = PLAIN + sha256(path)
         else:
-            digest = CHUNKED + _chunked(file.fileno(), size, data, progress)
+            digest = _chunked(file.fileno(), size, data, progress)
     return Fingerprint(size, digest, data)
 
 
@@ -54,7 +54,7 @@ def matches(path: Path, digest: str) -> bool:
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         data = extents.merged(extents.of_file(file.fileno(), size))
-        return digest == CHUNKED + _chunked(file.fileno(), size, data, None)
+        return digest == _chunked(file.fileno(), size, data, None)
 
 
 def sha256(path: Path) -> str:
@@ -63,30 +63,87 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Chunks:
+    """The chunk digests of a file of `size_bytes`; all chunks are zeros until they are read."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        count = -(-size_bytes // CHUNK_BYTES)
+        self._digests = bytearray(_zeros(CHUNK_BYTES) * count)
+        if count and size_bytes % CHUNK_BYTES:
+            self._digests[-32:] = _zeros(size_bytes % CHUNK_BYTES)
+
+    def read(self, descriptor: int, number: int, parts: list[Extent]) -> None:
+        """Hash chunk `number`, whose data lies in `parts` of the file; threads may share this."""
+        start = number * CHUNK_BYTES
+        length = min(CHUNK_BYTES, self.size_bytes - start)
+        digest = _hash_chunk(descriptor, start, length, parts)
+        self._digests[number * 32 : number * 32 + 32] = digest
+
+    def digest(self) -> str:
+        """The digest of the whole file, `sha256-1m:<hex>`."""
+        return CHUNKED + hashlib.sha256(self._digests).hexdigest()
+
+
+class Growing:
+    """The fingerprint of a sparse file while it is written, range by range, in any order.
+
+    A range is hashed by the thread that tells of it, so writers and hashing share the cores.
+    """
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        self.path = path
+        self._chunks = Chunks(size_bytes)
+        self._hashed: set[int] = set()
+
+    def landed(self, written: Extent) -> None:
+        """A range of the file is complete: hash the chunks that lie wholly inside it."""
+        first = -(-written.offset // CHUNK_BYTES)
+        last = written.end // CHUNK_BYTES
+        if written.end == self._chunks.size_bytes:
+            last = -(-written.end // CHUNK_BYTES)
+        inside = Extent(first * CHUNK_BYTES, max(0, last - first) * CHUNK_BYTES)
+        self._hashed.update(range(first, last))
+        self._hash(inside, range(first, last))
+
+    def fingerprint(self) -> Fingerprint:
+        """The file is complete: hash what lay across two ranges."""
+        size = self._chunks.size_bytes
+        whole = Extent(0, size)
+        data = self._hash(whole, set(range(-(-size // CHUNK_BYTES))) - self._hashed)
+        plain = extents.total(data) == size
+        digest = PLAIN + sha256(self.path) if plain else self._chunks.digest()
+        return Fingerprint(size, digest, data)
+
+    def _hash(self, window: Extent, numbers: Container[int]) -> tuple[Extent, ...]:
+        """Hash those of the chunks `numbers` that hold data; the data extents of the window."""
+        end = min(window.end, self._chunks.size_bytes)
+        with self.path.open("rb", buffering=0) as file:
+            data = extents.merged(extents.of_file(file.fileno(), end, window.offset))
+            for number, parts in by_chunk(data).items():
+                if number in numbers:
+                    self._chunks.read(file.fileno(), number, parts)
+        return data
+
+
 def _chunked(descriptor: int, size: int, data: Iterable[Extent], progress: Progress | None) -> str:
     """The digest of the chunk digests; memory is 32 bytes a chunk and a few chunks of data."""
-    count = -(-size // CHUNK_BYTES)
-    pieces = _by_chunk(data)
-    digests = bytearray(_zeros(CHUNK_BYTES) * count)
-    if count and size % CHUNK_BYTES:
-        digests[-32:] = _zeros(size % CHUNK_BYTES)
+    chunks, pieces = Chunks(size), by_chunk(data)
     done, whole = 0, sum(extents.total(parts) for parts in pieces.values())
 
-    def hash_chunk(number: int) -> tuple[int, bytes]:
-        start = number * CHUNK_BYTES
-        length = min(CHUNK_BYTES, size - start)
-        return number, _hash_chunk(descriptor, start, length, pieces[number])
+    def read(number: int) -> int:
+        chunks.read(descriptor, number, pieces[number])
+        return extents.total(pieces[number])
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for number, digest in pool.map(hash_chunk, pieces):
-            digests[number * 32 : number * 32 + 32] = digest
-            done += extents.total(pieces[number])
+        for count in pool.map(read, pieces):
+            done += count
             if progress:
                 progress(done, whole)
-    return hashlib.sha256(digests).hexdigest()
+    return chunks.digest()
 
 
-def _by_chunk(data: Iterable[Extent]) -> dict[int, list[Extent]]:
+def by_chunk(data: Iterable[Extent]) -> dict[int, list[Extent]]:
     """The extents cut at chunk borders, by chunk number."""
     pieces: dict[int, list[Extent]] = {}
     for extent in data:

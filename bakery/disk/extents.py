@@ -68,10 +68,10 @@ def translated(extents: Iterable[Extent], place: Iterable[Extent]) -> tuple[Exte
     return merged(result)
 
 
-def of_file(descriptor: int, size: int | None = None) -> Iterator[Extent]:
-    """The data extents of an open file, as the filesystem tells them (lseek(2), SEEK_DATA)."""
+def of_file(descriptor: int, size: int | None = None, start: int = 0) -> Iterator[Extent]:
+    """The data extents of an open file from byte `start` up to `size` (lseek(2), SEEK_DATA)."""
     end = os.fstat(descriptor).st_size if size is None else size
-    position = 0
+    position = start
     while position < end:
         try:
             data = os.lseek(descriptor, position, os.SEEK_DATA)

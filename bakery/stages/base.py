@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from bakery.disk import copy, digest, nodes
-from bakery.errors import BakeryError
 from bakery.manifest import Artifact
 from bakery.report import Step
 from bakery.stages.edit import OVERLAY
@@ -17,12 +16,12 @@ def run(job: Job, folder: Path, step: Step) -> None:
     source, reads = job.image.node, [job.image.path]
     if overlay.exists():
         source, reads = nodes.overlay(overlay, source), [*reads, overlay]
-    try:
-        copy.copy_ranges(source, reads, choice.place, folder / "base", step.progress)
-    except OSError as error:
-        raise BakeryError(f"{folder} cannot be written: {error.strerror}") from error
+    base = folder / "base"
+    size = sum(extent.length for extent in choice.place)
+    growing = digest.Growing(base, size)
+    copy.copy_ranges(source, reads, choice.place, base, step.progress, growing.landed)
+    made = growing.fingerprint()
     job.image.check_unchanged()
-    made = digest.fingerprint(folder / "base")
     whole = digest.sha256(folder / "base") if job.options.sha256 else ""
     artifact = Artifact(made.size_bytes, made.digest, whole, made.extents)
     write_json(folder / "base.json", artifact)
