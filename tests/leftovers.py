@@ -69,5 +69,12 @@ def _command(pid: int) -> str:
 def _fuse_mounts() -> Iterator[str]:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, source = line.partition(" - ")
-        if source.startswith("fuse"):
-            yield f"mount {fields.split()[4]}"
+        place = fields.split()[4]
+        if source.startswith("fuse") and not _is_another_workers(place):
+            yield f"mount {place}"
+
+
+def _is_another_workers(place: str) -> bool:
+    """Whether a mount lies in the temporary folder of a test process that runs beside this one."""
+    own = f"/popen-{os.environ.get('PYTEST_XDIST_WORKER', '')}/"
+    return "/popen-gw" in place and own not in place
