@@ -1,13 +1,15 @@
 """The image a build starts from: what it is, and a digest that is remembered."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
 from bakery.disk import digest, nodes, safety
 from bakery.errors import BakeryError
-from bakery.report import Report
+from bakery.report import Report, Step
 from bakery.workdir import WorkDir, write_whole
 
 MEMORY = "source.json"
@@ -40,6 +42,8 @@ class Image(msgspec.Struct, frozen=True):
     virtual_size_bytes: int
     digest: str
     state: State
+    checked: safety.CheckReport | None = None
+    """What the check found, where it was made on the way."""
 
     @property
     def node(self) -> nodes.Node:
@@ -66,15 +70,44 @@ def open_image(path: Path, report: Report, work: WorkDir) -> Image:
     found = safety.identify(absolute)
     state = State.of(absolute)
     memory = work.path / MEMORY
-    known = _recall(memory, state)
+    known, checked = _recall(memory, state), None
     if known is None:
         with report.step("source", f"read {path.name}") as step:
-            known = digest.fingerprint(absolute, step.progress).digest
+            known, checked = _read_and_check(absolute, step)
         if work.scratch.is_dir():
             write_whole(memory, msgspec.json.encode(_Remembered(state, known)), work.scratch)
-    image = Image(absolute, found.name, found.virtual_size_bytes, known, state)
+    image = Image(absolute, found.name, found.virtual_size_bytes, known, state, checked)
     image.check_unchanged()
     return image
+
+
+def _read_and_check(path: Path, step: Step) -> tuple[str, safety.CheckReport]:
+    """The digest and the check's findings, found at the same time on two cores."""
+    stop = threading.Event()
+
+    def progress(done_bytes: int, total_bytes: int) -> None:
+        if stop.is_set():
+            raise BakeryError(f"reading {path.name} was given up")
+        step.progress(done_bytes, total_bytes)
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(digest.fingerprint, path, progress)
+        try:
+            checked = safety.check(path)
+            refuse_unsafe(path, checked)
+            return reading.result().digest, checked
+        except BaseException:
+            stop.set()
+            raise
+
+
+def refuse_unsafe(path: Path, checked: safety.CheckReport) -> None:
+    """Raise BakeryError with the first finding where the check refuses the image."""
+    if checked.is_safe:
+        return
+    first, *others = checked.refusals
+    more = f" (and {len(others)} more)" if others else ""
+    raise BakeryError(f"{path.name} is refused: {first.message}{more}", f"bakery check {path}")
 
 
 def _recall(memory: Path, state: State) -> str | None:

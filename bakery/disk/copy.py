@@ -130,8 +130,8 @@ def _convert(
     window: Window,
     destination: Path,
     cage: Cage,
-    on_stdout: Callable[[bytes], None],
-    stop: threading.Event,
+    on_stdout: Callable[[bytes], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
     # The windows of one destination do not overlap, so its lock would only be in the way.
     target = (
@@ -206,11 +206,14 @@ def _cuts(extent: Extent, at: int, data: list[Extent]) -> Iterator[int]:
 def read_range(source: nodes.Node, reads: Iterable[Path], extent: Extent, work: Path) -> bytes:
     """The bytes of one range of a disk, through a file in `work`."""
     piece = work / "range.raw"
-    copy_ranges(source, reads, [extent], piece)
+    cage = Cage(read=tuple(reads), write=(work,), limits=LIMITS)
     try:
+        with piece.open("xb") as file:
+            file.truncate(extent.length)
+        _convert(source, Window(extent, 0), piece, cage)
         return piece.read_bytes()
     finally:
-        piece.unlink()
+        piece.unlink(missing_ok=True)
 
 
 def _explained(error: CommandFailed, destination: Path) -> BakeryError:

@@ -34,12 +34,15 @@ class Fingerprint(msgspec.Struct, frozen=True):
 
 
 def fingerprint(path: Path, progress: Progress | None = None) -> Fingerprint:
-    """Read the data of `path` once; `progress` is called with data bytes done and in all."""
+    """Read the data of `path` once.
+
+    `progress` is called with data bytes done and in all; what it raises ends the reading.
+    """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         data = extents.merged(extents.of_file(file.fileno(), size))
         if extents.total(data) == size:
-            digest = PLAIN + sha256(path)
+            digest = PLAIN + sha256(path, progress)
         else:
             digest = _chunked(file.fileno(), size, data, progress)
     return Fingerprint(size, digest, data)
@@ -57,10 +60,17 @@ def matches(path: Path, digest: str) -> bool:
         return digest == _chunked(file.fileno(), size, data, None)
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path, progress: Progress | None = None) -> str:
     """The sha256 of the whole file in hexadecimal, holes read as zeros."""
+    total, done, whole = hashlib.sha256(), 0, path.stat().st_size
+    piece = memoryview(bytearray(CHUNK_BYTES))
     with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while count := file.readinto(piece):
+            total.update(piece[:count])
+            done += count
+            if progress:
+                progress(done, whole)
+    return total.hexdigest()
 
 
 class Chunks:
@@ -136,10 +146,14 @@ def _chunked(descriptor: int, size: int, data: Iterable[Extent], progress: Progr
         return extents.total(pieces[number])
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for count in pool.map(read, pieces):
-            done += count
-            if progress:
-                progress(done, whole)
+        try:
+            for count in pool.map(read, pieces):
+                done += count
+                if progress:
+                    progress(done, whole)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return chunks.digest()
 
 

@@ -3,21 +3,15 @@
 from pathlib import Path
 
 from bakery.disk import safety
-from bakery.errors import BakeryError
 from bakery.report import Step
+from bakery.source import refuse_unsafe
 from bakery.stages.job import Job, Stage, write_json
 
 
 def run(job: Job, folder: Path, step: Step) -> None:
     """Write `check.json`; BakeryError with the finding where the image is refused."""
-    found = safety.check(job.image.path)
-    refusals = [finding for finding in found.findings if finding.severity == "refuse"]
-    if refusals:
-        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
-        raise BakeryError(
-            f"{job.image.path.name} is refused: {refusals[0].message}{more}",
-            f"bakery check {job.image.path}",
-        )
+    found = job.image.checked or safety.check(job.image.path)
+    refuse_unsafe(job.image.path, found)
     for finding in found.findings:
         step.note(finding.message)
     write_json(folder / "check.json", found)

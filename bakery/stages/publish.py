@@ -111,7 +111,9 @@ def _manifest(job: Job, key: str) -> Manifest:
 
 def _artifact(path: Path) -> Artifact:
     made = digest.fingerprint(path)
-    return Artifact(made.size_bytes, made.digest, digest.sha256(path), made.extents)
+    plain = made.digest.startswith(digest.PLAIN)
+    whole = made.digest.removeprefix(digest.PLAIN) if plain else digest.sha256(path)
+    return Artifact(made.size_bytes, made.digest, whole, made.extents)
 
 
 def _partition(job: Job) -> manifest.PartitionRecord | None:
