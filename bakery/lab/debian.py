@@ -7,7 +7,7 @@ what to leave out.
 from pathlib import Path
 
 from bakery.lab.apt_source import machine_mirror, proxies
-from bakery.lab.chroot import run_inside
+from bakery.lab.enclosure import run_enclosed, run_inside
 from bakery.run import run
 
 VERSION = 1
@@ -75,7 +75,7 @@ def recipe() -> list[object]:
 
 def fetch(tree: Path) -> None:
     """First stage: download and verify every package, unpack the essential ones."""
-    run(
+    run_enclosed(
         [
             "debootstrap",
             "--foreign",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bakery.lab.chroot import run_inside
 from bakery.lab.debian import kernel_version
+from bakery.lab.enclosure import run_inside
 
 VERSION = 1
 # The loader entries of 2014 carry no rd.lvm.lv=; without rd.auto an initramfs made for any

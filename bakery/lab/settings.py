@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bakery.lab.chroot import run_inside
+from bakery.lab.enclosure import run_inside
 
 VERSION = 1
 SAMPLE_PASSWORD = "bakery"  # noqa: S105 - root's password in every sample image, on purpose
