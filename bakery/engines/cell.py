@@ -63,7 +63,7 @@ class Cell:
     input and output. Raises MissingTool, or BakeryError where the worker cannot be started.
     """
 
-    def __init__(self, mounts: Sequence[Mount], daemon: Sequence[str]) -> None:
+    def __init__(self, mounts: Sequence[Mount], daemon: Command) -> None:
         self.confined = available()
         self._log = os.memfd_create("log")
         self._null = os.open(os.devnull, os.O_RDWR)
@@ -78,7 +78,7 @@ class Cell:
             self._stack.close()
             raise
 
-    def _start(self, mounts: Sequence[Mount], daemon: Sequence[str]) -> None:
+    def _start(self, mounts: Sequence[Mount], daemon: Command) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._stack.callback(self._control.close)
         self.talk, daemons = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -94,9 +94,10 @@ class Cell:
         # The last to be set up is the first to be undone: without its socket the worker ends.
         self._stack.callback(self._control.close)
 
-    def _argv(self, mounts: Sequence[Mount], daemon: Sequence[str]) -> list[str | Path]:
+    def _argv(self, mounts: Sequence[Mount], daemon: Command) -> list[str | Path]:
         interpreter = os.path.realpath(sys.executable)
-        words = [program(daemon[0]), *daemon[1:]]
+        first, *bounds = daemon.limits.argv()
+        words = [program(first), *bounds, program(daemon.argv[0]), *daemon.argv[1:]]
         if not self.confined:
             return [interpreter, "-I", "-S", WORKER, "--bare", *words]
         base = Path(sys.base_prefix)

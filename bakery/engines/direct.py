@@ -23,7 +23,7 @@ from bakery.errors import BakeryError
 from bakery.report import Report
 from bakery.run import Limits, ending
 
-PROGRAMS = ("qemu-storage-daemon", "grub-fstest", "sfdisk", "blkid", "setpriv")
+PROGRAMS = ("qemu-storage-daemon", "grub-fstest", "sfdisk", "blkid", "prlimit")
 FUSE_DEVICE = Path("/dev/fuse")
 FUSE_MOUNTER = "fusermount3"
 COPY_CPU_SECONDS = 300
@@ -61,6 +61,8 @@ class DirectEngine:
             raise CannotServe(f"the direct engine cannot serve here: {obstacle}", "bakery doctor")
         self.written: list[Extent] = []
         self._survey: Survey | None = None
+        self._known: set[str] = set()
+        """The devices of volumes that GRUB's readers were seen to know."""
         self._open: View | None = View(source, source_format, work)
         self.overlay = self._open.overlay
         if not self._open.cell.confined:
@@ -75,8 +77,12 @@ class DirectEngine:
     def list_directory(self, volume: Volume, path: str) -> list[Entry]:
         """The names in a directory, sorted; those that are not plain text are refused."""
         short, long = self._outputs([*self._place(volume).listings(path)])
+        for output in (short, long):
+            if output.returncode:
+                self._check(output, volume, path)
         if not grubfs.is_directory(short.stdout):
             raise self._absent(volume, path)
+        self._known.add(volume.device)
         found = grubfs.names(short.stdout, long.stdout)
         unknown = [name for name, known in found if known is None]
         if len(found) > ENTRY_LIMIT or len(unknown) > LINK_LIMIT:
@@ -183,9 +189,10 @@ class DirectEngine:
 
     def _absent(self, volume: Volume, path: str) -> BakeryError:
         """Why a directory lists as nothing: GRUB does not say."""
-        (identified,) = self._outputs([self._place(volume).identify()])
-        if not grubfs.is_known(identified.stdout):
-            return CannotServe(f"GRUB's readers do not know the filesystem of {volume.device}")
+        if volume.device not in self._known:
+            (identified,) = self._outputs([self._place(volume).identify()])
+            if not grubfs.is_known(identified.stdout):
+                return CannotServe(f"GRUB's readers do not know the filesystem of {volume.device}")
         return FileMissing(f"there is no directory {path} in {volume.device}")
 
     def _directories(self, volume: Volume, path: str, names: Sequence[str]) -> set[str]:

@@ -21,10 +21,10 @@ from pathlib import Path
 from bakery import tools
 from bakery.disk.extents import Extent
 from bakery.engines.base import CannotServe
-from bakery.engines.cell import Cell
+from bakery.engines.cell import Cell, Command
 from bakery.engines.qmp import Monitor, QemuRefused
 from bakery.errors import BakeryError
-from bakery.run import run
+from bakery.run import Limits, run
 from bakery.sandbox import Mount
 
 IMAGE_INSIDE = Path("/image")
@@ -34,6 +34,10 @@ OVERLAY_NAME = "overlay.qcow2"
 SHOWN_NAME = "shown"
 # An edit copies a whole cluster out of the source; the smaller, the less there is to copy.
 CLUSTER_BYTES = 4096
+# A table of first level holds 32 MiB (QCOW_MAX_L1_SIZE), which with small clusters is 8 TiB.
+SMALL_CLUSTERS_BYTES = 4 << 40
+LARGE_CLUSTER_BYTES = 64 << 10
+DAEMON_LIMITS = Limits(memory_bytes=2 << 30, cpu_seconds=600, file_bytes=1 << 40)
 SECTOR_BYTES = 512
 BACKED_FORMATS = ("qcow2", "qcow", "qed", "vmdk")
 # A qcow2 header's first fields (docs/interop/qcow2.txt of QEMU): magic, and at byte 72 the
@@ -141,8 +145,8 @@ class View:
     def _start_cell(self, work: Path) -> Cell:
         """Start cage and daemon, and settle what image, layer and views are called there."""
         mounts = (Mount(self.source, IMAGE_INSIDE), Mount(work, SESSION_INSIDE, writable=True))
-        daemon = ("qemu-storage-daemon", "--chardev", "stdio,id=m", "--monitor", "chardev=m")
-        cell = Cell(mounts, daemon)
+        monitor = ("--chardev", "stdio,id=m", "--monitor", "chardev=m")
+        cell = Cell(mounts, Command(["qemu-storage-daemon", *monitor], DAEMON_LIMITS))
         if cell.confined:
             self._image, self._layer = IMAGE_INSIDE, SESSION_INSIDE / OVERLAY_NAME
             self._shown = SHOWN_INSIDE
@@ -174,11 +178,12 @@ class View:
         # Nothing here has to outlive a power cut, so nothing waits for the disk.
         cache = {"cache": {"no-flush": True}}
         self._add_node("file", "layer", {"filename": str(self._layer), **cache})
+        small = self.size_bytes <= SMALL_CLUSTERS_BYTES
         options = {
             "driver": "qcow2",
             "file": "layer",
             "size": self.size_bytes,
-            "cluster-size": CLUSTER_BYTES,
+            "cluster-size": CLUSTER_BYTES if small else LARGE_CLUSTER_BYTES,
         }
         name = os.fsencode(self.source)
         if _is_text(name):

@@ -254,6 +254,29 @@ def test_the_name_of_the_image_can_be_any(name, disk: Disk, tmp_path: Path):
     assert b"one two" in flat(engine.overlay, tmp_path / "flat")
 
 
+def test_a_disk_of_any_size_gets_an_overlay(tmp_path: Path):
+    image = tmp_path / "huge.qcow2"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M"]
+    subprocess.run([*create, image, "100T"], check=True)
+    with opened(image, tmp_path / "work") as engine:
+        assert engine.survey().size_bytes == 100 << 40
+    assert engine.overlay.stat().st_size < 64 * MIB
+
+
+def test_every_program_that_meets_the_image_is_bounded(disk: Disk, tmp_path: Path):
+    with waiting(disk, tmp_path / "work", "caged") as process:
+        (daemon,) = [
+            pid
+            for pid in descendants(process.pid)
+            if Path(f"/proc/{pid}/comm").read_text().startswith("qemu-storage")
+        ]
+        limits = Path(f"/proc/{daemon}/limits").read_text().splitlines()
+        process.kill()
+    for name in ("Max address space", "Max cpu time", "Max file size"):
+        (line,) = [line for line in limits if line.startswith(name)]
+        assert "unlimited" not in line
+
+
 def test_without_a_cage_a_report_says_so(disk: Disk, tmp_path: Path, confinement: str):
     told: list[Event] = []
     (tmp_path / "work").mkdir()
