@@ -6,7 +6,7 @@ from pathlib import Path
 from bakery.lab.debian import kernel_version
 from bakery.run import run
 
-VERSION = 1
+VERSION = 2
 RELEASES = ("20141111", "20141208")  # (the image's own, its first upgrade)
 # What an OSTree system keeps outside the read-only tree, and where (ostree: "Adapting existing
 # mainstream distributions").
@@ -30,16 +30,13 @@ d /run/media 0755 root root -
 """
 # An archive with no files in it: the kernel unpacks any number of archives one after the other
 # (Documentation/driver-api/early-userspace/buffer-format.rst), so that a second release gets a
-# second, equally good initramfs without another run of dracut.
+# second, equally good initramfs without another run of dracut. The fields are inode, mode, uid,
+# gid, links, mtime, size, four device numbers, length of the name, and checksum.
+TRAILER = b"TRAILER!!!\0"
 EMPTY_CPIO = (
     b"070701"
-    + b"0" * 40
-    + b"00000001"
-    + b"0" * 40
-    + b"0000000B"
-    + b"0" * 8
-    + b"TRAILER!!!\0"
-    + b"\0" * 3
+    + b"".join(b"%08X" % field for field in (0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, len(TRAILER), 0))
+    + TRAILER
 )
 CPIO_BLOCK = 512
 

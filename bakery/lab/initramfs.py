@@ -16,22 +16,17 @@ DRIVERS = "virtio_blk virtio_scsi virtio_pci virtio_net ahci ata_piix nvme sd_mo
 OMITTED_DRIVERS = (
     "be2iscsi bfa bnx2fc bnx2i csiostor cxgb3i cxgb4i fcoe libfc lpfc qedf qedi qla2xxx qla4xxx"
 )
+ADDED_MODULES = "ostree lvm"
 # dracut's btrfs module is for many devices, and loads the driver on every boot; one device mounts
 # without it.
 OMITTED_MODULES = "btrfs crypt lunmask nvdimm overlay-root qemu resume terminfo virtiofs"
+COMPRESSION = "zstd -15 -T0"
 
 
 def recipe() -> list[object]:
     """What decides the content of the initramfs, the packages apart."""
-    return [
-        "initramfs",
-        VERSION,
-        BUILT_IN_ARGS,
-        FILESYSTEMS,
-        DRIVERS,
-        OMITTED_DRIVERS,
-        OMITTED_MODULES,
-    ]
+    modules = (ADDED_MODULES, OMITTED_MODULES, DRIVERS, OMITTED_DRIVERS, FILESYSTEMS)
+    return ["initramfs", VERSION, BUILT_IN_ARGS, modules, COMPRESSION]
 
 
 def make_initramfs(tree: Path) -> None:
@@ -43,24 +38,16 @@ def make_initramfs(tree: Path) -> None:
         [
             "dracut",
             "--quiet",
-            "--kver",
-            version,
             "--no-hostonly",
             "--reproducible",
-            "--add",
-            "ostree lvm",
-            "--omit",
-            OMITTED_MODULES,
-            "--filesystems",
-            FILESYSTEMS,
-            "--add-drivers",
-            DRIVERS,
-            "--omit-drivers",
-            OMITTED_DRIVERS,
-            "--kernel-cmdline",
-            BUILT_IN_ARGS,
-            "--compress",
-            "zstd -15 -T0",
+            f"--kver={version}",
+            f"--kernel-cmdline={BUILT_IN_ARGS}",
+            f"--add={ADDED_MODULES}",
+            f"--omit={OMITTED_MODULES}",
+            f"--filesystems={FILESYSTEMS}",
+            f"--add-drivers={DRIVERS}",
+            f"--omit-drivers={OMITTED_DRIVERS}",
+            f"--compress={COMPRESSION}",
             target,
         ],
         timeout=1200,
