@@ -77,6 +77,9 @@ def identify(path: Path) -> ImageFormat:
                 if finding.severity == "refuse":
                     raise BakeryError(f"{path.name}: {finding.message}", finding.hint)
             return ImageFormat(subject.kind, _virtual_size(subject))
+    except CommandFailed as error:
+        found = _unreadable_by_qemu(error)
+        raise BakeryError(f"{path.name}: {found.message}") from error
     except OSError as error:
         raise BakeryError(f"{path} cannot be read: {error.strerror}") from error
 
