@@ -82,7 +82,7 @@ def folder_of(image: Path, directory: Path | None) -> Path:
     return directory if directory is not None else Path(image.stem or "build")
 
 
-@click.command("build")
+@click.command("build", short_help="Kernel, ramdisk, base and manifest of an image.")
 @build_options
 @output
 def command(out: Output, image: Path, directory: Path | None, **given: object) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FORMATS = ("qcow2", "raw", "vmdk", "vhd", "vpc", "vhdx", "vdi")
 
 
-@click.command()
+@click.command("check", short_help="Whether an image is safe to hand on.")
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option(
     "--format", "claimed", type=click.Choice(FORMATS), default=None,

@@ -13,7 +13,7 @@ MARKS = {"good": ("ok", "green"), "poor": ("--", "yellow"), "missing": ("NO", "r
 NAME_WIDTH = 20
 
 
-@click.command()
+@click.command("doctor", short_help="What this machine can do, and what is missing.")
 @output
 def command(out: Output) -> int:
     """Tell what this machine can do: engines, KVM (by trying), programs, space.

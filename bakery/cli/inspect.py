@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GPT_LABELS = {"dos": "MBR", "gpt": "GPT"}
 
 
-@click.command("inspect")
+@click.command("inspect", short_help="What an image is, and what it can become.")
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option(
     "--engine",

@@ -8,7 +8,7 @@ from bakery.cli.options import Output, output
 from bakery.errors import UsageError
 
 
-@click.group()
+@click.group("lab", short_help="Sample images.")
 def command() -> None:
     """Virtual bare metal on one machine, and sample images for it."""
 

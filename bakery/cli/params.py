@@ -10,7 +10,7 @@ FORMS = ("ironic-conf", "node", "glance", "devstack", "pxelinux", "ipxe", "grub"
 FORMS_WITH_RELEASE = ("ironic-conf", "devstack")
 
 
-@click.command("params")
+@click.command("params", short_help="A build's kernel arguments, for who wants them.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--for",

@@ -8,7 +8,7 @@ from bakery.cli.build import build_options, folder_of, options_of
 from bakery.cli.options import Output, output
 
 
-@click.command("plan")
+@click.command("plan", short_help="What a build would do, and why.")
 @build_options
 @output
 def command(out: Output, image: Path, directory: Path | None, **given: object) -> None:

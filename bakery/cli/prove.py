@@ -12,7 +12,7 @@ PASSWORD_VARIABLE = "BAKERY_PASSWORD"  # noqa: S105 - the name of a variable
 PASSWORD_LIMIT_BYTES = 4096
 
 
-@click.command()
+@click.command("prove", short_help="Boot a build, to login or a named failure.")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
 @click.option(
     "--timeout",
