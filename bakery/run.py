@@ -87,17 +87,18 @@ def run(
     on_stdout: Callable[[bytes], None] | None = None,
     output_limit: int = OUTPUT_LIMIT_BYTES,
     stop: threading.Event | None = None,
+    name: str = "",
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
     `timeout` is wall seconds. `on_stdout` takes standard output piece by piece instead of its
     being kept. `stop`, once set, ends the program: for threads, which no Ctrl-C reaches. Raises
     MissingTool, or CommandFailed on a time-out, on more than `output_limit` bytes of output and,
-    with `check`, on an exit code other than 0.
+    with `check`, on an exit code other than 0; they call the program `name` where one is given.
     """
     started = time.monotonic()
     process = _start(argv, cwd=cwd, env=env, limits=limits)
-    name = Path(str(argv[0])).name
+    name = name or Path(str(argv[0])).name
     talk = _Talk(process, stdin, on_stdout, output_limit, stop)
     try:
         finished = talk.until(started + timeout)

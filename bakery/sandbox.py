@@ -79,6 +79,9 @@ class Cage:
         words += ["--dev", "/dev", "--tmpfs", "/tmp"]
         words += _system_view()
         if self.fuse:
+            # The program is the first process there: whatever way it ends, all else inside ends
+            # with it, and so do its mounts.
+            words += ["--as-pid-1"]
             words += ["--uid", "0", "--gid", "0"] if "--unshare-user" in words else []
             words += ["--cap-add", "CAP_SYS_ADMIN", "--dev-bind", "/dev/fuse", "/dev/fuse"]
         for mount in shown:
@@ -88,7 +91,8 @@ class Cage:
 
 def run_confined(argv: Sequence[Arg], cage: Cage, **options: object) -> Completed:
     """`run` inside `cage`; `options` are those of `run`."""
-    return run(cage.argv(argv), **options)  # type: ignore[arg-type]
+    name = Path(argv[0]).name
+    return run(cage.argv(argv), name=name, **options)  # type: ignore[arg-type]
 
 
 @functools.cache

@@ -36,8 +36,11 @@ def command(out: Output, image: Path, engine: "EngineOption") -> None:
     from bakery import inspection
     from bakery.disk import safety
     from bakery.engines.choose import open_engine, pick
+    from bakery.source import refuse_unsafe
 
     found = safety.identify(image.absolute())
+    # What is left out here, the survey below looks at: the partition table.
+    refuse_unsafe(image, safety.check(image, with_partitions=False, with_openstack=False))
     name, reason = pick(engine)
     if name == "guestfs":
         out.report.note(f"an appliance is needed, which takes a while ({reason})")

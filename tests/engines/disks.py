@@ -32,7 +32,7 @@ def make(folder: Path) -> Disk:
         file.truncate((sum(SIZES_MIB.values()) + 2) * MIB)
     table = "label: dos\n" + "".join(f"size={size}MiB, type=83\n" for size in SIZES_MIB.values())
     _tool("sfdisk", "-q", raw, stdin=table)
-    starts = [int(p["start"]) * 512 for p in partitions(raw)]
+    starts = [int(str(p["start"])) * 512 for p in partitions(raw)]
     for kind, start in zip(SIZES_MIB, starts, strict=True):
         part = filesystem(kind, tree, folder / kind)
         put(part, raw, start)
