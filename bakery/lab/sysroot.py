@@ -56,26 +56,19 @@ def deploy_releases(
 
 def read_deployments(root: Path) -> list[Deployment]:
     """What the loader entries under `root/boot` say, the one a boot loader takes first."""
-    found = []
-    for entry in (root / "boot/loader/entries").glob("*.conf"):
-        fields = parse_entry(entry.read_text())
-        link = BOOT_LINK.search(fields["options"])
-        assert link is not None
-        name = (root / link[1].lstrip("/")).resolve().name
-        checksum, serial = name.rsplit(".", 1)
-        found.append(
-            (
-                int(fields["version"]),
-                Deployment(
-                    entry.stem,
-                    checksum,
-                    int(serial),
-                    link["bootcsum"],
-                    tuple(fields["options"].split()),
-                ),
-            )
-        )
-    return [deployment for _, deployment in sorted(found, key=lambda pair: -pair[0])]
+    entries = (root / "boot/loader/entries").glob("*.conf")
+    fields = {entry.stem: parse_entry(entry.read_text()) for entry in entries}
+    names = sorted(fields, key=lambda name: int(fields[name]["version"]), reverse=True)
+    return [_deployment(root, name, fields[name]["options"]) for name in names]
+
+
+def _deployment(root: Path, bls_id: str, options: str) -> Deployment:
+    """The deployment that a loader entry's ostree= argument leads to."""
+    link = BOOT_LINK.search(options)
+    assert link is not None
+    directory = (root / link[1].lstrip("/")).resolve()
+    checksum, serial = directory.name.rsplit(".", 1)
+    return Deployment(bls_id, checksum, int(serial), link["bootcsum"], tuple(options.split()))
 
 
 def parse_entry(text: str) -> dict[str, str]:
