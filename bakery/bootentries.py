@@ -3,13 +3,15 @@
 import msgspec
 
 from bakery.disk.volumes import LUKS, Volume
-from bakery.engines.base import CannotServe
+from bakery.engines.base import CannotServe, FileMissing
 from bakery.errors import BakeryError
 from bakery.look import Look
 from bakery.system import bls, grub, kargs, ostree
 
 GRUB_FILES = ("grub2/grub.cfg", "grub/grub.cfg")
 ENTRIES_LIMIT = 64
+# Files that tell one deployment from another, of which most systems have the first.
+PROBES = ("fstab", "passwd", "machine-id")
 FOR_THE_CURIOUS = "bakery inspect shows all that was found"
 
 
@@ -222,30 +224,35 @@ def _deployment(look: Look, root: Volume, path: ostree.BootPath) -> ostree.Deplo
         for entry in look.directory(root, folder)
         if entry.is_directory
     ]
-    behind = look.names(root, path.path + "/etc")
-    if not names or not behind:
+    probe = next((p for p in PROBES if look.text(root, f"{path.path}/etc/{p}") is not None), None)
+    if not names or probe is None:
         raise BakeryError(f"ostree={path.path} leads to no deployment on {root.device}")
     if len(names) == 1:
         return names[0]
-    # /etc is a deployment's own copy, never a hard link into the repository.
-    probe = "fstab" if "fstab" in behind else "passwd"
-    matching = [
-        name
-        for name in names
-        if look.exists(root, f"{name.path(path.stateroot)}/etc/{probe}")
-        and look.engine.same_file(
-            root, f"{path.path}/etc/{probe}", f"{name.path(path.stateroot)}/etc/{probe}"
-        )
-    ]
+    matching = [name for name in names if _leads_to(look, root, path, name, probe)]
     if len(matching) != 1:
         raise CannotServe(f"which of {len(names)} deployments {path.path} is cannot be told")
     return matching[0]
 
 
+def _leads_to(
+    look: Look, root: Volume, path: ostree.BootPath, name: ostree.DeploymentName, probe: str
+) -> bool:
+    """Whether the boot link leads to this deployment.
+
+    /etc is a deployment's own copy, never a hard link into the repository.
+    """
+    own = f"{name.path(path.stateroot)}/etc/{probe}"
+    try:
+        return look.engine.same_file(root, f"{path.path}/etc/{probe}", own)
+    except FileMissing:
+        return False
+
+
 def _with_obstacle(entry: BootEntry, look: Look, root: Volume) -> BootEntry:
     """Whether the fstab could be edited in place, as far as the engine that looks can tell."""
-    path = entry.etc + "/fstab"
-    if not look.exists(root, path):
+    try:
+        obstacle = look.engine.cannot_edit(root, entry.etc + "/fstab")
+    except FileMissing:
         return entry
-    obstacle = look.engine.cannot_edit(root, path)
     return msgspec.structs.replace(entry, fstab_obstacle=obstacle or "")
