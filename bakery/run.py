@@ -11,7 +11,6 @@ import os
 import selectors
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from bakery.errors import BakeryError, MissingTool
 TAIL_LINES = 12
 OUTPUT_LIMIT_BYTES = 64 << 20
 STOP_GRACE_SECONDS = 2.0
-STOP_POLL_SECONDS = 0.2
 
 Arg = str | Path
 
@@ -86,20 +84,19 @@ def run(
     limits: Limits | None = None,
     on_stdout: Callable[[bytes], None] | None = None,
     output_limit: int = OUTPUT_LIMIT_BYTES,
-    stop: threading.Event | None = None,
     name: str = "",
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
     `timeout` is wall seconds. `on_stdout` takes standard output piece by piece instead of its
-    being kept. `stop`, once set, ends the program: for threads, which no Ctrl-C reaches. Raises
-    MissingTool, or CommandFailed on a time-out, on more than `output_limit` bytes of output and,
-    with `check`, on an exit code other than 0; they call the program `name` where one is given.
+    being kept. Raises MissingTool, or CommandFailed on a time-out, on more than `output_limit`
+    bytes of output and, with `check`, on an exit code other than 0; they call the program `name`
+    where one is given.
     """
     started = time.monotonic()
     process = _start(argv, cwd=cwd, env=env, limits=limits)
     name = name or Path(str(argv[0])).name
-    talk = _Talk(process, stdin, on_stdout, output_limit, stop)
+    talk = _Talk(process, stdin, on_stdout, output_limit)
     try:
         finished = talk.until(started + timeout)
     except BaseException:
@@ -224,14 +221,12 @@ class _Talk:
         stdin: bytes,
         on_stdout: Callable[[bytes], None] | None,
         output_limit: int,
-        stop: threading.Event | None,
     ) -> None:
         self.process = process
         self.pending = memoryview(stdin)
         self.on_stdout = on_stdout
         self.room = output_limit
         self.overflow = False
-        self.stop = stop
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.selector = selectors.DefaultSelector()
@@ -265,9 +260,9 @@ class _Talk:
 
     def _serve_once(self, deadline: float) -> bool:
         left = deadline - time.monotonic()
-        if left <= 0 or self.overflow or (self.stop and self.stop.is_set()):
+        if left <= 0 or self.overflow:
             return False
-        for key, _ in self.selector.select(min(left, STOP_POLL_SECONDS) if self.stop else left):
+        for key, _ in self.selector.select(left):
             if key.fileobj is self.process.stdin:
                 self._feed()
             else:

@@ -4,12 +4,13 @@ Nobody's word is taken for it: every cluster the overlay holds is compared with 
 holds there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from bakery.disk import nodes, qcow2_map
 from bakery.disk.copy import read_range
-from bakery.disk.extents import Extent, merged
+from bakery.disk.extents import Extent, clipped, merged
 
 SECTOR_BYTES = 512
 WINDOW_GAP_BYTES = 1 << 20
@@ -17,7 +18,14 @@ WINDOW_GAP_BYTES = 1 << 20
 RANGE_GAP_BYTES = 64
 
 
-def changed(source: nodes.Node, reads: Iterable[Path], overlay: Path, work: Path) -> list[Extent]:
+class Change(NamedTuple):
+    """A range of the disk, and the bytes an overlay puts there."""
+
+    extent: Extent
+    data: bytes
+
+
+def changed(source: nodes.Node, reads: Iterable[Path], overlay: Path, work: Path) -> list[Change]:
     """The ranges of the disk in which `overlay` differs from `source`, sorted.
 
     `reads` are the source's files; `work` is a folder for scratch. Memory is bound by the
@@ -25,14 +33,30 @@ def changed(source: nodes.Node, reads: Iterable[Path], overlay: Path, work: Path
     """
     files = [*reads, overlay]
     over = nodes.overlay(overlay, source)
-    ranges: list[Extent] = []
+    found: list[Change] = []
     with overlay.open("rb") as file:
         held = merged(qcow2_map.allocated(file), WINDOW_GAP_BYTES)
     for window in held:
         old = read_range(source, files, window, work)
         new = read_range(over, files, window, work)
-        ranges += [Extent(window.offset + d.offset, d.length) for d in differing(old, new)]
-    return list(merged(ranges, RANGE_GAP_BYTES))
+        for run in merged(differing(old, new), RANGE_GAP_BYTES):
+            place = Extent(window.offset + run.offset, run.length)
+            found.append(Change(place, new[run.offset : run.end]))
+    return found
+
+
+def placed(change: Change, place: Iterable[Extent]) -> Iterator[Change]:
+    """The parts of a change that lie in a volume, at their offsets in the volume.
+
+    The volume is the ranges of `place` joined in order.
+    """
+    start = 0
+    for piece in place:
+        for part in clipped([change.extent], piece):
+            first = part.offset - change.extent.offset
+            data = change.data[first : first + part.length]
+            yield Change(Extent(part.offset - piece.offset + start, part.length), data)
+        start += piece.length
 
 
 def differing(old: bytes, new: bytes) -> list[Extent]:

@@ -1,16 +1,15 @@
-"""Copying ranges of an image into a sparse raw file: qemu-img's own loop, confined, on all cores.
+"""Copying ranges of an image into a sparse raw file: qemu-img's own loop, confined.
 
 qemu-img reads only what the image has allocated and leaves zeros as holes, so a copy costs what
-the data costs, whatever the size of the disk.
+the data costs, whatever the size of the disk. One qemu-img at a time: it keeps two cores busy by
+itself, and two of them side by side take longer than one after the other (docs/performance.md).
 """
 
 import contextlib
 import json
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,74 +54,22 @@ def copy_ranges(
     progress: Progress | None = None,
     landed: Landed | None = None,
 ) -> None:
-    """Join the ranges `place` of a disk into the new raw file `destination`, on all cores.
+    """Join the ranges `place` of a disk into the new raw file `destination`.
 
     `source` is the disk's node and `reads` the files it is made of. `progress` is called with
     bytes of the destination passed over and in all; `landed` with each range of it that is
-    complete, on the thread that copied it. Raises BakeryError; the file is then incomplete.
+    complete, while the next is copied. Raises BakeryError; the file is then incomplete.
     """
     ranges = _joined(place)
+    size = total(ranges)
     cage = Cage(read=tuple(reads), write=(destination.parent,), limits=LIMITS)
     with destination.open("xb") as file:
-        file.truncate(total(ranges))
-    windows = _windows(ranges, _data(source, cage))
-    _Copy(source, cage, destination, total(ranges), progress, landed).run(windows)
-
-
-class _Copy:
-    """Windows copied side by side; the first failure or a Ctrl-C stops them all."""
-
-    def __init__(
-        self,
-        source: nodes.Node,
-        cage: Cage,
-        destination: Path,
-        size: int,
-        progress: Progress | None,
-        landed: Landed | None,
-    ) -> None:
-        self.source = source
-        self.cage = cage
-        self.destination = destination
-        self.size = size
-        self.progress = progress
-        self.landed = landed
-        self.stop = threading.Event()
-        self.lock = threading.Lock()
-        self.done: dict[int, int] = {}
-
-    def run(self, windows: list[Window]) -> None:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            try:
-                for _ in pool.map(self._copy, windows):
-                    pass
-            except BaseException:
-                self.stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-
-    def _copy(self, window: Window) -> None:
+        file.truncate(size)
+    for window in _windows(ranges, _data(source, cage)):
         if window.extent.length:
-            _convert(
-                self.source, window, self.destination, self.cage, self._teller(window), self.stop
-            )
-        self._tell(window, window.extent.length)
-        if self.landed:
-            self.landed(window.landing)
-
-    def _teller(self, window: Window) -> Callable[[bytes], None]:
-        def take(output: bytes) -> None:
-            found = PERCENT.findall(output)
-            if found:
-                self._tell(window, int(window.extent.length * float(found[-1]) / 100))
-
-        return take
-
-    def _tell(self, window: Window, done: int) -> None:
-        with self.lock:
-            self.done[window.at] = done
-            if self.progress:
-                self.progress(sum(self.done.values()), self.size)
+            _convert(source, window, destination, cage, _scaled(progress, window, size))
+        if landed:
+            landed(window.landing)
 
 
 def _convert(
@@ -131,9 +78,8 @@ def _convert(
     destination: Path,
     cage: Cage,
     on_stdout: Callable[[bytes], None] | None = None,
-    stop: threading.Event | None = None,
 ) -> None:
-    # The windows of one destination do not overlap, so its lock would only be in the way.
+    # The destination is read for its digest meanwhile: a lock on it would only be in the way.
     target = (
         f"driver=raw,offset={window.at},size={window.extent.length},file.driver=file,"
         f"file.locking=off,file.filename={_escaped(destination)}"
@@ -142,7 +88,7 @@ def _convert(
     argv = [
         "qemu-img",
         "convert",
-        "-p",
+        *(["-p"] if on_stdout else []),
         "-n",
         "--target-is-zero",
         "-m",
@@ -153,7 +99,7 @@ def _convert(
         target,
     ]
     try:
-        run_confined(argv, cage, timeout=TIMEOUT_SECONDS, on_stdout=on_stdout, stop=stop)
+        run_confined(argv, cage, timeout=TIMEOUT_SECONDS, on_stdout=on_stdout)
     except CommandFailed as error:
         raise _explained(error, destination) from error
 
@@ -240,6 +186,19 @@ def _joined(place: Iterable[Extent]) -> list[Extent]:
         else:
             result.append(extent)
     return result
+
+
+def _scaled(progress: Progress | None, window: Window, size: int) -> Callable[[bytes], None] | None:
+    """What reads qemu-img's percents and tells them as bytes of the destination."""
+    if progress is None:
+        return None
+
+    def take(output: bytes) -> None:
+        found = PERCENT.findall(output)
+        if found:
+            progress(window.at + int(window.extent.length * float(found[-1]) / 100), size)
+
+    return take
 
 
 def _escaped(path: Path) -> str:

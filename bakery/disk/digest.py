@@ -8,9 +8,10 @@ chunks are hashed on all cores, and the result does not depend on where the hole
 
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -96,44 +97,57 @@ class Chunks:
 
 
 class Growing:
-    """The fingerprint of a sparse file while it is written, range by range, in any order.
+    """The fingerprint of a sparse file while it is written, range by range.
 
-    A range is hashed by the thread that tells of it, so writers and hashing share the cores.
+    A range is hashed, and brought to the disk, by threads of its own while the next is written.
     """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self.path = path
         self._chunks = Chunks(size_bytes)
-        self._hashed: set[int] = set()
+        self._given: set[int] = set()
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        self._running: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
     def landed(self, written: Extent) -> None:
-        """A range of the file is complete: hash the chunks that lie wholly inside it."""
+        """A range of the file is complete: the chunks that lie wholly inside it can be hashed."""
         first = -(-written.offset // CHUNK_BYTES)
         last = written.end // CHUNK_BYTES
         if written.end == self._chunks.size_bytes:
             last = -(-written.end // CHUNK_BYTES)
-        inside = Extent(first * CHUNK_BYTES, max(0, last - first) * CHUNK_BYTES)
-        self._hashed.update(range(first, last))
-        self._hash(inside, range(first, last))
+        self._given.update(range(first, last))
+        half = (first + last) // 2
+        for numbers in (range(first, half), range(half, last)):
+            self._running.append(self._pool.submit(self._hash, numbers))
 
     def fingerprint(self) -> Fingerprint:
-        """The file is complete: hash what lay across two ranges."""
+        """The file is complete: wait for the threads, and hash what lay across two ranges."""
+        for running in self._running:
+            running.result()
         size = self._chunks.size_bytes
-        whole = Extent(0, size)
-        data = self._hash(whole, set(range(-(-size // CHUNK_BYTES))) - self._hashed)
+        for number in set(range(-(-size // CHUNK_BYTES))) - self._given:
+            self._hash(range(number, number + 1))
+        with self.path.open("rb", buffering=0) as file:
+            data = extents.merged(extents.of_file(file.fileno(), size))
         plain = extents.total(data) == size
         digest = PLAIN + sha256(self.path) if plain else self._chunks.digest()
         return Fingerprint(size, digest, data)
 
-    def _hash(self, window: Extent, numbers: Container[int]) -> tuple[Extent, ...]:
-        """Hash those of the chunks `numbers` that hold data; the data extents of the window."""
-        end = min(window.end, self._chunks.size_bytes)
+    def _hash(self, numbers: range) -> None:
+        if not numbers:
+            return
+        start, end = numbers.start * CHUNK_BYTES, numbers.stop * CHUNK_BYTES
         with self.path.open("rb", buffering=0) as file:
-            data = extents.merged(extents.of_file(file.fileno(), end, window.offset))
+            data = extents.of_file(file.fileno(), min(end, self._chunks.size_bytes), start)
             for number, parts in by_chunk(data).items():
-                if number in numbers:
-                    self._chunks.read(file.fileno(), number, parts)
-        return data
+                self._chunks.read(file.fileno(), number, parts)
+            os.fdatasync(file.fileno())
 
 
 def _chunked(descriptor: int, size: int, data: Iterable[Extent], progress: Progress | None) -> str:

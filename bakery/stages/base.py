@@ -1,26 +1,34 @@
-"""Stage base: the partition, the root filesystem or the disk, copied by its data alone."""
+"""Stage base: the partition, the root filesystem or the disk, copied by its data alone.
+
+The copy is of the source itself; the edits go over it range by range. So nothing can differ but
+what the manifest lists, and no overlay stands between qemu-img and the image.
+"""
 
 from pathlib import Path
 
-from bakery.disk import copy, digest, nodes
+from bakery.disk import changes, copy, digest
+from bakery.disk.changes import Change
+from bakery.disk.extents import Extent, clipped
 from bakery.manifest import Artifact
 from bakery.report import Step
-from bakery.stages.edit import OVERLAY
+from bakery.stages.edit import patches
 from bakery.stages.job import Job, Stage, write_json
 
 
 def run(job: Job, folder: Path, step: Step) -> None:
     """Write `base` and `base.json`."""
-    choice = job.choice
-    overlay = job.results["edit"] / OVERLAY
-    source, reads = job.image.node, [job.image.path]
-    if overlay.exists():
-        source, reads = nodes.overlay(overlay, source), [*reads, overlay]
-    base = folder / "base"
+    choice, base = job.choice, folder / "base"
     size = sum(extent.length for extent in choice.place)
-    growing = digest.Growing(base, size)
-    copy.copy_ranges(source, reads, choice.place, base, step.progress, growing.landed)
-    made = growing.fingerprint()
+    edits = [part for change in patches(job) for part in changes.placed(change, choice.place)]
+    with digest.Growing(base, size) as growing:
+
+        def landed(written: Extent) -> None:
+            _patch(base, edits, written)
+            growing.landed(written)
+
+        reads = [job.image.path]
+        copy.copy_ranges(job.image.node, reads, choice.place, base, step.progress, landed)
+        made = growing.fingerprint()
     job.image.check_unchanged()
     whole = digest.sha256(folder / "base") if job.options.sha256 else ""
     artifact = Artifact(made.size_bytes, made.digest, whole, made.extents)
@@ -29,9 +37,19 @@ def run(job: Job, folder: Path, step: Step) -> None:
     step.summary(f"{made.size_bytes} bytes, of which {data} are data")
 
 
+def _patch(base: Path, edits: list[Change], written: Extent) -> None:
+    """Put the edited bytes where the source's were just copied to."""
+    with base.open("r+b") as file:
+        for edit in edits:
+            for part in clipped([edit.extent], written):
+                first = part.offset - edit.extent.offset
+                file.seek(part.offset)
+                file.write(edit.data[first : first + part.length])
+
+
 STAGE = Stage(
     name="base",
-    version=1,
+    version=2,
     text="copy what goes on the node's disk",
     reads=("edit",),
     options=lambda job: {

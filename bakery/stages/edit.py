@@ -4,12 +4,15 @@ Layouts pv and lv leave /boot behind, so its fstab entry goes. A whole disk keep
 the kernel arguments are edited where the image's own boot loader reads them.
 """
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from bakery.disk import changes
+from bakery.disk.changes import Change
+from bakery.disk.extents import Extent
 from bakery.disk.volumes import Volume
 from bakery.engines.base import Engine, FileMissing
 from bakery.errors import BakeryError
@@ -18,7 +21,7 @@ from bakery.report import Step
 from bakery.stages.job import Job, Stage, write_json
 from bakery.system import bls, fstab, kargs, loader
 
-OVERLAY = "overlay.qcow2"
+PATCH = "patch"
 
 
 class Edits(msgspec.Struct, frozen=True):
@@ -30,7 +33,7 @@ class Edits(msgspec.Struct, frozen=True):
 
 
 def run(job: Job, folder: Path, step: Step) -> None:
-    """Write `edits.json`, and the overlay where anything was changed."""
+    """Write `edits.json`, and where anything was changed `patch`: the new bytes, range by range."""
     choice = job.choice
     if choice.edit == "none":
         write_json(folder / "edits.json", Edits())
@@ -44,12 +47,25 @@ def run(job: Job, folder: Path, step: Step) -> None:
         write_json(folder / "edits.json", Edits())
         step.summary("no /boot line in the fstab" if choice.edit == "fstab" else "nothing to edit")
         return
-    engine.overlay.rename(folder / OVERLAY)
-    ranges = changes.changed(job.image.node, [job.image.path], folder / OVERLAY, job.work.scratch)
+    found = changes.changed(job.image.node, [job.image.path], engine.overlay, job.work.scratch)
     why = f"edited by the {engine.name} engine: {', '.join(files)}"
-    edits = tuple(Edit(r.offset, r.length, why) for r in ranges)
+    edits = tuple(Edit(change.extent.offset, change.extent.length, why) for change in found)
+    (folder / PATCH).write_bytes(b"".join(change.data for change in found))
     write_json(folder / "edits.json", Edits(edits, tuple(files), engine.mounts_to_edit))
     step.summary(f"{', '.join(files)}: {sum(e.length for e in edits)} bytes changed")
+
+
+def patches(job: Job) -> list[Change]:
+    """The changes of the source disk that this stage made."""
+    edits = job.read("edit", "edits.json", Edits).edits
+    if not edits:
+        return []
+    data = memoryview((job.results["edit"] / PATCH).read_bytes())
+    ends = itertools.accumulate(edit.length for edit in edits)
+    return [
+        Change(Extent(edit.offset, edit.length), bytes(data[end - edit.length : end]))
+        for edit, end in zip(edits, ends, strict=True)
+    ]
 
 
 def _edit_fstab(job: Job, engine: Engine) -> list[str]:
@@ -114,7 +130,7 @@ def _options(job: Job) -> dict[str, object]:
 
 STAGE = Stage(
     name="edit",
-    version=1,
+    version=2,
     text="what the base needs changed",
     reads=("inspect",),
     options=_options,

@@ -21,9 +21,11 @@ def test_what_an_overlay_changes_is_found_to_the_byte(tmp_path: Path):
     write = ["qemu-io", "-f", "qcow2", "-c", f"write -q -P {other[0]} 5000001 1"]
     subprocess.run([*write, "-c", "write -q -P 0 70000 4096", overlay], check=True)
 
-    found = changes.changed(nodes.image(source, "raw"), [source], overlay, tmp_path)
+    told = changes.changed(nodes.image(source, "raw"), [source], overlay, tmp_path)
 
-    assert found[-1] == Extent(5_000_001, 1)
+    found = [change.extent for change in told]
+    assert told[-1] == (Extent(5_000_001, 1), other)
+    assert all(change.data == bytes(change.extent.length) for change in told[:-1])
     assert 4000 < total(found[:-1]) <= 4096
     assert all(e.offset >= 70000 and e.end <= 74096 for e in found[:-1])
 
@@ -46,3 +48,12 @@ def test_differing_names_exactly_the_bytes_that_differ(old: bytes, places: set[i
         new[place] ^= 1
     found = changes.differing(old, bytes(new))
     assert {i for e in found for i in range(e.offset, e.end)} == wanted
+
+
+def test_a_change_is_placed_in_a_volume_of_two_pieces():
+    change = changes.Change(Extent(100, 6), b"abcdef")
+    place = [Extent(103, 50), Extent(90, 12)]
+    assert list(changes.placed(change, place)) == [
+        (Extent(0, 3), b"def"),
+        (Extent(60, 2), b"ab"),
+    ]
