@@ -51,10 +51,22 @@ TOOLS = (
         "qemu-system-x86-core",
         "boots what was built (prove)",
     ),
-    Tool("debootstrap", "debootstrap", "debootstrap", "makes the sample image (lab image)"),
-    Tool("mkfs.xfs", "xfsprogs", "xfsprogs", "makes the sample image (lab image)"),
-    Tool("pvcreate", "lvm2", "lvm2", "makes the sample image (lab image)"),
-    Tool("ostree", "ostree", "ostree", "makes the sample image (lab image)"),
+    Tool("fusermount3", "fuse3", "fuse3", "mounts the view where there is no cage (direct engine)"),
+    *(
+        Tool(program, deb, rpm, "makes the sample image (lab image)")
+        for program, deb, rpm in (
+            ("debootstrap", "debootstrap", "debootstrap"),
+            ("grub-mkimage", "grub-common", "grub2-tools"),
+            ("losetup", "util-linux", "util-linux"),
+            ("lvcreate", "lvm2", "lvm2"),
+            ("mcopy", "mtools", "mtools"),
+            ("mkfs.btrfs", "btrfs-progs", "btrfs-progs"),
+            ("mkfs.ext4", "e2fsprogs", "e2fsprogs"),
+            ("mkfs.vfat", "dosfstools", "dosfstools"),
+            ("mkfs.xfs", "xfsprogs", "xfsprogs"),
+            ("ostree", "ostree", "ostree"),
+        )
+    ),
 )
 
 
