@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -100,8 +101,13 @@ def make_sample(bakery: Bakery, variant: str, image: Path) -> None:
 
 
 def pytest_configure() -> None:
-    """Keep what tests start in sight, even where its own parent has ended."""
+    """Keep what tests start in sight, and let it be interrupted.
+
+    Where the tests run in the background, a shell has had SIGINT ignored, and programs they start
+    would inherit that (signal(7): an ignored signal stays ignored through execve).
+    """
     leftovers.adopt_orphans()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
