@@ -8,6 +8,7 @@ PR_SET_PDEATHSIG, set through setpriv).
 
 import contextlib
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -34,7 +35,10 @@ TimeoutExpired = subprocess.TimeoutExpired
 
 @dataclass(frozen=True)
 class Limits:
-    """Resource bounds of one process (setrlimit(2)); None leaves one as it is."""
+    """Resource bounds of one process (setrlimit(2)); None leaves one as it is.
+
+    What bakery itself may not go beyond, its programs may not either.
+    """
 
     memory_bytes: int | None = None
     cpu_seconds: int | None = None
@@ -42,9 +46,21 @@ class Limits:
 
     def argv(self) -> list[str]:
         """The prlimit(1) words that apply these bounds to the command behind them."""
-        pairs = (("as", self.memory_bytes), ("cpu", self.cpu_seconds), ("fsize", self.file_bytes))
-        words = [f"--{name}={value}" for name, value in pairs if value is not None]
+        bounds = (
+            ("as", resource.RLIMIT_AS, self.memory_bytes),
+            ("cpu", resource.RLIMIT_CPU, self.cpu_seconds),
+            ("fsize", resource.RLIMIT_FSIZE, self.file_bytes),
+        )
+        words = [
+            f"--{name}={_within(kind, bound)}" for name, kind, bound in bounds if bound is not None
+        ]
         return ["prlimit", *words, "--"] if words else []
+
+
+def _within(kind: int, bound: int) -> int:
+    """`bound`, or the hard limit where that is lower: only root may raise it (setrlimit(2))."""
+    hard = resource.getrlimit(kind)[1]
+    return bound if hard == resource.RLIM_INFINITY else min(bound, hard)
 
 
 @dataclass(frozen=True)

@@ -265,3 +265,14 @@ def test_no_descriptor_of_bakery_reaches_a_program():
         os.close(reader)
         os.close(writer)
     assert str(reader) not in listed
+
+
+def test_bounds_stay_within_what_the_caller_may():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (7, 7));"
+        "from bakery.run import Limits, run;"
+        "print(run(['sh', '-c', 'ulimit -t'], limits=Limits(cpu_seconds=60)).text.strip());"
+        "print(run(['sh', '-c', 'ulimit -t'], limits=Limits(cpu_seconds=3)).text.strip())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["7", "3"], done.stderr

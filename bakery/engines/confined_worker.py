@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MESSAGE_LIMIT_BYTES = 128 << 10
 STANDARD_DESCRIPTORS = 3
 EXEC_FAILED = 127
+DAEMON = b"0"
+SHUT_RDWR = 2  # shutdown(2)
 PR_SET_PDEATHSIG = 1
 SIGTERM = 15  # a FUSE daemon takes its mounts down on it
 MODES = {b"open": os.O_RDONLY, b"edit": os.O_RDWR, b"make": os.O_RDWR | os.O_CREAT | os.O_EXCL}
@@ -85,15 +87,23 @@ def become(words: Sequence[bytes], descriptors: Sequence[int], bounds: Sequence[
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for kind, bound in zip(BOUNDS, bounds, strict=False):
+        # What bakery itself may not go beyond, its programs may not either.
+        hard = resource.getrlimit(kind)[1]
+        bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)  # noqa: PLW2901
         resource.setrlimit(kind, (bound, bound))
     os.execv(words[0], list(words))  # noqa: S606 - no shell is wanted
 
 
 class Worker:
-    """Serves one socket; `running` maps the pidfd of a program to its process and request."""
+    """Serves one socket; `running` maps the pidfd of a program to its process and request.
 
-    def __init__(self, control: "socket", *, bare: bool) -> None:
+    `talk` is the daemon's own socket. It is shut down when the daemon ends: others may hold it
+    open (bubblewrap does), and bakery would wait for an answer that cannot come.
+    """
+
+    def __init__(self, control: "socket", talk: "socket", *, bare: bool) -> None:
         self.control = control
+        self.talk = talk
         self.bare = bare
         self.running: dict[int, tuple[int, bytes]] = {}
         self.poll = select.poll()
@@ -119,6 +129,8 @@ class Worker:
         pid, request = self.running.pop(pidfd)
         self.poll.unregister(pidfd)
         os.close(pidfd)
+        if request == DAEMON:
+            self.talk.shutdown(SHUT_RDWR)
         self.answer(request, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
     def answer(self, request: bytes, number: int, descriptors: Iterable[int] = ()) -> None:
@@ -177,9 +189,9 @@ def main() -> None:
     daemon = start(words[bare:], (1, 1, 2), bare=bare) if words[bare:] else 0
     import socket
 
-    worker = Worker(socket.socket(fileno=0), bare=bare)
+    worker = Worker(socket.socket(fileno=0), socket.socket(fileno=os.dup(1)), bare=bare)
     if daemon:
-        worker.watch(daemon, b"0")
+        worker.watch(daemon, DAEMON)
     os.dup2(2, 1)
     try:
         worker.serve()

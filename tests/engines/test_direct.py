@@ -19,7 +19,7 @@ import pytest
 from bakery import sandbox, tools
 from bakery.disk.extents import Extent
 from bakery.disk.volumes import Volume
-from bakery.engines import cell, direct, hazards
+from bakery.engines import cell, direct, hazards, qmp
 from bakery.engines.base import CannotServe, Entry, FileMissing
 from bakery.engines.direct import DirectEngine
 from bakery.errors import BakeryError
@@ -392,3 +392,15 @@ with DirectEngine(Path(sys.argv[1]), "qcow2", Path(sys.argv[2]), silent()) as en
         )
         assert (done.stdout, done.stderr) == ("True\n", "")
         assert flat(Path(folder, "overlay.qcow2"), tmp_path / "flat").count(NEW) == 1
+
+
+@pytest.mark.parametrize("caged", [True, False])
+def test_a_daemon_that_ends_at_once_is_told_without_waiting(
+    monkeypatch: pytest.MonkeyPatch, caged: bool
+):
+    if not caged:
+        monkeypatch.setattr(cell, "available", lambda: False)
+    with cell.Cell([], cell.Command(["true"])) as opened:
+        monitor = qmp.Monitor(opened.talk)
+        with pytest.raises(BakeryError, match="ended unasked"):
+            monitor.receive()
