@@ -10,27 +10,29 @@ calls /dev/sda may be /dev/sdb in there. Only the name by label (guestfs(3), add
 holds for a program run by `debug sh`.
 """
 
-import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
-from bakery.disk import lvm, partitions
-from bakery.disk.extents import Extent
-from bakery.disk.volumes import LVM_MEMBER, PartitionTable, Survey, Volume, VolumeGroup
+from bakery.disk import partitions
+from bakery.disk.volumes import PartitionTable, Survey, Volume
 from bakery.engines.guestfish import CommandRefused, Guestfish
+from bakery.engines.survey import (
+    BLKID,
+    BOOT_CODE_BYTES,
+    DISK,
+    NO_TABLE,
+    Found,
+    groups,
+    logical,
+    partitioned,
+    whole_disk,
+)
 from bakery.errors import BakeryError
 
-DISK = "/dev/sda"
 LABEL = "image"
 BY_LABEL = f"/dev/disk/guestfs/{LABEL}"
-# blkid(8), EXIT CODES: something, nothing, or more than one thing was recognised.
-BLKID_CODES = ("0", "2", "8")
-ENCODED = re.compile(rb"\\x([0-9a-fA-F]{2})")
-BOOT_CODE_BYTES = 440
 BLOCK_BYTES = 1 << 20
 BLOCK_LIMIT = 64
-NO_TABLE = "does not contain a recognized partition table"
 
 
 def survey(fish: Guestfish, scratch: Path) -> Survey:
@@ -38,11 +40,11 @@ def survey(fish: Guestfish, scratch: Path) -> Survey:
     size = int(fish.ask("blockdev-getsize64", DISK))
     reader = _Reader(fish, scratch / "block", size)
     table = _table(fish, size)
-    plain = list(_plain_volumes(fish, table, size))
-    groups = tuple(_groups(reader, plain))
-    mapped = tuple(_logical_volumes(fish, groups))
+    plain = [_asked(fish, one) for one in (partitioned(table) if table else [whole_disk(size)])]
+    found = tuple(groups(reader.read_at, plain))
+    mapped = [_asked(fish, one) for one in logical(found)]
     boot_code = any(reader.read_at(0, BOOT_CODE_BYTES))
-    return Survey(size, table, groups, (*plain, *mapped), boot_code=boot_code)
+    return Survey(size, table, found, (*plain, *mapped), boot_code=boot_code)
 
 
 def _table(fish: Guestfish, size: int) -> PartitionTable | None:
@@ -55,65 +57,15 @@ def _table(fish: Guestfish, size: int) -> PartitionTable | None:
     return partitions.from_sfdisk(told.encode("utf-8", "surrogateescape"), size)
 
 
-def _plain_volumes(fish: Guestfish, table: PartitionTable | None, size: int) -> Iterator[Volume]:
-    """The partitions that can hold something, or the bare disk."""
-    if table is None:
-        yield _volume(fish, DISK, (Extent(0, size),))
-        return
-    for partition in table.partitions:
-        if not partitions.is_extended(partition, table.label):
-            place = Extent(partition.start_bytes, partition.size_bytes)
-            yield _volume(fish, partition.device, (place,))
-
-
-def _groups(reader: "_Reader", volumes: list[Volume]) -> Iterator[VolumeGroup]:
-    for volume in volumes:
-        if volume.type == LVM_MEMBER:
-            (place,) = volume.place
-            number = int(volume.device.removeprefix(DISK) or 0)
-            group = lvm.read(reader.read_at, place.offset, place.length, number)
-            if group is not None:
-                yield group
-
-
-def _logical_volumes(fish: Guestfish, groups: tuple[VolumeGroup, ...]) -> Iterator[Volume]:
-    for group in groups:
-        for lv in group.volumes:
-            if not lv.unusable:
-                place = tuple(Extent(s.disk_offset, s.length) for s in lv.segments)
-                yield _volume(fish, lv.device, place)
-
-
-def _volume(fish: Guestfish, device: str, place: tuple[Extent, ...]) -> Volume:
-    told = _blkid(fish, device)
-    return Volume(
-        device=device,
-        size_bytes=sum(extent.length for extent in place),
-        place=place,
-        type=told.get("ID_FS_TYPE", ""),
-        uuid=told.get("ID_FS_UUID_ENC", ""),
-        label=told.get("ID_FS_LABEL_ENC", ""),
-    )
-
-
-def _blkid(fish: Guestfish, device: str) -> dict[str, str]:
-    """What blkid tells of a device; nothing where it finds nothing, or is of two minds."""
+def _asked(fish: Guestfish, found: Found) -> Volume:
+    """The volume, by what blkid in the appliance tells of it."""
+    device = found.device
     inside = BY_LABEL + device.removeprefix(DISK) if device.startswith(DISK) else device
-    answer = fish.ask("debug", "sh", f"blkid -p -o udev {shlex.quote(inside)}; echo EXIT=$?")
-    told = _values(answer.encode("utf-8", "surrogateescape"))
-    if told.get("EXIT") not in BLKID_CODES:
-        raise BakeryError(f"blkid failed on {device} with exit code {told.get('EXIT')}")
-    return told if told["EXIT"] == "0" else {}
-
-
-def _values(printed: bytes) -> dict[str, str]:
-    """`blkid -o udev`: KEY=VALUE lines; in the _ENC ones each unsafe byte is written `\\xNN`."""
-    found: dict[str, str] = {}
-    for line in printed.splitlines():
-        key, _, value = line.partition(b"=")
-        plain = ENCODED.sub(lambda match: bytes([int(match[1], 16)]), value)
-        found[key.decode("ascii", "replace")] = plain.decode("utf-8", "replace")
-    return found
+    answer = fish.ask("debug", "sh", f"{' '.join(BLKID)} {shlex.quote(inside)}; echo EXIT=$?")
+    printed, _, code = answer.rpartition("EXIT=")
+    if not code.strip().isdigit():
+        raise BakeryError(f"blkid gave no answer about {device}")
+    return found.holding(int(code), printed.encode("utf-8", "surrogateescape"))
 
 
 class _Reader:
