@@ -17,7 +17,7 @@ from bakery.lab.variants import VARIANTS
 from bakery.report import Report, silent
 from tests.engines import contract, specimen
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("contract")]
 
 Maker = Callable[[Path, str, Path, Report], Engine]
 ENGINES: dict[str, Maker] = {"guestfs": GuestfsEngine}

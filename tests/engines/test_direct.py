@@ -29,7 +29,10 @@ from tests.disk import pvs
 from tests.engines import disks
 from tests.engines.disks import DEVICES, FSTAB, LARGE, MIB, Disk
 
-pytestmark = pytest.mark.skipif(direct.why_not() is not None, reason=str(direct.why_not()))
+pytestmark = [
+    pytest.mark.skipif(direct.why_not() is not None, reason=str(direct.why_not())),
+    pytest.mark.xdist_group("direct"),
+]
 
 NEW = FSTAB.replace(b"LABEL=boot /boot", b"# no more /boot.")
 USER = "1000"

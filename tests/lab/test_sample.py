@@ -16,7 +16,7 @@ from bakery.lab.sample_info import SampleInfo
 from bakery.lab.variants import BOOT_WORDS, VARIANTS
 from tests.conftest import BAKERY, user_cache
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("samples")]
 
 SBIN = Path("/usr/sbin")
 EXTENT_BYTES = 4 << 20

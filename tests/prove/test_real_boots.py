@@ -12,7 +12,7 @@ from bakery.firmware import find_uefi
 from bakery.manifest import Build
 from bakery.run import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real-boots")]
 
 QUICKLY_WITHOUT_ROOT = "rd.retry=10"  # dracut.cmdline(7): seconds to wait for the root device
 
