@@ -1,0 +1,148 @@
+"""What is fuzzed: each parser of bakery with a real input that a real tool made."""
+
+import io
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from bakery import manifest
+from bakery.disk import lvm, partitions, qcow2, qcow2_map, safety
+from bakery.system import bls, fstab, grub, grubdefaults, kargs, ostree, release
+from tests import tiny
+from tests.disk import pvs
+
+DISK_BYTES = 6 << 30
+GRUB_CFG = b"""set default="0"
+if [ -s $prefix/grubenv ]; then
+  load_env
+fi
+menuentry 'Debian GNU/Linux' --class debian --id 'gnulinux-simple-1' {
+  insmod ext2
+  search --no-floppy --fs-uuid --set=root 2f6e1f4a
+  linux /boot/vmlinuz-6.1 root=UUID=2f6e1f4a ro "quiet" console=ttyS0
+  initrd /boot/initrd.img-6.1
+}
+submenu 'Advanced options' --id adv {
+  menuentry 'old' { linux /boot/vmlinuz-5.10 root=/dev/sda1 ; initrd /boot/i }
+}
+"""
+
+
+class Target(NamedTuple):
+    """A parser, and a real input to begin with."""
+
+    name: str
+    parse: Callable[[bytes], object]
+    seed: bytes
+
+
+def targets(work: Path) -> list[Target]:
+    """Every parser of bytes from outside; `work` is a folder for scratch."""
+    image = _qcow2(work)
+    pv = pvs.load("split")
+    text = 'root=UUID=1 ro quiet console=ttyS0,115200n8 dyndbg="file a +p"'
+    return [
+        Target("qcow2 header", lambda data: qcow2.findings(qcow2.parse(data)), image[:4096]),
+        Target("qcow2 map", lambda data: qcow2_map.allocated(io.BytesIO(data)), image),
+        Target("check", lambda data: _check(work, data), image),
+        Target("partitions", lambda d: partitions.from_sfdisk(d, DISK_BYTES), _sfdisk(work)),
+        Target("lvm", lambda data: lvm.read(_reader(data), 0, pvs.SIZE_BYTES, 2), pv),
+        Target("bls", lambda data: bls.arguments(bls.parse(data, "a.conf")), tiny.ENTRY.encode()),
+        Target("fstab", fstab.without, tiny.FSTAB),
+        Target("grub.cfg", lambda data: grub.ordered(grub.parse(data)), GRUB_CFG),
+        Target(
+            "grubenv",
+            grub.parse_environment,
+            b"# GRUB Environment Block\nsaved_entry=1\n" + b"#" * 900,
+        ),
+        Target(
+            "default/grub",
+            lambda d: grubdefaults.change(d, ["ro"], ["a=b"]),
+            b'GRUB_CMDLINE_LINUX="ro x"\n',
+        ),
+        Target(
+            "kernel arguments", lambda d: kargs.parse(d.decode("utf-8", "replace")), text.encode()
+        ),
+        Target(
+            "ostree=",
+            lambda d: ostree.parse_boot_argument(d.decode("utf-8", "replace")),
+            b"ostree=/ostree/boot.1/fedora-atomic/" + b"5a" * 32 + b"/0",
+        ),
+        Target("os-release", release.parse, tiny.ROOT["etc/os-release"]),
+        Target("manifest", lambda data: manifest.decode(data, "fuzz"), _manifest()),
+    ]
+
+
+def _reader(data: bytes) -> Callable[[int, int], bytes]:
+    def read_at(offset: int, length: int) -> bytes:
+        inside = max(0, min(length, pvs.SIZE_BYTES - offset))
+        return data[offset : offset + inside].ljust(inside, b"\0")
+
+    return read_at
+
+
+def _check(work: Path, data: bytes) -> object:
+    with tempfile.NamedTemporaryFile(dir=work, suffix=".qcow2") as file:
+        file.write(data)
+        file.flush()
+        # Without the programs: they would be fuzzed, at a hundredth of the speed.
+        return safety.check(Path(file.name), with_partitions=False, with_openstack=False)
+
+
+def _qcow2(work: Path) -> bytes:
+    raw, image = work / "seed.raw", work / "seed.qcow2"
+    with raw.open("wb") as file:
+        file.truncate(1 << 20)
+        file.write(b"data" * 5000)
+    argv: list[str | Path] = [
+        "qemu-img",
+        "convert",
+        "-c",
+        "-O",
+        "qcow2",
+        "-o",
+        "cluster_size=4096",
+        raw,
+        image,
+    ]
+    subprocess.run(argv, check=True)
+    return image.read_bytes()
+
+
+def _sfdisk(work: Path) -> bytes:
+    raw = work / "table.raw"
+    with raw.open("wb") as file:
+        file.truncate(64 << 20)
+    tiny.run("sfdisk", "-q", raw, stdin="label: gpt\nsize=8M,name=boot\nsize=16M\n")
+    argv: list[str | Path] = ["/usr/sbin/sfdisk", "--json", raw]
+    return subprocess.run(argv, check=True, capture_output=True).stdout
+
+
+def _manifest() -> bytes:
+    artifact = {"size_bytes": 1, "digest": "sha256:00", "extents": [[0, 1]]}
+    return json.dumps(
+        {
+            "version": 1,
+            "bakery_version": "0",
+            "name": "a",
+            "layout": "pv",
+            "engine": "direct",
+            "source": {
+                "name": "i",
+                "format": "qcow2",
+                "virtual_size_bytes": 1,
+                "digest": "sha256:00",
+            },
+            "partition": {"number": 2, "start_bytes": 1, "size_bytes": 1, "type": "8e"},
+            "lvm": {"vg": "v", "lv": "l", "segments": [[1, 2]]},
+            "root_filesystem": {"type": "xfs", "uuid": "u"},
+            "deployment": {"id": "d", "kernel_version": "6"},
+            "kernel_args": ["ro"],
+            "artifacts": dict.fromkeys(("kernel", "ramdisk", "base"), artifact),
+            "tools": {},
+            "key": "k",
+        }
+    ).encode()
