@@ -1,6 +1,5 @@
-"""Every hostile image against the check, in this process."""
+"""Every hostile image against the check, in this process; test_build.py measures the memory."""
 
-import resource
 import tempfile
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from tests import leftovers
 from tests.hostile.kitchen import Kitchen
 from tests.hostile.specimens import HOSTILE, Specimen
 
-MEMORY_LIMIT_KIB = 1 << 20
 BY_NAME = {specimen.name: specimen for specimen in HOSTILE}
 
 
@@ -44,8 +42,6 @@ def test_each_is_refused_for_its_reason_or_passes(
         assert len(finding.message) < 1000
     assert not list(scratch.iterdir())
     assert not processes_since(before)
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        assert resource.getrusage(who).ru_maxrss < MEMORY_LIMIT_KIB
 
 
 @pytest.mark.parametrize(
