@@ -12,7 +12,7 @@ from typing import Any
 Node = dict[str, Any]
 
 # Formats whose files can name another file to read from; for these it must be said: none.
-BACKED_FORMATS = ("qcow2", "qed", "vmdk")
+BACKED_FORMATS = ("qcow2", "qcow", "qed", "vmdk")
 
 
 def file_node(path: Path) -> Node:

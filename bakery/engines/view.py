@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bakery import tools
 from bakery.disk.extents import Extent
+from bakery.disk.nodes import BACKED_FORMATS
 from bakery.engines.base import CannotServe
 from bakery.engines.cell import Cell, Command
 from bakery.engines.qmp import Monitor, QemuRefused
@@ -39,7 +40,6 @@ SMALL_CLUSTERS_BYTES = 4 << 40
 LARGE_CLUSTER_BYTES = 64 << 10
 DAEMON_LIMITS = Limits(memory_bytes=2 << 30, cpu_seconds=600, file_bytes=1 << 40)
 SECTOR_BYTES = 512
-BACKED_FORMATS = ("qcow2", "qcow", "qed", "vmdk")
 # A qcow2 header's first fields (docs/interop/qcow2.txt of QEMU): magic, and at byte 72 the
 # incompatible features of version 3.
 QCOW2_MAGIC = b"QFI\xfb"
