@@ -1,0 +1,1 @@
+"""Glance: publishing builds, and bringing them back."""
