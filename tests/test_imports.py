@@ -37,7 +37,7 @@ LAYERS = (
     # what runs it
     ("console", "firmware"),
     ("machine",),
-    ("doctor", "lab", "params", "prove"),
+    ("cloud", "doctor", "lab", "params", "prove"),
     # what a user types
     ("cli",),
     ("__main__",),
