@@ -76,6 +76,12 @@ class Images:
                 found.update((image.id, image) for image in listed)
         return sorted(found.values(), key=lambda image: (image.created_at, image.id))
 
+    def all(self) -> list[Image]:
+        """Every image that we can see, hidden ones too."""
+        return [
+            image for hidden in ("false", "true") for image in self._list({"os_hidden": hidden})
+        ]
+
     def named(self, name: str) -> list[Image]:
         """The images of this name that are not hidden, whoever published them."""
         return self._list({"name": f'"{name}"' if "," in name else name})

@@ -34,6 +34,9 @@ OWN_PREFIX = "bakery_"
 # What others read.
 KERNEL_ID = "kernel_id"
 RAMDISK_ID = "ramdisk_id"
+# On a whole disk the two above would make a partition image of it.
+OWN_KERNEL_ID = "bakery_kernel_id"
+OWN_RAMDISK_ID = "bakery_ramdisk_id"
 COMMAND_LINE = "os_command_line"
 FIRMWARE = "hw_firmware_type"
 DISTRO = "os_distro"
