@@ -89,10 +89,18 @@ class Cage:
         return [*words, "--"]
 
 
-def run_confined(argv: Sequence[Arg], cage: Cage, **options: object) -> Completed:
-    """`run` inside `cage`; `options` are those of `run`."""
-    name = Path(argv[0]).name
-    return run(cage.argv(argv), name=name, **options)  # type: ignore[arg-type]
+def run_confined(
+    argv: Sequence[Arg], cage: Cage, *, name: str = "", **options: object
+) -> Completed:
+    """`run` inside `cage`; `name` and `options` are those of `run`."""
+    return run(cage.argv(argv), name=name or Path(argv[0]).name, **options)  # type: ignore[arg-type]
+
+
+def interpreter() -> tuple[list[Arg], tuple[Mount, ...]]:
+    """The words that run a Python program inside a cage by itself, and what that needs to see."""
+    base = Path(sys.base_prefix)
+    seen = () if base.is_relative_to("/usr") else (Mount(base, base),)
+    return [os.path.realpath(sys.executable), "-I", "-S"], seen
 
 
 @functools.cache

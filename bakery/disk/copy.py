@@ -1,8 +1,9 @@
-"""Copying ranges of an image into a sparse raw file: qemu-img's own loop, confined.
+"""Copying ranges of an image into a sparse raw file, confined.
 
-qemu-img reads only what the image has allocated and leaves zeros as holes, so a copy costs what
-the data costs, whatever the size of the disk. One qemu-img at a time: it keeps two cores busy by
-itself, and two of them side by side take longer than one after the other (docs/performance.md).
+A qcow2 image is copied cluster by cluster (disk/copy_clusters.py), all else by qemu-img's own
+loop. Either reads only what the image has allocated and leaves zeros as holes, so a copy costs
+what the data costs, whatever the size of the disk. One qemu-img at a time: it keeps two cores
+busy by itself, and two side by side take longer than one after the other (docs/performance.md).
 """
 
 import contextlib
@@ -13,14 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bakery.disk import nodes
+from bakery.disk import copy_clusters, nodes
 from bakery.disk.extents import Extent, clipped, total
 from bakery.errors import BakeryError
 from bakery.run import CommandFailed, Limits
 from bakery.sandbox import Cage, run_confined
 
 Progress = Callable[[int, int], None]
-Landed = Callable[[Extent], None]
+Landed = Callable[[Extent, dict[int, bytes] | None], None]
 
 PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
 COROUTINES = 8
@@ -32,6 +33,7 @@ ALIGNMENT_BYTES = 1 << 20
 WINDOW_DATA_BYTES = 96 << 20
 WINDOWS_LIMIT = 64
 MAP_LIMIT_BYTES = 32 << 20
+UNREADABLE = ("Input/output error", "while reading", "is damaged", "is cut short", "are broken")
 
 
 class Window(NamedTuple):
@@ -58,18 +60,39 @@ def copy_ranges(
 
     `source` is the disk's node and `reads` the files it is made of. `progress` is called with
     bytes of the destination passed over and in all; `landed` with each range of it that is
-    complete, while the next is copied. Raises BakeryError; the file is then incomplete.
+    complete, while the next is copied, and with the digests of its chunks as `digest.Growing`
+    takes them, where they are known. Raises BakeryError; the file is then incomplete.
     """
     ranges = _joined(place)
     size = total(ranges)
-    cage = Cage(read=tuple(reads), write=(destination.parent,), limits=LIMITS)
     with destination.open("xb") as file:
         file.truncate(size)
+    try:
+        if copy_clusters.takes(source):
+            image = Path(source["file"]["filename"])
+            copy_clusters.copy(image, ranges, destination, progress, landed)
+        else:
+            _copy_windows(source, reads, ranges, destination, progress, landed)
+    except CommandFailed as error:
+        raise _explained(error, destination) from error
+
+
+def _copy_windows(
+    source: nodes.Node,
+    reads: Iterable[Path],
+    ranges: list[Extent],
+    destination: Path,
+    progress: Progress | None,
+    landed: Landed | None,
+) -> None:
+    """As `copy_ranges`, one qemu-img after the other."""
+    size = total(ranges)
+    cage = Cage(read=tuple(reads), write=(destination.parent,), limits=LIMITS)
     for window in _windows(ranges, _data(source, cage)):
         if window.extent.length:
             _convert(source, window, destination, cage, _scaled(progress, window, size))
         if landed:
-            landed(window.landing)
+            landed(window.landing, None)
 
 
 def _convert(
@@ -98,10 +121,7 @@ def _convert(
         nodes.name(part),
         target,
     ]
-    try:
-        run_confined(argv, cage, timeout=TIMEOUT_SECONDS, on_stdout=on_stdout)
-    except CommandFailed as error:
-        raise _explained(error, destination) from error
+    run_confined(argv, cage, timeout=TIMEOUT_SECONDS, on_stdout=on_stdout)
 
 
 def _data(source: nodes.Node, cage: Cage) -> list[Extent] | None:
@@ -158,6 +178,8 @@ def read_range(source: nodes.Node, reads: Iterable[Path], extent: Extent, work: 
             file.truncate(extent.length)
         _convert(source, Window(extent, 0), piece, cage)
         return piece.read_bytes()
+    except CommandFailed as error:
+        raise _explained(error, piece) from error
     finally:
         piece.unlink(missing_ok=True)
 
@@ -169,7 +191,7 @@ def _explained(error: CommandFailed, destination: Path) -> BakeryError:
             f"the disk that holds {destination.parent} is full",
             "free some space, or choose another folder with -o",
         )
-    if "Input/output error" in error.tail or "while reading" in error.tail:
+    if any(words in error.tail for words in UNREADABLE):
         return BakeryError(
             f"the image cannot be read to its end: {error.tail}",
             "it may be truncated: compare its size and checksum with where it came from",

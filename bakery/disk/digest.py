@@ -88,7 +88,12 @@ class Chunks:
         """Hash chunk `number`, whose data lies in `parts` of the file; threads may share this."""
         start = number * CHUNK_BYTES
         length = min(CHUNK_BYTES, self.size_bytes - start)
-        digest = _hash_chunk(descriptor, start, length, parts)
+        self.take(number, _hash_chunk(descriptor, start, length, parts))
+
+    def take(self, number: int, digest: bytes) -> None:
+        """Chunk `number` has this sha256, as is known from elsewhere."""
+        if len(digest) != 32:
+            raise BakeryError(f"{digest.hex()} is no sha256")
         self._digests[number * 32 : number * 32 + 32] = digest
 
     def digest(self) -> str:
@@ -99,7 +104,8 @@ class Chunks:
 class Growing:
     """The fingerprint of a sparse file while it is written, range by range.
 
-    A range is hashed, and brought to the disk, by threads of its own while the next is written.
+    A range is hashed where its digests are not known, and brought to the disk, by threads of
+    their own while the next is written.
     """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
@@ -115,19 +121,33 @@ class Growing:
     def __exit__(self, *exc: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def landed(self, written: Extent) -> None:
-        """A range of the file is complete: the chunks that lie wholly inside it can be hashed."""
+    def landed(self, written: Extent, digests: dict[int, bytes] | None = None) -> None:
+        """A range of the file is complete: the chunks that lie wholly inside it can be hashed.
+
+        With `digests` the range begins and ends between chunks, or at the end of the file;
+        they tell the sha256 by chunk number, and chunks left out are zeros.
+        """
+        for number, known in (digests or {}).items():
+            self._chunks.take(number, known)
         first = -(-written.offset // CHUNK_BYTES)
         last = written.end // CHUNK_BYTES
         if written.end == self._chunks.size_bytes:
             last = -(-written.end // CHUNK_BYTES)
         self._given.update(range(first, last))
-        half = (first + last) // 2
-        for numbers in (range(first, half), range(half, last)):
-            self._running.append(self._pool.submit(self._hash, numbers))
+        if digests is None:
+            half = (first + last) // 2
+            for numbers in (range(first, half), range(half, last)):
+                self._running.append(self._pool.submit(self._hash, numbers))
+        self._running.append(self._pool.submit(self._bring_to_disk))
+
+    def altered(self, number: int) -> None:
+        """Chunk `number`, which has landed, was written to once more."""
+        self._given.discard(number)
 
     def fingerprint(self) -> Fingerprint:
-        """The file is complete: wait for the threads, and hash what lay across two ranges."""
+        """The file is complete: wait for the threads, and hash what is left: chunks that lay
+        across two ranges, and altered ones.
+        """
         for running in self._running:
             running.result()
         size = self._chunks.size_bytes
@@ -147,6 +167,9 @@ class Growing:
             data = extents.of_file(file.fileno(), min(end, self._chunks.size_bytes), start)
             for number, parts in by_chunk(data).items():
                 self._chunks.read(file.fileno(), number, parts)
+
+    def _bring_to_disk(self) -> None:
+        with self.path.open("rb", buffering=0) as file:
             os.fdatasync(file.fileno())
 
 

@@ -8,7 +8,7 @@ each table once and refuses tables that are used twice, so its work is bounded b
 import sys
 from array import array
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,7 @@ TABLES_LIMIT_BYTES = 256 << 20
 
 _COPIED = 1 << 63
 _COMPRESSED = 1 << 62
+_ZERO = 1
 _PLACE = (1 << 56) - 512
 _PLAIN_TOPS = frozenset((0x00, 0x80))
 
@@ -32,6 +33,19 @@ class Truncated(BakeryError):
 
 class BadMap(BakeryError):
     """The tables make no sense, or are too large to be walked."""
+
+
+class Cluster(NamedTuple):
+    """A cluster the file holds: byte `at` of the disk, and where in the file its bytes are.
+
+    Compressed ones have `length` bytes there, padded; the others a whole cluster, or what of it
+    lies on the disk.
+    """
+
+    at: int
+    place: int
+    length: int
+    compressed: bool
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -57,6 +71,21 @@ def allocated(path_or_file: BinaryIO) -> tuple[Extent, ...]:
     return merged(found)
 
 
+def clusters(file: BinaryIO, header: Header, window: Extent) -> Iterator[Cluster]:
+    """The clusters with data that touch `window` of the disk, in their order there.
+
+    Neither those that read as zeros nor those left to a backing file. Raises Truncated, BadMap.
+    """
+    size = file.seek(0, 2)
+    for start, table in _tables(file, header, size, window):
+        first = max(0, (window.offset - start) // header.cluster_bytes)
+        last = min(len(table), -(-(window.end - start) // header.cluster_bytes))
+        for index in range(first, last):
+            entry = table[index]
+            if entry & _COMPRESSED or (entry & _PLACE and not entry & _ZERO):
+                yield _cluster(entry, header, start + index * header.cluster_bytes)
+
+
 def survey(file: BinaryIO, header: Header) -> Summary:
     """Walk the tables without listing them; raises Truncated or BadMap."""
     size = file.seek(0, 2)
@@ -76,15 +105,22 @@ def _open(file: BinaryIO) -> tuple[Header, int]:
     return parse(file.read(HEAD_BYTES)), size
 
 
-def _tables(file: BinaryIO, header: Header, size: int) -> Iterator[tuple[int, "array[int]"]]:
-    """(first byte of the disk it maps, L2 entries) for each L2 table, unused ones left out."""
+def _tables(
+    file: BinaryIO, header: Header, size: int, window: Extent | None = None
+) -> Iterator[tuple[int, "array[int]"]]:
+    """(first byte of the disk it maps, L2 entries) for each L2 table, unused ones left out.
+
+    With `window` only tables that map some of it, besides at most two others.
+    """
     if header.incompatible & EXTENDED_L2:
         raise BadMap("extended L2 entries are not supported")
     l1 = _entries(file, header.l1_offset, header.l1_entries, size)
     used = header.virtual_size_bytes // header.l2_span_bytes + 1
     seen: set[int] = set()
-    for index, entry in enumerate(l1[:used]):
-        place = entry & _PLACE
+    first = window.offset // header.l2_span_bytes if window else 0
+    last = window.end // header.l2_span_bytes + 1 if window else used
+    for index in range(first, min(last, used, len(l1))):
+        place = l1[index] & _PLACE
         if not place:
             continue
         if place in seen or place % header.cluster_bytes:
@@ -143,13 +179,21 @@ def _plain(table: "array[int]", header: Header) -> tuple[int, int] | None:
 
 def _end(entry: int, header: Header, at: int) -> int:
     """The byte of the file behind the cluster that an L2 entry places; 0 where it places none."""
+    found = _cluster(entry, header, at)
+    if found.compressed:
+        # Where in its last sector the data ends is not told; one byte of it there must be.
+        return found.place + found.length - SECTOR_BYTES + 1
+    return found.place + found.length if found.place else 0
+
+
+def _cluster(entry: int, header: Header, at: int) -> Cluster:
+    """What an L2 entry that is not empty places at byte `at` of the disk."""
     if entry & _COMPRESSED:
         shift = 62 - (header.cluster_bits - 8)
         place = entry & ((1 << shift) - 1)
         sectors = (entry & (_COMPRESSED - 1)) >> shift
-        # Where in its last sector the data ends is not told; one byte of it there must be.
-        return (place // SECTOR_BYTES + sectors) * SECTOR_BYTES + 1
-    place = entry & _PLACE
+        end = (place // SECTOR_BYTES + sectors + 1) * SECTOR_BYTES
+        return Cluster(at, place, end - place, compressed=True)
     # The last cluster of a disk of odd size need not be whole in the file.
     needed = min(header.cluster_bytes, header.virtual_size_bytes - at)
-    return place + needed if place else 0
+    return Cluster(at, entry & _PLACE, needed, compressed=False)

@@ -8,7 +8,6 @@ file size: there is no pipe to serve and no output to overrun.
 import contextlib
 import os
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Literal, Self
 from bakery import tools
 from bakery.errors import BakeryError, MissingTool
 from bakery.run import Limits, spawn, tail
-from bakery.sandbox import Cage, Mount, available
+from bakery.sandbox import Cage, Mount, available, interpreter
 
 WORKER = Path(__file__).with_name("confined_worker.py")
 WORKER_INSIDE = Path("/confined_worker.py")
@@ -95,17 +94,14 @@ class Cell:
         self._stack.callback(self._control.close)
 
     def _argv(self, mounts: Sequence[Mount], daemon: Command) -> list[str | Path]:
-        interpreter = os.path.realpath(sys.executable)
+        python, seen = interpreter()
         first, *bounds = daemon.limits.argv()
         words = [program(first), *bounds, program(daemon.argv[0]), *daemon.argv[1:]]
         if not self.confined:
-            return [interpreter, "-I", "-S", WORKER, "--bare", *words]
-        base = Path(sys.base_prefix)
-        python = () if base.is_relative_to("/usr") else (Mount(base, base),)
-        cage = Cage(
-            mounts=(Mount(WORKER, WORKER_INSIDE), *python, *mounts), fuse=True, limits=Limits()
-        )
-        return cage.argv([interpreter, "-I", "-S", WORKER_INSIDE, *words])
+            return [*python, WORKER, "--bare", *words]
+        shown = (Mount(WORKER, WORKER_INSIDE), *seen, *mounts)
+        cage = Cage(mounts=shown, fuse=True, limits=Limits())
+        return cage.argv([*python, WORKER_INSIDE, *words])
 
     def run(self, command: Command) -> Output:
         """Run one program to its end."""

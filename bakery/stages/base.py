@@ -22,9 +22,10 @@ def run(job: Job, folder: Path, step: Step) -> None:
     edits = [part for change in patches(job) for part in changes.placed(change, choice.place)]
     with digest.Growing(base, size) as growing:
 
-        def landed(written: Extent) -> None:
-            _patch(base, edits, written)
-            growing.landed(written)
+        def landed(written: Extent, digests: dict[int, bytes] | None) -> None:
+            growing.landed(written, digests)
+            for chunk in _patch(base, edits, written):
+                growing.altered(chunk)
 
         reads = [job.image.path]
         copy.copy_ranges(job.image.node, reads, choice.place, base, step.progress, landed)
@@ -37,14 +38,17 @@ def run(job: Job, folder: Path, step: Step) -> None:
     step.summary(f"{made.size_bytes} bytes, of which {data} are data")
 
 
-def _patch(base: Path, edits: list[Change], written: Extent) -> None:
-    """Put the edited bytes where the source's were just copied to."""
+def _patch(base: Path, edits: list[Change], written: Extent) -> set[int]:
+    """Put the edited bytes where the source's were just copied to; the chunks they lie in."""
+    chunks: set[int] = set()
     with base.open("r+b") as file:
         for edit in edits:
             for part in clipped([edit.extent], written):
                 first = part.offset - edit.extent.offset
                 file.seek(part.offset)
                 file.write(edit.data[first : first + part.length])
+                chunks |= set(digest.by_chunk([part]))
+    return chunks
 
 
 STAGE = Stage(
