@@ -17,13 +17,14 @@ from bakery import __version__, manifest
 from bakery.choice import Options
 from bakery.engines.choose import pick
 from bakery.errors import BakeryError
+from bakery.folder import claim
 from bakery.manifest import Build
 from bakery.report import Report, silent
 from bakery.source import open_image
 from bakery.stages import publish
 from bakery.stages.job import Job, Stage
 from bakery.stages.table import STAGES
-from bakery.workdir import FOLDER, WorkDir
+from bakery.workdir import WorkDir
 
 State = Literal["have", "will run"]
 INPUTS = "inputs.json"
@@ -92,20 +93,6 @@ def plan(image: Path, options: Options, output: Path) -> Plan:
     if choice and choice.edit_reason:
         reason = f"{reason}; guestfs edits, since {choice.edit_reason}"
     return Plan(str(output), choice.layout if choice else "", engine, reason, steps)
-
-
-def claim(output: Path) -> None:
-    """Refuse a folder that holds somebody else's files."""
-    if output.exists() and not output.is_dir():
-        raise BakeryError(f"{output} is not a folder", "choose another with -o")
-    entries = sorted(path.name for path in output.iterdir()) if output.is_dir() else []
-    ours = FOLDER in entries or any(name.endswith(manifest.SUFFIX) for name in entries)
-    if entries and not ours:
-        shown = ", ".join(entries[:3]) + (", …" if len(entries) > 3 else "")
-        raise BakeryError(
-            f"{output} holds files that are not a build of bakery: {shown}",
-            "choose an empty or new folder with -o",
-        )
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ LAYERS = (
     ("disk",),
     ("system",),
     ("manifest", "source"),
+    ("folder",),
     # what is in an image
     ("engines",),
     ("look",),

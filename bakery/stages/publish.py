@@ -7,6 +7,7 @@ from bakery import __version__, manifest, tools
 from bakery.disk import digest
 from bakery.disk.extents import Extent, translated
 from bakery.errors import BakeryError
+from bakery.folder import withdraw
 from bakery.manifest import Artifact, ArtifactName, Deployment, Edit, Manifest
 from bakery.run import run
 from bakery.stages.edit import Edits
@@ -49,28 +50,13 @@ def publish(job: Job, key: str) -> Manifest:
     """Put the build in place. Until the manifest stands, the folder holds no finished build."""
     new = _manifest(job, key)
     output = job.work.output
-    _withdraw(output)
+    withdraw(output)
     for name, made in results(job).items():
         _link(made, output / f"{new.name}-{name}", job.work.scratch)
     sync(output)
     path = output / (new.name + manifest.SUFFIX)
     write_whole(path, manifest.encode(new), job.work.scratch)
     return new
-
-
-def _withdraw(output: Path) -> None:
-    """Take back an earlier build: first its manifest, then the files that it lists."""
-    path = manifest.find(output)
-    if path is None:
-        return
-    try:
-        old = manifest.read(path)
-    except BakeryError:
-        old = None
-    path.unlink()
-    sync(output)
-    for name in ARTIFACTS if old else ():
-        (output / f"{old.name}-{name}").unlink(missing_ok=True)  # type: ignore[union-attr]
 
 
 def _link(made: Path, destination: Path, scratch: Path) -> None:

@@ -1,0 +1,38 @@
+"""The folder of a build: whose files it holds, and how an earlier build leaves it."""
+
+from pathlib import Path
+from typing import get_args
+
+from bakery import manifest
+from bakery.errors import BakeryError
+from bakery.manifest import ArtifactName
+from bakery.workdir import FOLDER, sync
+
+
+def claim(output: Path) -> None:
+    """Refuse a folder that holds somebody else's files."""
+    if output.exists() and not output.is_dir():
+        raise BakeryError(f"{output} is not a folder", "choose another with -o")
+    entries = sorted(path.name for path in output.iterdir()) if output.is_dir() else []
+    ours = FOLDER in entries or any(name.endswith(manifest.SUFFIX) for name in entries)
+    if entries and not ours:
+        shown = ", ".join(entries[:3]) + (", …" if len(entries) > 3 else "")
+        raise BakeryError(
+            f"{output} holds files that are not a build of bakery: {shown}",
+            "choose an empty or new folder with -o",
+        )
+
+
+def withdraw(output: Path) -> None:
+    """Take back an earlier build: first its manifest, then the files that it lists."""
+    path = manifest.find(output)
+    if path is None:
+        return
+    try:
+        old = manifest.read(path)
+    except BakeryError:
+        old = None
+    path.unlink()
+    sync(output)
+    for name in get_args(ArtifactName) if old else ():
+        (output / f"{old.name}-{name}").unlink(missing_ok=True)  # type: ignore[union-attr]
