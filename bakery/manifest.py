@@ -99,6 +99,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     kernel_args: tuple[str, ...]
     firmware: tuple[str, ...] = ()
     """What the base boots by (`bios`, `uefi`) in layout `disk`; empty elsewhere."""
+    distro: str = ""
+    """The operating system, as os-release(5) names it in ID: `fedora`, `debian`."""
     artifacts: dict[ArtifactName, Artifact]
     edits: tuple[Edit, ...] = ()
     files_changed: tuple[str, ...] = ()

@@ -54,13 +54,16 @@ class Step:
         """Wall seconds since the step started."""
         return time.monotonic() - self.started
 
-    def progress(self, done_bytes: int, total_bytes: int = 0) -> None:
-        """Tell how far the step is; at most ten events a second pass, the last one always."""
+    def progress(self, done_bytes: int, total_bytes: int = 0, text: str = "") -> None:
+        """Tell how far the step is; at most ten events a second pass, the last one always.
+
+        `text` is what there is to say besides the numbers, such as a rate.
+        """
         self._done = (done_bytes, total_bytes)
         now = time.monotonic()
         if now - self._last >= PROGRESS_INTERVAL_SECONDS or done_bytes == total_bytes:
             self._last = now
-            self.emit("progress")
+            self.emit("progress", text)
 
     def note(self, text: str) -> None:
         """Tell something worth reading while the step runs."""

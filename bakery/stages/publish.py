@@ -86,6 +86,7 @@ def _manifest(job: Job, key: str) -> Manifest:
         deployment=_deployment(job),
         kernel_args=choice.kernel_args,
         firmware=job.inspection.firmware if choice.layout == "disk" else (),
+        distro=job.inspection.os_id,
         artifacts=artifacts,
         edits=_edits_of_base(edits, choice.place),
         files_changed=edits.files,
