@@ -65,6 +65,8 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
         with contextlib.closing(job):
             for stage in STAGES:
                 _run_stage(stage, job)
+                if stage.name == "inspect":
+                    _begin(job)
         key = _build_key(job)
         done = publish.published(job, key)
         if done is not None:
@@ -122,6 +124,15 @@ def _run_stage(stage: Stage, job: Job) -> None:
         found = job.work.result(stage.name, key)
         assert found is not None
     job.results[stage.name] = found
+
+
+def _begin(job: Job) -> None:
+    """Begin what can run beside the coming stages. Their keys hang on keys, not on results."""
+    for stage in STAGES:
+        if stage.name not in job.keys:
+            job.keys[stage.name] = stage.key(job)
+            if stage.begin and job.work.result(stage.name, job.keys[stage.name]) is None:
+                stage.begin(job)
 
 
 def _planned(stage: Stage, job: Job, work: WorkDir) -> Step:

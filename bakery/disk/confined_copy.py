@@ -51,12 +51,18 @@ class Part(NamedTuple):
     at: int
 
 
-class Copy:
-    """One image and one destination, shared by all threads."""
+class Chunk(NamedTuple):
+    """A chunk that was read: its sha256, and by place in the destination what is not zeros."""
 
-    def __init__(
-        self, image: "BinaryIO", header: "Header", destination: "BinaryIO", size: int
-    ) -> None:
+    number: int
+    sha256: str
+    pieces: list[tuple[int, bytes]]
+
+
+class Reader:
+    """The image, shared by all threads; `size` is the destination's."""
+
+    def __init__(self, image: "BinaryIO", header: "Header", size: int) -> None:
         import hashlib
 
         from isal import isal_zlib
@@ -65,31 +71,24 @@ class Copy:
         self._inflater = isal_zlib.decompressobj
         self._broken: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub errs
         self._source = image.fileno()
-        self._target = destination.fileno()
         self._size = size
         self._cluster_bytes = header.cluster_bytes
 
-    def write(self, chunk: list[Part]) -> str:
-        """Copy the parts of a chunk; the chunk's sha256."""
-        pieces: list[bytes] = []
-        start = end = 0
-        begin = chunk[0].at // CHUNK_BYTES * CHUNK_BYTES
+    def read(self, parts: list[Part]) -> Chunk:
+        """The chunk that consists of `parts`, and of zeros between them."""
+        number = parts[0].at // CHUNK_BYTES
+        begin = number * CHUNK_BYTES
         length = min(CHUNK_BYTES, self._size - begin)
         digest, hashed = self._sha256(), 0
-        for part in chunk:
+        pieces: list[tuple[int, bytes]] = []
+        for part in parts:
             data = self._read(part)
             digest.update(ZEROS[: part.at - begin - hashed])
             digest.update(data)
             hashed = part.at - begin + len(data)
-            for at, piece in nonzero(part.at, data):
-                if at != end or len(pieces) == VECTORS_LIMIT:
-                    self._put(start, pieces)
-                    pieces, start, end = [], at, at
-                pieces.append(piece)
-                end = at + len(piece)
-        self._put(start, pieces)
+            pieces += nonzero(part.at, data)
         digest.update(ZEROS[: length - hashed])
-        return digest.hexdigest()
+        return Chunk(number, digest.hexdigest(), pieces)
 
     def _read(self, part: Part) -> bytes:
         cluster = part.cluster
@@ -105,15 +104,27 @@ class Copy:
             raise ValueError(f"its cluster at byte {cluster.at} is damaged: it ends too early")
         return data if part.end - part.skip == len(data) else data[part.skip : part.end]
 
-    def _put(self, start: int, pieces: list[bytes]) -> None:
-        if not pieces:
-            return
-        written = os.pwritev(self._target, pieces, start)
-        rest = b"".join(pieces)[written:] if written < sum(map(len, pieces)) else b""
-        while rest:
-            start += written
-            written = os.pwrite(self._target, rest, start)
-            rest = rest[written:]
+
+def write(target: int, pieces: list[tuple[int, bytes]]) -> None:
+    """Write pieces where they belong; those that touch go together."""
+    start = end = 0
+    run: list[bytes] = []
+    for at, piece in pieces:
+        if at != end or len(run) == VECTORS_LIMIT:
+            put(target, start, run)
+            run, start, end = [], at, at
+        run.append(piece)
+        end = at + len(piece)
+    put(target, start, run)
+
+
+def put(target: int, start: int, run: list[bytes]) -> None:
+    """Write one run, however many calls it takes."""
+    left = sum(map(len, run))
+    written = os.pwritev(target, run, start) if run else 0
+    while written < left:
+        start, left, run = start + written, left - written, [b"".join(run)[written:]]
+        written = os.pwritev(target, run, start)
 
 
 def nonzero(at: int, data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -154,19 +165,18 @@ def chunks(every: Iterable[Part]) -> Iterator[list[Part]]:
         yield list(parts_of_one)
 
 
-def copied(copy: Copy, work: Iterable[list[Part]]) -> Iterator[tuple[list[Part], str]]:
-    """Copy all chunks, some at a time; each with its digest, in order."""
+def read_ahead(reader: Reader, work: Iterable[list[Part]]) -> Iterator[Chunk]:
+    """Read all chunks, some at a time, on all cores; in order."""
     threads = min(THREADS_LIMIT, len(os.sched_getaffinity(0)))
-    running: deque[tuple[list[Part], Future[str]]] = deque()
+    running: deque[Future[Chunk]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for chunk in work:
-                running.append((chunk, pool.submit(copy.write, chunk)))
+            for parts_of_one in work:
+                running.append(pool.submit(reader.read, parts_of_one))
                 if len(running) > 4 * threads:
-                    done, future = running.popleft()
-                    yield done, future.result()
-            for done, future in running:
-                yield done, future.result()
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -182,14 +192,14 @@ def main() -> None:
     size = sum(extent.length for extent in ranges)
     with open(sys.argv[2], "rb") as image, open(sys.argv[3], "r+b", buffering=0) as target:  # noqa: PTH123 - pathlib takes longer to import than this takes to run
         header = qcow2.parse(image.read(qcow2.HEAD_BYTES))
-        copy = Copy(image, header, target, size)
         gathered = 0
-        for chunk, digest in copied(copy, chunks(parts(image, header, ranges))):
-            number = chunk[0].at // CHUNK_BYTES
-            print("chunk", number, digest)
-            gathered += sum(part.end - part.skip for part in chunk)
+        # One thread writes: two would wait for one another at the file's lock, and spin there.
+        for chunk in read_ahead(Reader(image, header, size), chunks(parts(image, header, ranges))):
+            write(target.fileno(), chunk.pieces)
+            print("chunk", chunk.number, chunk.sha256)
+            gathered += sum(len(piece) for _, piece in chunk.pieces)
             if gathered >= TOLD_BYTES:
-                print("done", min(size, (number + 1) * CHUNK_BYTES), flush=True)
+                print("done", min(size, (chunk.number + 1) * CHUNK_BYTES), flush=True)
                 gathered = 0
     print("done", size, flush=True)
 

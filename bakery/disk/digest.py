@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
@@ -115,10 +114,8 @@ class Growing:
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
         self._running: list[Future[None]] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def close(self) -> None:
+        """Stop the threads."""
         self._pool.shutdown(cancel_futures=True)
 
     def landed(self, written: Extent, digests: dict[int, bytes] | None = None) -> None:

@@ -1,36 +1,81 @@
 """Stage base: the partition, the root filesystem or the disk, copied by its data alone.
 
 The copy is of the source itself; the edits go over it range by range. So nothing can differ but
-what the manifest lists, and no overlay stands between qemu-img and the image.
+what the manifest lists, and no overlay stands between the copy and the image. It begins as soon
+as the image is inspected, and runs beside the stages that take out the kernel and find the edits.
 """
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bakery.disk import changes, copy, digest
 from bakery.disk.changes import Change
-from bakery.disk.extents import Extent, clipped
+from bakery.errors import BakeryError
 from bakery.manifest import Artifact
 from bakery.report import Step
 from bakery.stages.edit import patches
 from bakery.stages.job import Job, Stage, write_json
 
+NAME = "base"
+
+
+class Copying:
+    """The copy under way, in a thread of its own; it is given up where nobody waits for it."""
+
+    def __init__(self, job: Job) -> None:
+        self.path = job.work.scratch / "copy"
+        self._image, self._place = job.image, job.choice.place
+        self._step: Step | None = None
+        self._given_up = threading.Event()
+        size = sum(extent.length for extent in self._place)
+        self._growing = digest.Growing(self.path, size)
+        self._pool = ThreadPoolExecutor(1)
+        self._running = self._pool.submit(self._run)
+
+    def finish(self, edits: list[Change], step: Step) -> digest.Fingerprint:
+        """Wait for the copy, put the edited bytes over it, and bring it to the disk."""
+        self._step = step
+        self._running.result()
+        with self.path.open("r+b") as file:
+            for edit in edits:
+                file.seek(edit.extent.offset)
+                file.write(edit.data)
+                for chunk in digest.by_chunk([edit.extent]):
+                    self._growing.altered(chunk)
+        return self._growing.fingerprint()
+
+    def close(self) -> None:
+        """End the copy, wherever it is."""
+        self._given_up.set()
+        self._pool.shutdown()
+        self._growing.close()
+
+    def _run(self) -> None:
+        source, reads = self._image.node, [self._image.path]
+        copy.copy_ranges(
+            source, reads, self._place, self.path, self._progress, self._growing.landed
+        )
+
+    def _progress(self, done_bytes: int, total_bytes: int) -> None:
+        if self._given_up.is_set():
+            raise BakeryError("the copy was given up")
+        if self._step:
+            self._step.progress(done_bytes, total_bytes)
+
+
+def begin(job: Job) -> None:
+    """Start the copy."""
+    job.begun(NAME, Copying(job))
+
 
 def run(job: Job, folder: Path, step: Step) -> None:
     """Write `base` and `base.json`."""
-    choice, base = job.choice, folder / "base"
-    size = sum(extent.length for extent in choice.place)
-    edits = [part for change in patches(job) for part in changes.placed(change, choice.place)]
-    with digest.Growing(base, size) as growing:
-
-        def landed(written: Extent, digests: dict[int, bytes] | None) -> None:
-            growing.landed(written, digests)
-            for chunk in _patch(base, edits, written):
-                growing.altered(chunk)
-
-        reads = [job.image.path]
-        copy.copy_ranges(job.image.node, reads, choice.place, base, step.progress, landed)
-        made = growing.fingerprint()
+    copying = job.beside(NAME, Copying)
+    edits = [part for edit in patches(job) for part in changes.placed(edit, job.choice.place)]
+    made = copying.finish(edits, step)
     job.image.check_unchanged()
+    copying.path.rename(folder / "base")
     whole = digest.sha256(folder / "base") if job.options.sha256 else ""
     artifact = Artifact(made.size_bytes, made.digest, whole, made.extents)
     write_json(folder / "base.json", artifact)
@@ -38,21 +83,8 @@ def run(job: Job, folder: Path, step: Step) -> None:
     step.summary(f"{made.size_bytes} bytes, of which {data} are data")
 
 
-def _patch(base: Path, edits: list[Change], written: Extent) -> set[int]:
-    """Put the edited bytes where the source's were just copied to; the chunks they lie in."""
-    chunks: set[int] = set()
-    with base.open("r+b") as file:
-        for edit in edits:
-            for part in clipped([edit.extent], written):
-                first = part.offset - edit.extent.offset
-                file.seek(part.offset)
-                file.write(edit.data[first : first + part.length])
-                chunks |= set(digest.by_chunk([part]))
-    return chunks
-
-
 STAGE = Stage(
-    name="base",
+    name=NAME,
     version=2,
     text="copy what goes on the node's disk",
     reads=("edit",),
@@ -61,5 +93,6 @@ STAGE = Stage(
         "place": job.choice.place,
         "sha256": job.options.sha256,
     },
+    begin=begin,
     run=run,
 )

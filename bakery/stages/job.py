@@ -9,7 +9,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -22,6 +22,13 @@ from bakery.source import Image
 from bakery.workdir import WorkDir
 
 T = TypeVar("T")
+
+
+class Closing(Protocol):
+    """Work that is under way beside a stage."""
+
+    def close(self) -> None:
+        """End it, finished or not."""
 
 
 class Job:
@@ -39,6 +46,7 @@ class Job:
         self.results: dict[str, Path] = {}
         self._sessions: dict[EngineName, Engine] = {}
         self._choice: Choice | None = None
+        self._beside: dict[str, Closing] = {}
 
     def session(self, name: EngineName) -> Engine:
         """The open session of that engine; started when first asked for, shared by all stages."""
@@ -56,9 +64,21 @@ class Job:
         if name in self._sessions:
             self._sessions.pop(name).close()
 
+    def begun(self, stage: str, work: Closing) -> None:
+        """Work of a later stage has begun beside the present one; it is closed with the job."""
+        self._beside[stage] = work
+
+    def beside(self, stage: str, kind: type[T]) -> T:
+        """What was begun for that stage."""
+        work = self._beside[stage]
+        assert isinstance(work, kind)
+        return work
+
     def close(self) -> None:
-        """End all sessions, whatever state they are in."""
+        """End all sessions, and what was begun, whatever state they are in."""
         with contextlib.ExitStack() as stack:
+            for work in self._beside.values():
+                stack.callback(work.close)
             for name in list(self._sessions):
                 stack.callback(self.close_session, name)
 
@@ -83,7 +103,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage of a build.
 
     `options` answers what of the job, beside what it `reads`, its result depends on.
-    `version` rises whenever the same inputs would give another result.
+    `version` rises whenever the same inputs would give another result. `begin`, where there is
+    one, is called before `run`, as soon as the image is inspected.
     """
 
     name: str
@@ -92,6 +113,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...]
     options: Callable[[Job], dict[str, Any]]
     run: Callable[[Job, Path, Step], None]
+    begin: Callable[[Job], None] | None = None
 
     def key(self, job: Job) -> str:
         """Its content key, 16 hexadecimal digits."""
