@@ -1,5 +1,6 @@
 """The folder of a build: whose files it holds, and how an earlier build leaves it."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
 
@@ -23,8 +24,8 @@ def claim(output: Path) -> None:
         )
 
 
-def withdraw(output: Path) -> None:
-    """Take back an earlier build: first its manifest, then the files that it lists."""
+def withdraw(output: Path, keep: Collection[str] = ()) -> None:
+    """Take back an earlier build: first its manifest, then the files it lists, save `keep`."""
     path = manifest.find(output)
     if path is None:
         return
@@ -35,4 +36,6 @@ def withdraw(output: Path) -> None:
     path.unlink()
     sync(output)
     for name in get_args(ArtifactName) if old else ():
-        (output / f"{old.name}-{name}").unlink(missing_ok=True)  # type: ignore[union-attr]
+        file = old.file(name)  # type: ignore[union-attr]
+        if file not in keep:
+            (output / file).unlink(missing_ok=True)

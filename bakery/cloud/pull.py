@@ -1,0 +1,249 @@
+"""A published build brought back: the same files, the same manifest, byte for byte.
+
+Everything gathers in `DIR/.bakery/download` and is verified there by the manifest's digests; only
+then do the files move to their names, the manifest last. What a killed run has gathered is used
+by the next one: whole files as they are, a part of one as the start of the rest.
+"""
+
+import contextlib
+import errno
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bakery import manifest
+from bakery.cloud import fetch, find, handover
+from bakery.cloud.find import Part, Published
+from bakery.cloud.handover import Held, Store
+from bakery.cloud.images import Images
+from bakery.disk import copy, digest, nodes, safety
+from bakery.disk.extents import Extent, total
+from bakery.errors import BakeryError
+from bakery.folder import claim, withdraw
+from bakery.manifest import Build
+from bakery.report import Report, Step
+from bakery.source import refuse_unsafe
+from bakery.workdir import WorkDir, sync, write_whole
+
+DOWNLOADS = "download"
+PARTIAL = ".part"
+FETCHED = "fetched"
+# Kept free beside what the files hold: for the manifest, folders and the filesystem's own tables.
+SPARE_BYTES = 16 << 20
+
+
+class Pulled(msgspec.Struct, frozen=True):
+    """A build that was brought back.
+
+    `ways` tells for every file that had to be brought how that was done: `fetched`, or as
+    handover.How. It is empty where the folder held the build already.
+    """
+
+    build: Build
+    base_id: str
+    ways: dict[str, str]
+    fetched_bytes: int
+
+
+def pull(
+    images: Images,
+    name_or_id: str,
+    output: Path,
+    report: Report,
+    *,
+    stores: Sequence[Store] = (),
+    link: bool = False,
+) -> Pulled:
+    """Bring the build published as `name_or_id` into the folder `output`, verified.
+
+    `stores` are Glance stores that are mounted here; `link` allows a hard link to a file in one.
+    On a failure `output` holds what it held before, and in `.bakery` what a next run can use.
+    Raises BakeryError.
+    """
+    claim(output)
+    with report.step("find", name_or_id) as step:
+        published = find.published(images, name_or_id)
+        step.summary(f"{published.base.name} ({published.base.id})")
+    work = WorkDir(output)
+    with _explained(output), work.locked(), _tidied(work):
+        pulling = _Pull(images, published, work, stores, link=link)
+        finished = pulling.has_manifest()
+        with report.step("verify", "what is here already"):
+            missing = pulling.missing()
+        if missing or not finished:
+            pulling.refuse_full_disk(missing)
+            for part in missing:
+                with report.step(part.name, part.file) as step:
+                    pulling.bring(part, step)
+            pulling.publish()
+    build = Build(output, published.manifest)
+    return Pulled(build, published.base.id, pulling.ways, pulling.fetched_bytes)
+
+
+class _Pull:
+    """One download; `ways` and `fetched_bytes` as in Pulled."""
+
+    def __init__(
+        self,
+        images: Images,
+        published: Published,
+        work: WorkDir,
+        stores: Sequence[Store],
+        *,
+        link: bool,
+    ) -> None:
+        self._images = images
+        self._published = published
+        self._work = work
+        self._stores = stores
+        self._link = link
+        self._folder = work.path / DOWNLOADS
+        self.ways: dict[str, str] = {}
+        self.fetched_bytes = 0
+        self._folder.mkdir(exist_ok=True)
+
+    def missing(self) -> list[Part]:
+        """The files that neither the folder nor an earlier run holds whole."""
+        return [
+            part
+            for part in self._published.parts
+            if not _holds(self._work.output / part.file, part)
+            and not _holds(self._folder / part.file, part)
+        ]
+
+    def has_manifest(self) -> bool:
+        """Whether the folder holds this build's manifest: then its files, as far as they are
+        whole, have their names already.
+        """
+        path = manifest.find(self._work.output)
+        return path is not None and path.read_bytes() == self._published.text
+
+    def refuse_full_disk(self, missing: Sequence[Part]) -> None:
+        """Refuse before a byte is fetched where the disk cannot take what is missing."""
+        needed = sum(_room(part) for part in missing)
+        kept = sum(path.stat().st_blocks * 512 for path in self._folder.glob("*" + PARTIAL))
+        free = shutil.disk_usage(self._folder).free
+        if needed + SPARE_BYTES > free + kept:
+            raise BakeryError(
+                f"the disk that holds {self._work.output} is too full: {free} bytes are free, "
+                f"and the build needs {needed}",
+                "free some space, or choose another folder with -o",
+            )
+
+    def bring(self, part: Part, step: Step) -> None:
+        """Bring one file into the download folder, verified."""
+        partial = self._folder / (part.image.id + PARTIAL)
+        made, way = self._made(part, partial, step)
+        if not _holds(made, part):
+            partial.unlink(missing_ok=True)
+            raise BakeryError(
+                f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
+                "published: its digest is not the manifest's",
+                "it was changed or damaged on the server: upload the build again from its folder",
+            )
+        sync(made)
+        made.rename(self._folder / part.file)
+        partial.unlink(missing_ok=True)
+        self.ways[part.name] = way
+        step.summary(f"{part.file}, {part.artifact.size_bytes} bytes, {way}")
+
+    def publish(self) -> None:
+        """Put the build in place. Until the manifest stands, the folder holds no finished build."""
+        output, told = self._work.output, self._published.manifest
+        withdraw(output, keep={part.file for part in self._published.parts})
+        for part in self._published.parts:
+            if (self._folder / part.file).exists():
+                (self._folder / part.file).replace(output / part.file)
+        sync(output)
+        path = output / (told.name + manifest.SUFFIX)
+        write_whole(path, self._published.text, self._work.scratch)
+        shutil.rmtree(self._folder)
+
+    def _made(self, part: Part, partial: Path, step: Step) -> tuple[Path, str]:
+        """The file, not verified yet, and how it came. What is fetched stays in `partial`."""
+        draft = self._work.scratch / part.file
+        way = self._hand_over(part, draft, step)
+        if way is not None:
+            return draft, way
+        before = partial.stat().st_size if partial.exists() else 0
+        if before:
+            step.note(f"{before} bytes are here from an earlier run")
+        self.fetched_bytes += fetch.fetch(self._images, part.image, partial, step.progress)
+        if part.is_raw:
+            return partial, FETCHED
+        _convert(partial, part, draft, step)
+        return draft, FETCHED
+
+    def _hand_over(self, part: Part, draft: Path, step: Step) -> str | None:
+        """Take the file out of a store that is mounted here; None where that cannot be done."""
+        if not handover.is_shown(part.image, self._stores):
+            return None
+        try:
+            with handover.held(part.image, self._stores) as held:
+                return self._taken(held, part, draft, step)
+        except handover.NotHere as reason:
+            step.note(f"the store's file is not used: {reason.message}")
+            return None
+
+    def _taken(self, held: Held, part: Part, draft: Path, step: Step) -> str:
+        if part.is_raw:
+            return handover.take(held, draft, link=self._link, progress=step.progress)
+        _convert(held.path, part, draft, step)
+        return "copy"
+
+
+def _convert(image: Path, part: Part, destination: Path, step: Step) -> None:
+    """The raw bytes of a qcow2 image, confined; an image that is no plain qcow2 is refused."""
+    refuse_unsafe(image, safety.check(image, claimed=find.QCOW2, with_partitions=False))
+    size = safety.identify(image).virtual_size_bytes
+    if size != part.artifact.size_bytes:
+        raise BakeryError(
+            f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
+            f"published: a disk of {size} bytes, not {part.artifact.size_bytes}",
+            "upload the build again from its folder",
+        )
+    source = nodes.image(image, find.QCOW2)
+    copy.copy_ranges(source, [image], [Extent(0, size)], destination, step.progress)
+
+
+def _holds(path: Path, part: Part) -> bool:
+    """Whether a file is there and is, by its digest, this one."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    return path.stat().st_size == part.artifact.size_bytes and digest.matches(
+        path, part.artifact.digest
+    )
+
+
+def _room(part: Part) -> int:
+    """The bytes of the disk that bringing a file takes, by what the manifest says of its data."""
+    data = min(total(part.artifact.extents), part.artifact.size_bytes)
+    return data if part.is_raw else data + (part.image.size_bytes or 0)
+
+
+@contextlib.contextmanager
+def _tidied(work: WorkDir) -> Iterator[None]:
+    """Leave behind only what a next run can use."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (work.path / DOWNLOADS).rmdir()
+        if {path.name for path in work.path.iterdir()} <= {"lock", work.scratch.name}:
+            work.remove()
+
+
+@contextlib.contextmanager
+def _explained(output: Path) -> Iterator[None]:
+    """A failure of the disk in words that name the way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BakeryError(
+                f"the disk that holds {output} is full",
+                "free some space and run the same command again: it goes on where it stopped",
+            ) from error
+        raise BakeryError(f"{error.filename or output}: {error.strerror}") from error
