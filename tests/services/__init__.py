@@ -1,0 +1,1 @@
+"""Real OpenStack services for the tests, on loopback."""

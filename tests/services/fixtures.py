@@ -1,0 +1,20 @@
+"""The fixtures that lead tests to the services (tests/conftest.py brings them in)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.services.openstack import Project, Services
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A Keystone and a Glance for all tests of this process."""
+    with Services(tmp_path_factory.mktemp("services")) as running:
+        yield running
+
+
+@pytest.fixture
+def cloud(services: Services) -> Project:
+    """A project of the test's own in them: `cloud.env()` leads the SDK there."""
+    return services.fresh_project()

@@ -1,0 +1,108 @@
+"""What the services' configuration files say (oslo.config's INI form, section by section)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Sections = Mapping[str, Mapping[str, str | int | Path]]
+
+PASSWORD = "not-a-secret"  # loopback only; the services end with their test
+REGION = "bakery"
+STORE = "local"  # the name of the file store among Glance's backends
+
+# A packaged Glance has this file in /etc/glance; the wheel lacks it. With it, the ids of a kernel
+# and a ramdisk are UUIDs or null (glance, etc/schema-image.json).
+UUID_OR_NULL = {
+    "type": ["null", "string"],
+    "pattern": "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-"
+    "([0-9a-fA-F]){12}$",
+}
+SCHEMA_IMAGE = json.dumps(
+    {"kernel_id": UUID_OR_NULL, "ramdisk_id": UUID_OR_NULL}
+    | {
+        name: {"type": "string"}
+        for name in ("instance_uuid", "architecture", "os_distro", "os_version")
+    },
+    indent=2,
+)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a deployment differs from the plain one.
+
+    `quota_bytes` bounds what a user may store. `locations` shows and takes image locations, and
+    lets them lead to http servers on this machine. `metadata_file` is the JSON that the file store
+    adds to the locations it makes. `store_bytes` is the size of the disk behind the file store.
+    """
+
+    quota_bytes: int | None = None
+    locations: bool = False
+    metadata_file: Path | None = None
+    store_bytes: int | None = None
+
+
+def text(sections: Sections) -> str:
+    """The configuration file."""
+    return "\n".join(
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in options.items())
+        for name, options in sections.items()
+    )
+
+
+def keystone(folder: Path) -> Sections:
+    """Keystone with its state in `folder`."""
+    return {
+        "DEFAULT": {"use_stderr": "true", "max_token_size": 1024},
+        "database": _database(folder / "keystone.sqlite"),
+        "cache": {"enabled": "true", "backend": "oslo_cache.dict"},
+        "credential": {"key_repository": folder / "credential-keys"},
+        "fernet_tokens": {"key_repository": folder / "fernet-keys"},
+        # the least bcrypt can do: every token costs one
+        "identity": {"password_hash_rounds": 4},
+        "token": {"provider": "fernet", "expiration": 86400},
+    }
+
+
+def glance(folder: Path, auth_url: str, image_url: str, choices: Choices) -> Sections:
+    """Glance with its state in `folder`, asking the Keystone at `auth_url`."""
+    backends = f"{STORE}:file" + (", web:http" if choices.locations else "")
+    store: dict[str, str | int | Path] = {"filesystem_store_datadir": folder / "images"}
+    if choices.metadata_file:
+        store["filesystem_store_metadata_file"] = choices.metadata_file
+    return {
+        "DEFAULT": {
+            "use_stderr": "true",
+            "enabled_backends": backends,
+            "public_endpoint": image_url,
+            "worker_self_reference_url": image_url,
+            "show_multiple_locations": str(choices.locations).lower(),
+            "user_storage_quota": choices.quota_bytes or 0,
+        },
+        "database": _database(folder / "glance.sqlite"),
+        "glance_store": {"default_backend": STORE},
+        STORE: store,
+        "os_glance_staging_store": {"filesystem_store_datadir": folder / "staging"},
+        "os_glance_tasks_store": {"filesystem_store_datadir": folder / "tasks"},
+        "import_filtering_opts": {"allowed_hosts": "[127.0.0.1]", "allowed_ports": "[]"}
+        if choices.locations
+        else {},
+        "paste_deploy": {"flavor": "keystone"},
+        "keystone_authtoken": {
+            "auth_type": "password",
+            "auth_url": auth_url,
+            "www_authenticate_uri": auth_url,
+            "interface": "public",
+            "username": "glance",
+            "password": PASSWORD,
+            "project_name": "service",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+        },
+    }
+
+
+def _database(file: Path) -> Mapping[str, str]:
+    # A writer waits for its turn instead of failing: sqlite's "database is locked" is an HTTP 500.
+    return {"connection": f"sqlite:///{file}?timeout=60", "sqlite_synchronous": "false"}
