@@ -21,6 +21,7 @@ COMMANDS = {
     "build": "bakery.cli.build",
     "params": "bakery.cli.params",
     "prove": "bakery.cli.prove",
+    "upload": "bakery.cli.upload",
     "download": "bakery.cli.download",
     "lab": "bakery.cli.lab",
     "doctor": "bakery.cli.doctor",

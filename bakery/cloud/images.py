@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ANSWER_LIMIT_BYTES = 32 << 20
 PAGE = 500
 PAGES_LIMIT = 200
+UPDATE_TURNS = 4
 BLOCK_BYTES = 1 << 20
 # Seconds to connect, and seconds without a byte. A store may take long to bring a big image down
 # before it answers; while a body is sent, the first bound is that of one block (urllib3).
@@ -125,7 +126,7 @@ class Images:
             raise
         return records.image(_object(answer))
 
-    def send(self, image_id: str, body: Iterable[bytes], size_bytes: int) -> None:
+    def send(self, image_id: str, body: Iterable[bytes | memoryview], size_bytes: int) -> None:
         """Send the bytes of a queued image, once and in one go; nothing here sends them again.
 
         `body` gives its pieces as bytes or memoryviews, `size_bytes` in all, and has a `__len__`.
@@ -169,26 +170,27 @@ class Images:
         properties: Mapping[str, str] | None = None,
         remove: Iterable[str] = (),
     ) -> Image:
-        """Change what differs from `image`, by one request, or none; the image as it then is."""
+        """Change what differs from `image`, by one request, or none; the image as it then is.
+
+        Where another publisher changed it meanwhile, it is looked at again.
+        """
         fields = {
-            "name": (image.name, name),
-            "visibility": (image.visibility, visibility),
-            "os_hidden": (image.hidden, hidden),
-            "min_disk": (image.min_disk_gib, min_disk),
-        }
-        changes: list[dict[str, object]] = [
-            {"op": "replace", "path": f"/{key}", "value": new}
-            for key, (old, new) in fields.items()
-            if new is not None and new != old
-        ]
-        for key, value in (properties or {}).items():
-            if image.properties.get(key) != value:
-                verb = "replace" if key in image.properties else "add"
-                changes.append({"op": verb, "path": _pointer(key), "value": value})
-        changes += [
-            {"op": "remove", "path": _pointer(key)} for key in remove if key in image.properties
-        ]
-        return self._patch(image, changes) if changes else image
+            "name": name, "visibility": visibility, "os_hidden": hidden, "min_disk": min_disk
+        }  # fmt: skip
+        wanted = {key: value for key, value in fields.items() if value is not None}
+        gone = tuple(remove)
+        for turn in range(UPDATE_TURNS):
+            changes = _changes(image, wanted, properties or {}, gone)
+            if not changes:
+                break
+            try:
+                return self._patch(image, changes)
+            except CloudError as error:
+                now = self.get(image.id) if error.status == 409 else None
+                if now is None or turn == UPDATE_TURNS - 1:
+                    raise
+                image = now
+        return image
 
     def delete(self, image_id: str) -> None:
         """Delete an image; one that is not there is deleted already."""
@@ -289,6 +291,35 @@ class Images:
 
 def _path(image_id: str) -> str:
     return f"/images/{quote(image_id, safe='')}"
+
+
+def _changes(
+    image: Image, fields: Mapping[str, object], properties: Mapping[str, str], gone: Iterable[str]
+) -> list[dict[str, object]]:
+    """What makes the image as wanted, as a JSON patch (RFC 6902)."""
+    is_now = {
+        "name": image.name,
+        "visibility": image.visibility,
+        "os_hidden": image.hidden,
+        "min_disk": image.min_disk_gib,
+    }
+    changes: list[dict[str, object]] = [
+        {"op": "replace", "path": f"/{key}", "value": value}
+        for key, value in fields.items()
+        if value != is_now[key]
+    ]
+    changes += [
+        {
+            "op": "replace" if key in image.properties else "add",
+            "path": _pointer(key),
+            "value": value,
+        }
+        for key, value in properties.items()
+        if image.properties.get(key) != value
+    ]
+    return changes + [
+        {"op": "remove", "path": _pointer(key)} for key in gone if key in image.properties
+    ]
 
 
 def _pointer(key: str) -> str:

@@ -1,0 +1,89 @@
+"""A base as qcow2, for the length of an upload: a file under DIR/.bakery that goes again.
+
+qemu-img writes the data alone, in order, so the same base becomes the same bytes.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from bakery.disk import nodes
+from bakery.disk.copy import LIMITS, PERCENT, TIMEOUT_SECONDS, Progress
+from bakery.errors import BakeryError
+from bakery.run import CommandFailed
+from bakery.sandbox import Cage, run_confined
+from bakery.workdir import FOLDER
+
+SCRATCH = "upload"
+
+
+@contextlib.contextmanager
+def as_qcow2(base: Path, *, compress: bool, progress: Progress) -> Iterator[Path]:
+    """The raw file `base` as a qcow2 file that lives as long as the block.
+
+    `progress` is called with bytes of the base passed over and in all. A second caller on the
+    same folder waits for the first. Raises BakeryError.
+    """
+    folder = base.absolute().parent / FOLDER
+    with _locked(folder), _scratch(folder) as scratch:
+        made = scratch / f"{base.name}.qcow2"
+        _convert(base.absolute(), made, compress=compress, progress=progress)
+        yield made
+
+
+def _convert(base: Path, made: Path, *, compress: bool, progress: Progress) -> None:
+    size = base.stat().st_size
+    argv = ["qemu-img", "convert", "-p", *(["-c"] if compress else []), "-O", "qcow2"]
+    cage = Cage(read=(base,), write=(made.parent,), limits=LIMITS)
+
+    def take(output: bytes) -> None:
+        found = PERCENT.findall(output)
+        if found:
+            progress(int(size * float(found[-1]) / 100), size)
+
+    try:
+        run_confined(
+            [*argv, nodes.name(nodes.image(base, "raw")), made],
+            cage,
+            timeout=TIMEOUT_SECONDS,
+            on_stdout=take,
+        )
+    except CommandFailed as error:
+        if "No space left" in error.tail:
+            raise BakeryError(
+                f"the disk that holds {made.parent} is full: the base cannot become qcow2 there",
+                "free some space, or publish it with --disk-format raw",
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    scratch = folder / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)  # a killed run's
+    try:
+        scratch.mkdir()
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold `FOLDER/upload.lock` alone; the folder goes too where it was made for this."""
+    try:
+        folder.mkdir(exist_ok=True)
+        descriptor = os.open(folder / f"{SCRATCH}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    except OSError as error:
+        raise BakeryError(
+            f"{folder} cannot be written: {error.strerror}",
+            "the base becomes qcow2 there: copy the build elsewhere, or use --disk-format raw",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

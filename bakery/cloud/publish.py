@@ -1,0 +1,303 @@
+"""Publishing: the images a build becomes are there afterwards, once, whole, and linked.
+
+Every id is made of what the image is (pieces.Piece.image_id), and Glance gives an id once: so a
+second run finds what the first one made, a killed run's leftover is finished by the next, and of
+two publishers at once one waits for the other. Kernel and ramdisk are active before the base is
+made; names, links and properties are set last, so they never lead to bytes that are not there.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from bakery.cloud import embedded, records
+from bakery.cloud.connection import CloudError
+from bakery.cloud.images import Images, Taken
+from bakery.cloud.pieces import Parts, Piece, Visibility
+from bakery.cloud.records import Image
+from bakery.cloud.transfer import Patience, Store, Transfer
+from bakery.errors import BakeryError
+from bakery.report import Report
+from bakery.workdir import Stamp
+
+GENERATIONS = 64
+DRAFT_SUFFIX = ".new"
+"""What stands behind a name while the image of that name is still another one."""
+AGAIN = "run the same command again: it goes on where this one stopped"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to publish, the stamps of its files, and how.
+
+    `visibility` None: a new image is private, one that is there stays as it is.
+    """
+
+    parts: Parts
+    stamps: dict[Path, Stamp]
+    visibility: Visibility | None = None
+    replace: bool = False
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """All of them, the base last."""
+        return (*self.parts.companions, self.parts.base)
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """An image as it is now, and what was done for it."""
+
+    role: str
+    id: str
+    name: str
+    disk_format: str
+    container_format: str
+    visibility: str
+    size_bytes: int
+    sent_bytes: int
+    created: bool
+    updated: bool
+    """Whether an image that was there got another name, link, visibility or property."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of `publish` came to."""
+
+    shape: str
+    images: tuple[Published, ...]
+    sent_bytes: int
+    hidden: tuple[str, ...]
+    """The ids of older images that `--replace` hid."""
+    same_name: tuple[str, ...]
+    """The ids of other visible images that bear the base's name."""
+
+
+class _Found(msgspec.Struct):
+    """What is known of a piece's image so far, and what was done for it."""
+
+    image: Image
+    created: bool = False
+    updated: bool = False
+    sent_bytes: int = 0
+    sha512: str = ""
+
+
+def publish(
+    images: Images,
+    order: Order,
+    report: Report,
+    store: Store | None = None,
+    patience: Patience | None = None,
+) -> Outcome:
+    """Bring every image of `order` to be active, right, linked and named.
+
+    `store`, where given, takes the base. Raises BakeryError, whose line says what exists on the
+    server then.
+    """
+    work = _Publishing(images, order, report, store, patience or Patience())
+    try:
+        return work.run()
+    except CloudError as error:
+        raise error.knowing(work.on_server()) from error
+    except BakeryError as error:
+        raise BakeryError(f"{error.message}; {work.on_server()}", error.hint or AGAIN) from error
+
+
+class _Publishing:
+    """One run: what it knows of the images, by role."""
+
+    def __init__(
+        self,
+        images: Images,
+        order: Order,
+        report: Report,
+        store: Store | None,
+        patience: Patience,
+    ) -> None:
+        self._images = images
+        self._order = order
+        self._report = report
+        self._store = store
+        self._patience = patience
+        self._found: dict[str, _Found] = {}
+        self._suffix = ""
+
+    def run(self) -> Outcome:
+        older = self._older() if self._order.replace else []
+        self._suffix = DRAFT_SUFFIX if older else ""
+        for piece in self._order.pieces:
+            self._bring(piece)
+        hidden = self._hide(older)
+        for piece in self._order.pieces:
+            self._dress(piece)
+        return Outcome(
+            shape=self._order.parts.shape,
+            images=tuple(self._published(piece) for piece in self._order.pieces),
+            sent_bytes=sum(found.sent_bytes for found in self._found.values()),
+            hidden=hidden,
+            same_name=tuple(image.id for image in self._named(self._order.parts.base.name)),
+        )
+
+    def on_server(self) -> str:
+        """What exists there now, asked anew."""
+        words = []
+        for role, found in self._found.items():
+            try:
+                image = self._images.get(found.image.id)
+            except CloudError:
+                return "what exists on the server now cannot be told: it does not answer"
+            if image:
+                words.append(f"{role} ({image.disk_format}) {image.id} is {image.status}")
+        return "on the server now: " + (", ".join(words) or "nothing of this build")
+
+    def _bring(self, piece: Piece) -> None:
+        """Have the piece's bytes in an active image."""
+        store = self._store if piece.role == records.BASE else None
+        with self._report.step(f"{piece.role} {piece.disk_format}") as step:
+            stamp = self._order.stamps[piece.file]
+            transfer = Transfer(self._images, piece, stamp, step, store, self._patience)
+            for generation in range(GENERATIONS):
+                image = self._record(piece, generation)
+                filled = transfer.filled(image) if image else None
+                if filled is not None:
+                    found = self._found[piece.role]
+                    found.image, found.sha512 = filled, transfer.sha512
+                    found.sent_bytes = transfer.sent_bytes
+                    step.summary(f"{filled.id}, {transfer.sent_bytes} bytes sent")
+                    return
+        raise BakeryError(f"{piece.name}: its image was deleted {GENERATIONS} times")
+
+    def _record(self, piece: Piece, generation: int) -> Image | None:
+        """The record of this generation, made where there is none; None where it was deleted."""
+        image_id = piece.image_id(self._images.project, generation)
+        image = self._images.get(image_id)
+        if image is None and generation == 0:
+            image = self._later(piece)
+        if image is None:
+            image = self._created(piece, image_id)
+        else:
+            self._found[piece.role] = _Found(image)
+        if image is not None and self._order.visibility:
+            # Before any byte is sent: it may be forbidden.
+            image = self._images.update(image, visibility=self._order.visibility)
+        return image
+
+    def _created(self, piece: Piece, image_id: str) -> Image | None:
+        try:
+            image = self._images.create(
+                image_id,
+                piece.name + self._suffix,
+                piece.disk_format,
+                piece.container_format,
+                self._order.visibility or "private",
+                self._properties(piece),
+                piece.min_disk_gib,
+            )
+        except Taken:
+            image_or_none = self._images.get(image_id)  # another publisher's, or deleted
+            if image_or_none:
+                self._found[piece.role] = _Found(image_or_none)
+            return image_or_none
+        self._found[piece.role] = _Found(image, created=True)
+        return image
+
+    def _later(self, piece: Piece) -> Image | None:
+        """An image of a later generation whose first one Glance has forgotten (db purge)."""
+        ids = {piece.image_id(self._images.project, number) for number in range(1, GENERATIONS)}
+        listed = self._images.with_property(records.DIGEST, piece.digest)
+        return next((image for image in listed if image.id in ids), None)
+
+    def _properties(self, piece: Piece) -> dict[str, str]:
+        """All that bakery says of the piece, as far as it is known."""
+        said = dict(piece.properties)
+        if piece.role == records.BASE:
+            said |= self._order.parts.links(
+                {role: found.image.id for role, found in self._found.items() if role != piece.role}
+            )
+        found = self._found.get(piece.role)
+        if found and found.sha512:
+            said[records.SHA512] = found.sha512
+        return said
+
+    def _dress(self, piece: Piece) -> None:
+        """Name, links and properties as they must be; nothing is sent where they are."""
+        found = self._found[piece.role]
+        wanted = _with_manifest_of(found.image, self._properties(piece))
+        now = self._images.update(
+            found.image,
+            name=piece.name,
+            hidden=False,
+            min_disk=piece.min_disk_gib,
+            properties=wanted,
+            remove=_outdated(found.image.properties, wanted),
+        )
+        found.updated = now is not found.image and not found.created
+        found.image = now
+
+    def _older(self) -> list[Image]:
+        """What bakery published under these names before, of other content."""
+        project = self._images.project
+        ours = {
+            piece.image_id(project, number)
+            for piece in self._order.pieces
+            for number in range(GENERATIONS)
+        }
+        return [
+            image
+            for piece in self._order.pieces
+            for image in self._images.named(piece.name)
+            if image.role == piece.role and image.owner == project and image.id not in ours
+        ]
+
+    def _hide(self, older: list[Image]) -> tuple[str, ...]:
+        """Take the old images out of sight before their names go to the new ones.
+
+        Between the two a name leads to the old image, as clients look at hidden ones last, and
+        never to two.
+        """
+        for image in older:
+            self._images.update(image, hidden=True)
+        return tuple(image.id for image in older)
+
+    def _named(self, name: str) -> list[Image]:
+        """Others of this project that bear the name."""
+        ours = {found.image.id for found in self._found.values()}
+        project = self._images.project
+        return [i for i in self._images.named(name) if i.id not in ours and i.owner == project]
+
+    def _published(self, piece: Piece) -> Published:
+        found = self._found[piece.role]
+        return Published(
+            role=piece.role,
+            id=found.image.id,
+            name=found.image.name,
+            disk_format=found.image.disk_format,
+            container_format=found.image.container_format,
+            visibility=found.image.visibility,
+            size_bytes=found.image.size_bytes or 0,
+            sent_bytes=found.sent_bytes,
+            created=found.created,
+            updated=found.updated,
+        )
+
+
+def _with_manifest_of(image: Image, wanted: Mapping[str, str]) -> dict[str, str]:
+    """`wanted`, its manifest written as the image has it where it is the same manifest.
+
+    What zlib makes of a manifest may differ from machine to machine.
+    """
+    held = image.properties
+    if held.get(embedded.SHA256) != wanted.get(embedded.SHA256):
+        return dict(wanted)
+    rest = {key: value for key, value in wanted.items() if key not in embedded.names(wanted)}
+    return rest | {key: held[key] for key in embedded.names(held)}
+
+
+def _outdated(properties: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """What bakery said of an image and does not say any more; others' properties stay."""
+    links = (records.KERNEL_ID, records.RAMDISK_ID, records.COMMAND_LINE)
+    return [
+        key
+        for key in properties
+        if key not in wanted and (key in links or key.startswith(records.OWN_PREFIX))
+    ]

@@ -1,0 +1,248 @@
+"""The bytes of one piece into one record of Glance, whatever state that record is found in.
+
+`queued` takes the bytes; `saving` belongs to a publisher at work, or to one that died; `active`
+is looked at, and is right or is not.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from bakery.cloud import body, records, unchanged
+from bakery.cloud.connection import CloudError
+from bakery.cloud.convert import as_qcow2
+from bakery.cloud.images import Images
+from bakery.cloud.pieces import Piece
+from bakery.cloud.pulse import Pulse
+from bakery.cloud.rate import Rate
+from bakery.cloud.records import Image
+from bakery.errors import BakeryError
+from bakery.report import Step
+from bakery.workdir import Stamp
+
+TURNS = 16
+"""How often a record may change its state under us before we say that it does not settle."""
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """Bounds in seconds on waiting for what another publisher, or a server, is at."""
+
+    poll: float = 0.5
+    still: float = 90.0
+    """An upload that shows no sign of life for so long has lost its sender (see pulse.py)."""
+    landing: float = 1800.0
+    """The same where all bytes are sent: a store may take long to bring them down."""
+    settle: float = 15.0
+    """After a cut connection, until the server knows what came of it."""
+
+
+class Store(Protocol):
+    """A store that takes the base itself, so that Glance is only told where it lies."""
+
+    def put(self, raw_file: Path, image_id: str, progress: Callable[[int, int], None]) -> str:
+        """Write the file, and return its URL for Glance."""
+
+    def remove(self, image_id: str) -> None:
+        """Take it away again."""
+
+
+class Transfer:
+    """Fills records with the bytes of `piece`, whose file had `stamp` when it was verified."""
+
+    def __init__(
+        self,
+        images: Images,
+        piece: Piece,
+        stamp: Stamp,
+        step: Step,
+        store: Store | None,
+        patience: Patience,
+    ) -> None:
+        self.sent_bytes = 0
+        self.sha512 = ""
+        """Of the image's bytes, once `filled` has returned it and Glance counts sha512."""
+        self._images = images
+        self._piece = piece
+        self._stamp = stamp
+        self._step = step
+        self._store = store
+        self._patience = patience
+
+    def filled(self, image: Image) -> Image | None:
+        """The record, active and with the right bytes; None where another must be made.
+
+        Raises BakeryError where the bytes cannot be brought there.
+        """
+        now: Image | None = image
+        for _ in range(TURNS):
+            if now is None or now.status in records.GONE:
+                return None
+            if now.status == records.ACTIVE:
+                return self._judged(now)
+            now = self._advanced(now)
+        raise BakeryError(f"image {image.id} does not settle: others are at work on it as well")
+
+    def _advanced(self, image: Image) -> Image | None:
+        if image.status == records.QUEUED:
+            return self._stored(image, self._store) if self._store else self._sent(image)
+        if image.status in records.UNDER_WAY:
+            return self._awaited(image)
+        if image.status == "killed":
+            self._images.delete(image.id)
+            return None
+        raise BakeryError(
+            f"image {image.id} ({image.name}) is {image.status}",
+            "who runs the cloud did that: ask them, or publish under another --name",
+        )
+
+    def _judged(self, image: Image) -> Image | None:
+        """An active image, if its bytes are those of the piece; nothing is deleted that is not."""
+        if self._is_right(image):
+            self.sha512 = image.hash_value if image.hash_algo == "sha512" else ""
+            return image
+        self._step.note(f"image {image.id} bears our id and holds other bytes: left alone")
+        return None
+
+    def _is_right(self, image: Image) -> bool:
+        known = image.properties.get(records.SHA512)
+        converted = self._piece.converted
+        if not converted and image.size_bytes != self._piece.size_bytes:
+            return False
+        if self._store and not image.hash_value:
+            return True  # a location given without digests: nobody has counted them
+        if image.hash_algo == "sha512" and known == image.hash_value:
+            return True
+        if converted or not image.hash_algo:
+            return False
+        self._step.note(f"counting the {image.hash_algo} of {self._piece.file.name}")
+        progress = self._step.progress
+        return body.digest(self._piece.file, image.hash_algo, progress) == image.hash_value
+
+    def _sent(self, image: Image) -> Image | None:
+        with self._content(image) as file:
+            rate = Rate(file.stat().st_size)
+            pulse = Pulse(self._images, image, rate.total_bytes)
+
+            def progress(done: int, total: int) -> None:
+                pulse.sent_bytes = done
+                self._step.progress(done, total, rate.at(done))
+
+            content = body.Body(file, progress, pulse.finish)
+            try:
+                with pulse:
+                    self._images.send(image.id, content, len(content))
+            except CloudError as error:
+                return self._after(error, image)
+            self.sent_bytes = len(content)
+            return self._accepted(image, file, content)
+
+    @contextlib.contextmanager
+    def _content(self, image: Image) -> Iterator[Path]:
+        """The file to send: the piece's own, or the qcow2 made of it, whose sha512 is told first.
+
+        Another publisher that meets such an image later need not convert again to know it.
+        """
+        piece = self._piece
+        if not piece.converted:
+            yield piece.file
+            return
+        self._step.note(f"{piece.file.name} becomes qcow2")
+        with as_qcow2(piece.file, compress=piece.compress, progress=self._step.progress) as file:
+            self._images.update(image, properties={records.SHA512: body.digest(file)})
+            yield file
+
+    def _accepted(self, image: Image, file: Path, content: body.Body) -> Image | None:
+        """Compare what Glance says it has with what was sent. Raises BakeryError, image deleted."""
+        now = self._images.get(image.id)
+        if now is None or now.status != records.ACTIVE:
+            return now
+        wrong = ""
+        if not unchanged.still(self._piece.file, self._stamp):
+            wrong = f"{self._piece.file} was changed while it was sent"
+        elif now.size_bytes != len(content):
+            wrong = f"the server has {now.size_bytes} bytes of the {len(content)} sent"
+        elif not _same(now, file, content.hexdigest()):
+            wrong = f"the server has other bytes: their {now.hash_algo} is {now.hash_value}"
+        if wrong:
+            self._images.delete(image.id)
+            raise BakeryError(f"image {image.id} was deleted again: {wrong}")
+        properties = {records.SHA512: content.hexdigest()}
+        return self._images.update(now, properties=properties, remove=(records.SENT,))
+
+    def _after(self, error: CloudError, image: Image) -> Image | None:
+        """What became of an image whose sending failed; raises the error where that is all.
+
+        409 and 410 say that another publisher got there first, 404 that the image was deleted. A
+        cut may mean the same: who sends to an image that is taken is hung up on.
+        """
+        if error.status in (404, 409, 410):
+            return self._images.get(image.id)
+        if error.status is not None:
+            raise error
+        end = time.monotonic() + self._patience.settle
+        first = now = self._images.get(image.id)
+        while now is not None and now.status in records.UNDER_WAY and time.monotonic() < end:
+            time.sleep(self._patience.poll)
+            now = self._images.get(image.id)
+            if _moved(first, now):
+                return now
+        if now is not None and now.status == records.ACTIVE:
+            return now
+        raise error
+
+    def _awaited(self, image: Image) -> Image | None:
+        """Wait for who is sending it; delete it where nobody is any more."""
+        self._step.note(f"image {image.id} is {image.status}: waiting for who is sending it")
+        now: Image | None = image
+        since = time.monotonic()
+        while now is not None and now.status in records.UNDER_WAY:
+            sent = int(now.properties.get(records.SENT) or 0)
+            self._step.progress(sent, self._piece.size_bytes)
+            whole = sent >= self._piece.size_bytes
+            bound = self._patience.landing if whole else self._patience.still
+            if time.monotonic() - since > bound:
+                self._step.note(f"image {image.id} has lost its sender: deleted")
+                self._images.delete(image.id)
+                return None
+            time.sleep(self._patience.poll)
+            before, now = now, self._images.get(image.id)
+            since = time.monotonic() if _moved(before, now) else since
+        return now
+
+    def _stored(self, image: Image, store: Store) -> Image | None:
+        """Write the base into the store, then tell Glance where it lies and what it hashes to."""
+        sha512 = body.digest(self._piece.file, progress=self._step.progress)
+        url = store.put(self._piece.file, image.id, self._step.progress)
+        try:
+            self._images.add_location(
+                image.id, url, validation={"os_hash_algo": "sha512", "os_hash_value": sha512}
+            )
+        except CloudError:
+            store.remove(image.id)
+            raise
+        end = time.monotonic() + self._patience.still
+        now = self._images.get(image.id)
+        while now is not None and now.status == records.QUEUED and time.monotonic() < end:
+            time.sleep(self._patience.poll)
+            now = self._images.get(image.id)
+        return now
+
+
+def _moved(before: Image | None, now: Image | None) -> bool:
+    """Whether an upload shows a sign of life between two looks."""
+    if before is None or now is None:
+        return False
+    signs = [(i.status, i.updated_at, i.properties.get(records.SENT)) for i in (before, now)]
+    return signs[0] != signs[1]
+
+
+def _same(image: Image, file: Path, sha512: str) -> bool:
+    """Whether Glance's own digest is that of the file; where it keeps none, nothing can differ."""
+    if not image.hash_algo:
+        return True
+    counted = sha512 if image.hash_algo == "sha512" else body.digest(file, image.hash_algo)
+    return counted == image.hash_value
