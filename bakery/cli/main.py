@@ -23,6 +23,7 @@ COMMANDS = {
     "prove": "bakery.cli.prove",
     "upload": "bakery.cli.upload",
     "download": "bakery.cli.download",
+    "images": "bakery.cli.images",
     "lab": "bakery.cli.lab",
     "doctor": "bakery.cli.doctor",
 }
