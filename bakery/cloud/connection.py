@@ -3,6 +3,7 @@
 clouds.yaml, secure.yaml and every OS_* variable mean here what they mean to openstacksdk.
 """
 
+import html
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 TEXT_LIMIT = 300
+# The page of a refusal has its status as title and as heading: `403 Forbidden 403 Forbidden …`.
+REPEATED_STATUS = re.compile(r"^([45][0-9]{2} [A-Za-z ]{1,40}?) \1 ?")
 NO_RETRY_HINT = "run the same command again: it goes on where this one stopped"
 
 
@@ -81,7 +84,8 @@ def status_of(error: BaseException) -> int | None:
 
 def plain(text: str) -> str:
     """What a server says, as one line without markup, of bounded length."""
-    words = " ".join(re.sub(r"<[^>]{0,200}>", " ", text[: 16 * TEXT_LIMIT]).split())
+    bare = html.unescape(re.sub(r"<[^>]{0,200}>", " ", text[: 16 * TEXT_LIMIT]))
+    words = REPEATED_STATUS.sub("", " ".join(bare.split()))
     printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
     return printable if len(printable) <= TEXT_LIMIT else printable[:TEXT_LIMIT] + "…"
 
@@ -101,7 +105,7 @@ def _by_status(status: int, text: str) -> tuple[str, str]:
     said = f" ({text})" if text else ""
     known = {
         401: ("user name, password or project is wrong", "look at clouds.yaml and OS_* variables"),
-        403: (f"you are not permitted to do this{said}", "ask for the role, or choose --private"),
+        403: (f"you are not permitted to do this{said}", _role_hint(text)),
         404: (f"it is not there{said}", ""),
         409: (f"it is in the way of something else{said}", NO_RETRY_HINT),
         413: (f"a quota is exceeded{said}", "delete what is not needed, or ask for more quota"),
@@ -115,6 +119,12 @@ def _by_status(status: int, text: str) -> tuple[str, str]:
     if status < 500:
         return f"the service refused it (HTTP {status}){said}", ""
     return f"the service failed (HTTP {status}){said}", NO_RETRY_HINT
+
+
+def _role_hint(text: str) -> str:
+    if "publicize" in text:
+        return "leave --public out, or ask for the role that may publish to everyone"
+    return "ask who runs the cloud for a role that may"
 
 
 def _by_kind(error: Exception) -> tuple[str, str]:

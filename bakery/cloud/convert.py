@@ -73,17 +73,33 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold `FOLDER/upload.lock` alone; the folder goes too where it was made for this."""
+    """Hold the folder's `upload.lock` alone; nothing of this stays behind."""
+    lock = folder / f"{SCRATCH}.lock"
     try:
-        folder.mkdir(exist_ok=True)
-        descriptor = os.open(folder / f"{SCRATCH}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        descriptor = _lock(lock)
     except OSError as error:
         raise BakeryError(
             f"{folder} cannot be written: {error.strerror}",
             "the base becomes qcow2 there: copy the build elsewhere, or use --disk-format raw",
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _lock(path: Path) -> int:
+    """A descriptor that holds the lock; one that was removed while it was waited for is none."""
+    while True:
+        path.parent.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # another upload removed the folder between the two calls
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
         os.close(descriptor)

@@ -5,6 +5,7 @@ it knows endpoint, region, token and retries. Nothing a server answers is taken 
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -85,7 +86,10 @@ class Images:
 
     def named(self, name: str) -> list[Image]:
         """The images of this name that are not hidden, whoever published them."""
-        return self._list({"name": f'"{name}"' if "," in name else name})
+        # Glance takes a colon for the end of an operator, and a comma for the end of a value.
+        plain_name = re.fullmatch(r"[\w .+@/-]+", name) is not None
+        listed = self._list({"name": name} if plain_name else {})
+        return [image for image in listed if image.name == name]
 
     def with_property(self, key: str, value: str) -> list[Image]:
         """This project's images, not hidden, whose property `key` is `value`."""
