@@ -74,23 +74,6 @@ def without(text: bytes, mount_points: tuple[str, ...] = BOOT_MOUNT_POINTS) -> b
     return bytes(result)
 
 
-def changed(old: bytes, new: bytes) -> list[Extent]:
-    """The byte ranges in which two texts of one length differ, sorted."""
-    if len(old) != len(new):
-        raise BakeryError(f"the texts differ in length: {len(old)} and {len(new)} bytes")
-    ranges: list[Extent] = []
-    start: int | None = None
-    for position, (before, after) in enumerate(zip(old, new, strict=True)):
-        if before != after and start is None:
-            start = position
-        elif before == after and start is not None:
-            ranges.append(Extent(start, position - start))
-            start = None
-    if start is not None:
-        ranges.append(Extent(start, len(old) - start))
-    return ranges
-
-
 def _entry(line: bytes, offset: int) -> Entry | None:
     # A file edited on Windows keeps its line ends; the carriage return is none of a field's.
     line = line.removesuffix(b"\r")
