@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.disk.changes import differing
+from bakery.disk.extents import Extent
 from bakery.errors import BakeryError
 from bakery.system import fstab
 
