@@ -1,0 +1,100 @@
+"""Builds of the tiny image and their publication, for tests against the real services."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from bakery import manifest
+from bakery.cloud.sparse import SparseFile
+from bakery.disk import digest
+from bakery.manifest import Artifact, ArtifactName, Manifest
+from tests import tiny
+from tests.conftest import BAKERY
+from tests.services.openstack import Project
+
+SHAPES = {
+    "ami": (),
+    "partition-qcow2": ("--as", "partition"),
+    "partition-raw": ("--as", "partition", "--disk-format", "raw"),
+    "partition-compressed": ("--as", "partition", "--compress"),
+    "whole-disk": ("--as", "whole-disk"),
+    "whole-disk-raw": ("--as", "whole-disk", "--disk-format", "raw"),
+}
+
+
+def build(folder: Path, *options: str, name: str = "tiny") -> Path:
+    """A build of the tiny image in `folder`/NAME."""
+    work = folder / f"image-{name}"
+    work.mkdir()
+    words: list[str | Path] = [
+        BAKERY,
+        "build",
+        tiny.make(work, name=name),
+        "-o",
+        folder / name,
+        "-q",
+        *options,
+    ]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return folder / name
+
+
+def made(folder: Path, base: bytes, *, name: str = "made") -> Path:
+    """A build folder as bakery leaves it, around the bytes of a base; its zeros are holes."""
+    folder.mkdir()
+    (folder / f"{name}-kernel").write_bytes(b"kernel" * 100)
+    (folder / f"{name}-ramdisk").write_bytes(b"ramdisk" * 100)
+    with SparseFile(folder / f"{name}-base") as file:
+        file.write(base)
+    write_manifest(folder, name)
+    return folder
+
+
+def write_manifest(folder: Path, name: str, **changes: object) -> Manifest:
+    """The manifest of the three files `NAME-…` in `folder`, fields of it replaced by `changes`."""
+    roles: tuple[ArtifactName, ...] = ("kernel", "ramdisk", "base")
+    whole = Manifest(
+        bakery_version="1",
+        name=name,
+        layout="pv",
+        engine="direct",
+        source=manifest.Source("source.qcow2", "qcow2", 1 << 30, "sha256:00"),
+        partition=None,
+        lvm=None,
+        root_filesystem=None,
+        deployment=None,
+        kernel_args=("ro",),
+        artifacts={role: artifact(folder / f"{name}-{role}") for role in roles},
+        tools={},
+        key="key",
+    )
+    told = msgspec.structs.replace(whole, **changes)
+    (folder / (name + manifest.SUFFIX)).write_bytes(manifest.encode(told))
+    return told
+
+
+def artifact(path: Path) -> Artifact:
+    """What a manifest says of a file."""
+    found = digest.fingerprint(path)
+    return Artifact(found.size_bytes, found.digest, "", found.extents)
+
+
+def upload(cloud: Project, build: Path, *options: str) -> dict[str, str]:
+    """Publish a build; the ids of its images by role."""
+    done = subprocess.run(
+        [BAKERY, "upload", build, "--json", *options],
+        env=os.environ | cloud.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {image["role"]: image["id"] for image in json.loads(done.stdout)["images"]}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file of a build by its name, without the work directory."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".bakery"}
