@@ -28,6 +28,7 @@ TOOLS = (
         "qemu-kvm-core",
         "shows an image as a plain file (direct engine)",
     ),
+    Tool("qemu-nbd", "qemu-utils", "qemu-img", "reaches a node's disk over iSCSI (deploy)"),
     Tool("sfdisk", "fdisk", "util-linux", "reads partition tables"),
     Tool("blkid", "util-linux", "util-linux", "recognises filesystems"),
     Tool(
@@ -67,6 +68,11 @@ TOOLS = (
             ("ostree", "ostree", "ostree"),
         )
     ),
+    Tool("busybox", "busybox-static", "busybox", "the deploy ramdisk's shell (ramdisk)"),
+    Tool("ldd", "libc-bin", "glibc-common", "finds the libraries of its programs (ramdisk)"),
+    Tool("tgtadm", "tgt", "scsi-target-utils", "configures tgtd in the deploy ramdisk (ramdisk)"),
+    Tool("tgtd", "tgt", "scsi-target-utils", "exports a node's disk over iSCSI (ramdisk)"),
+    Tool("zstd", "zstd", "zstd", "compresses the deploy ramdisk (ramdisk)"),
 )
 
 

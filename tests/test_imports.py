@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "bakery"
 # neighbour on its own line, never upward.
 LAYERS = (
     # the ground
-    ("errors", "tools", "all_users"),
+    ("errors", "tools", "all_users", "agent"),
     ("run", "report"),
     ("kvm", "sandbox", "workdir"),
     # what bytes and texts mean
@@ -38,7 +38,7 @@ LAYERS = (
     # what runs it
     ("console", "firmware"),
     ("machine",),
-    ("cloud", "doctor", "lab", "params", "prove"),
+    ("cloud", "deploy", "doctor", "lab", "params", "prove"),
     # what a user types
     ("cli",),
     ("__main__",),
@@ -64,7 +64,12 @@ PROCESS_CALLS = frozenset(
 )
 # The others are programs of their own, that run where bakery itself cannot be imported.
 MAY_START_PROCESSES = frozenset(
-    {"bakery/run.py", "bakery/all_users.py", "bakery/engines/confined_worker.py"}
+    {
+        "bakery/run.py",
+        "bakery/all_users.py",
+        "bakery/engines/confined_worker.py",
+        "bakery/agent/programs.py",
+    }
 )
 
 

@@ -1,0 +1,169 @@
+"""The two calls that a node's ramdisk makes, as Ironic's classic vendor_passthru had them.
+
+`POST {api}/v1/nodes/{id}/vendor_passthru/pass_deploy_info` and `…/pass_bootloader_install_info`,
+with `X-Auth-Token` and a JSON body, answered with 202. What was refused is told as Ironic's API
+told it: `{"error_message": "{\\"faultstring\\": …}"}`.
+"""
+
+import hmac
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from bakery.deploy.iscsi import IQN
+from bakery.deploy.journal import AgentInfo, Deployment
+from bakery.system.shown import shown
+
+BODY_LIMIT_BYTES = 64 << 10
+TEXT_LIMIT = 4096
+PATH = re.compile(
+    r"/v1/nodes/(?P<node>[0-9A-Fa-f-]{36})/vendor_passthru/"
+    r"(?P<call>pass_deploy_info|pass_bootloader_install_info)/?"
+)
+SUCCEEDED = "SUCCEEDED"
+ACCEPTED = 202
+
+
+class DeployInfo(msgspec.Struct, frozen=True):
+    """The body of `pass_deploy_info`; `error` is empty where the ramdisk is ready."""
+
+    key: str
+    address: str = ""
+    iqn: str = ""
+    error: str = ""
+
+
+class BootloaderInfo(msgspec.Struct, frozen=True):
+    """The body of `pass_bootloader_install_info`."""
+
+    key: str
+    status: str
+    address: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP status and a JSON body (empty: none)."""
+
+    status: int
+    body: bytes = b""
+
+
+class Waiting(Protocol):
+    """A node that is being deployed, as the API meets it. The calls come from other threads."""
+
+    @property
+    def deployment(self) -> Deployment:
+        """What the node must know."""
+
+    def ramdisk_up(self, agent: AgentInfo) -> bool:
+        """The ramdisk offers its disk; False where that is not waited for."""
+
+    def ramdisk_failed(self, error: str) -> bool:
+        """The ramdisk cannot go on; False where it is not waited for."""
+
+    def bootloader(self, error: str) -> bool:
+        """The boot loader is installed (no error) or not; False where it is not waited for."""
+
+
+Info = TypeVar("Info", DeployInfo, BootloaderInfo)
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def answer(
+    path: str, headers: Mapping[str, str], body: bytes, nodes: Mapping[UUID, Waiting]
+) -> Answer:
+    """Serve one POST. `headers` by lower-case names; `nodes` are those that are deployed now."""
+    try:
+        found = PATH.fullmatch(path)
+        if found is None:
+            raise _Refused(404, "there is no such call")
+        node = _node(found["node"], nodes)
+        _check_token(headers.get("x-auth-token", ""), node.deployment)
+        if len(body) > BODY_LIMIT_BYTES:
+            raise _Refused(413, f"a body has at most {BODY_LIMIT_BYTES} bytes")
+        taken = (
+            _deploy_info(node, body)
+            if found["call"] == "pass_deploy_info"
+            else _bootloader_info(node, body)
+        )
+        if not taken:
+            raise _Refused(409, "the node does not wait for this")
+    except _Refused as refused:
+        return Answer(refused.status, _fault(str(refused)))
+    return Answer(ACCEPTED)
+
+
+def _node(text: str, nodes: Mapping[UUID, Waiting]) -> Waiting:
+    try:
+        return nodes[UUID(text)]
+    except (ValueError, KeyError):
+        raise _Refused(404, f"node {text} could not be found") from None
+
+
+def _check_token(token: str, deployment: Deployment) -> None:
+    if not hmac.compare_digest(token.strip().encode(), deployment.token.encode()):
+        raise _Refused(401, "the token is not this deployment's")
+
+
+def _check_key(key: str, deployment: Deployment) -> None:
+    if not hmac.compare_digest(key.encode(), deployment.key.encode()):
+        raise _Refused(400, "the deployment key does not match")
+
+
+def _deploy_info(node: Waiting, body: bytes) -> bool:
+    info = _decoded(body, DeployInfo)
+    _check_key(info.key, node.deployment)
+    if info.error:
+        return node.ramdisk_failed(_words(info.error))
+    return node.ramdisk_up(AgentInfo(_address(info.address), _iqn(info.iqn)))
+
+
+def _bootloader_info(node: Waiting, body: bytes) -> bool:
+    info = _decoded(body, BootloaderInfo)
+    _check_key(info.key, node.deployment)
+    if info.status == SUCCEEDED and not info.error:
+        return node.bootloader("")
+    return node.bootloader(_words(info.error) or f"status {_words(info.status)}")
+
+
+def _decoded(body: bytes, kind: type[Info]) -> Info:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _Refused(400, f"the body cannot be read: {error}") from None
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise _Refused(400, f"{shown(text)} is no IP address") from None
+
+
+def _iqn(text: str) -> str:
+    if not IQN.fullmatch(text):
+        raise _Refused(400, f"{shown(text)} is no iSCSI target name")
+    return text
+
+
+def _words(text: str) -> str:
+    """What the node says of itself, fit for one line of a message."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:TEXT_LIMIT]).split())
+
+
+def _fault(reason: str) -> bytes:
+    told = {"faultstring": reason, "faultcode": "Client", "debuginfo": None}
+    return json.dumps({"error_message": json.dumps(told)}).encode()
