@@ -42,11 +42,13 @@ class Disk:
     """A virtio disk: `image` is written, `backing` (if any) is what it lies over, read-only.
 
     `lasting` is False for a disk nobody reads after the guest: its flushes are not carried out.
+    `serial` is what the guest can read of its own disk's number, at most 20 characters.
     """
 
     image: Image
     backing: Image | None = None
     lasting: bool = True
+    serial: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,23 @@ class Guest:
 
     It is booted by its kernel where `linux` is given, else by firmware: BIOS, or `uefi` with
     `variables`, a copy of the firmware's store that belongs to this guest alone.
-    `console` is the path of the unix socket QEMU listens at for the serial console; None: the
-    console is QEMU's standard input and output.
+    `console` is the path of the unix socket QEMU listens at for the serial console, or the number
+    of a connected socket it inherits; None: the console is QEMU's standard input and output.
+    `restarts` lets QEMU go on where the guest restarts; else that is the end.
     """
 
     disks: tuple[Disk, ...]
     linux: Linux | None = None
     uefi: Uefi | None = None
     variables: Path | None = None
-    console: Path | None = None
+    console: Path | int | None = None
+    restarts: bool = False
 
 
 def argv(machine: Machine, guest: Guest, accel: Accel) -> list[str]:
-    """The QEMU command: no display, no network, ends where the guest would restart."""
-    words = [QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]
+    """The QEMU command: no display and no network."""
+    words = [QEMU, "-no-user-config", "-nodefaults", "-display", "none"]
+    words += [] if guest.restarts else ["-no-reboot"]
     words += ["-nic", "none", *_sandbox(), *_hardware(machine, guest, accel)]
     words += _console(guest.console)
     for number, disk in enumerate(guest.disks):
@@ -129,10 +134,12 @@ def _hardware(machine: Machine, guest: Guest, accel: Accel) -> list[str]:
     return [*words, "-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"]
 
 
-def _console(path: Path | None) -> list[str]:
+def _console(place: Path | int | None) -> list[str]:
     backend = "stdio,id=console,signal=off"
-    if path:
-        backend = f"socket,id=console,server=on,wait=off,path={str(path).replace(',', ',,')}"
+    if isinstance(place, int):
+        backend = f"socket,id=console,fd={place}"
+    elif place:
+        backend = f"socket,id=console,server=on,wait=off,path={str(place).replace(',', ',,')}"
     return ["-chardev", backend, "-serial", "chardev:console"]
 
 
@@ -157,7 +164,9 @@ def _disk(number: int, disk: Disk) -> list[str]:
     node |= {} if disk.lasting else {"cache": {"no-flush": True}}
     words += _blockdev(node)
     # Boot index 0 is the kernel's, where one is given.
-    return [*words, "-device", f"virtio-blk-pci,drive={name},bootindex={number + 1}"]
+    device = f"virtio-blk-pci,drive={name},bootindex={number + 1}"
+    device += f",serial={disk.serial}" if disk.serial else ""
+    return [*words, "-device", device]
 
 
 def _flash(uefi: Uefi, variables: Path | None) -> list[str]:

@@ -3,7 +3,7 @@
 Every program is started from an argument list (never a shell), in a clean environment and a
 process group of its own, with a bound on time and on what it may print. It is ended when
 bakery is interrupted, and by the kernel when bakery itself is killed (prctl(2),
-PR_SET_PDEATHSIG, set through setpriv).
+PR_SET_PDEATHSIG, set through setpriv); `launch` alone starts what is to stay.
 """
 
 import contextlib
@@ -165,6 +165,26 @@ def spawn(
                     pipe.close()
 
 
+def launch(
+    argv: Sequence[Arg],
+    *,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+    stderr: int | IO[bytes] = subprocess.DEVNULL,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program that outlives this one; whoever starts it sees to its end."""
+    return _start(
+        argv,
+        cwd=None,
+        env=env,
+        limits=None,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        bound=False,
+    )
+
+
 def end(process: subprocess.Popen[bytes], grace: float = STOP_GRACE_SECONDS) -> None:
     """Stop a process group: SIGTERM, `grace` seconds, then SIGKILL; returns when it is reaped."""
     if grace and process.poll() is None:
@@ -205,12 +225,13 @@ def _start(
     stdin: int | IO[bytes] = subprocess.PIPE,
     stdout: int | IO[bytes] = subprocess.PIPE,
     stderr: int | IO[bytes] = subprocess.PIPE,
+    bound: bool = True,
 ) -> subprocess.Popen[bytes]:
     words = [str(word) for word in argv]
     program = tools.find(words[0])
     if program is None:
         raise MissingTool(words[0], tools.install_hint([words[0]]))
-    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if tools.find("setpriv") else []
+    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if bound and tools.find("setpriv") else []
     guard += limits.argv() if limits else []
     return subprocess.Popen(
         [*guard, str(program), *words[1:]],

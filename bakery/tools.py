@@ -68,6 +68,9 @@ TOOLS = (
             ("ostree", "ostree", "ostree"),
         )
     ),
+    Tool("ip", "iproute2", "iproute", "makes the lab's network (lab up)"),
+    Tool("nsenter", "util-linux", "util-linux-core", "reaches into the lab's network (lab up)"),
+    Tool("unshare", "util-linux", "util-linux-core", "keeps the lab's network apart (lab up)"),
     Tool("busybox", "busybox-static", "busybox", "the deploy ramdisk's shell (ramdisk)"),
     Tool("ldd", "libc-bin", "glibc-common", "finds the libraries of its programs (ramdisk)"),
     Tool("tgtadm", "tgt", "scsi-target-utils", "configures tgtd in the deploy ramdisk (ramdisk)"),

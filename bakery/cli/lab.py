@@ -4,13 +4,18 @@ from pathlib import Path
 
 import click
 
+from bakery.cli import lab_nodes
 from bakery.cli.options import Output, output
 from bakery.errors import UsageError
 
 
-@click.group("lab", short_help="Sample images.")
+@click.group("lab", short_help="Virtual bare metal, and sample images.")
 def command() -> None:
     """Virtual bare metal on one machine, and sample images for it."""
+
+
+for subcommand in (lab_nodes.up, lab_nodes.status, lab_nodes.down):
+    command.add_command(subcommand)
 
 
 @command.command()

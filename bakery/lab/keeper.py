@@ -1,0 +1,173 @@
+"""The one process that is the lab: it owns the network, the BMCs and the nodes, until it ends.
+
+    python3 -P -m bakery.lab.keeper FOLDER SETTINGS
+
+`lab up` starts it inside the lab's namespaces. It says in one JSON object on standard output that
+the lab is up, or why not. With it end all nodes, killed or asked to: the kernel sees to that.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import traceback
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import msgspec
+
+from bakery.errors import BakeryError
+from bakery.lab import network, state
+from bakery.lab.node import Hardware
+from bakery.lab.nodes import VirtualNode
+from bakery.lab.state import BmcAccess, Firmware, Lab, NicModel
+from bakery.machine import Accel
+
+BMC_USER = "admin"
+FIRST_BMC_PORT = 6231
+PASSWORD_BYTES = 8  # in hexadecimal 16 characters, as many as IPMI 1.5 allows
+LOOK_SECONDS = 0.5
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a lab is to be; `address` is its own, with the length of the network's prefix."""
+
+    nodes: int
+    firmware: Firmware
+    nic: NicModel
+    disk_bytes: int
+    memory_mib: int
+    address: str
+    acceleration: Accel
+    user_namespace: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the keeper says when the lab is up; `error` is empty where it is."""
+
+    error: str = ""
+    hint: str = ""
+
+
+class Keeper:
+    """Makes a lab in a folder whose lock is held; `serve` until this process is asked to end."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._nodes: list[VirtualNode] = []
+        self._saved: Lab | None = None
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[None]:
+        """The lab, for the length of the `with` block."""
+        from bakery.lab.virtual_bmc import VirtualBmc
+
+        own = network.address(self._settings.address)
+        network.make(own, self._settings.nodes)
+        with contextlib.ExitStack() as stack:
+            for number in range(1, self._settings.nodes + 1):
+                access = BmcAccess(
+                    str(own.ip),
+                    FIRST_BMC_PORT + number - 1,
+                    BMC_USER,
+                    secrets.token_hex(PASSWORD_BYTES),
+                )
+                node = VirtualNode(
+                    self._hardware(number), self._folder, self._settings.acceleration, access
+                )
+                stack.callback(node.close)
+                self._nodes.append(node)
+                VirtualBmc(node)
+            self.save()
+            yield
+
+    def serve(self) -> NoReturn:
+        """Answer the BMCs, and keep the record true."""
+        from bakery.lab.virtual_bmc import serve
+
+        while True:
+            try:
+                serve(LOOK_SECONDS)
+            except Exception:  # noqa: BLE001 - whatever a packet does to the server, it goes on
+                traceback.print_exc()
+            for node in self._nodes:
+                node.look()
+            self.save()
+
+    def save(self) -> None:
+        """Write the lab's record, where it changed."""
+        lab = Lab(
+            folder=str(self._folder),
+            address=self._settings.address,
+            interface=network.BRIDGE,
+            keeper_pid=os.getpid(),
+            user_namespace=self._settings.user_namespace,
+            acceleration=self._settings.acceleration,
+            nodes=tuple(node.record() for node in self._nodes),
+        )
+        if lab != self._saved:
+            state.save(lab)
+            self._saved = lab
+
+    def _hardware(self, number: int) -> Hardware:
+        return Hardware(
+            number=number,
+            uuid=uuid.uuid4(),
+            firmware=self._settings.firmware,
+            nic=self._settings.nic,
+            disk_bytes=self._settings.disk_bytes,
+            memory_mib=self._settings.memory_mib,
+        )
+
+
+def keep(folder: Path, settings: Settings) -> None:
+    """Be the keeper of a lab in `folder`; leaves nothing of it when asked to end."""
+    if state.hold(folder) is None:
+        raise BakeryError(f"a lab is up in {folder} already", "bakery lab status")
+    try:
+        state.clear(folder)
+        keeper = Keeper(folder, settings)
+        with (folder / state.LOG).open("wb", buffering=0) as log:
+            os.dup2(log.fileno(), sys.stderr.fileno())
+        with keeper.up():
+            tell(Answer())
+            keeper.serve()
+    finally:
+        state.remove(folder)
+
+
+def tell(answer: Answer) -> None:
+    """Say how it went to whoever started this; nobody listens after that."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), msgspec.json.encode(answer))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def main(words: Sequence[str]) -> int:
+    """Keep a lab; 0 when it was asked to end."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _end)
+    folder, settings = words
+    try:
+        keep(Path(folder), msgspec.json.decode(settings, type=Settings))
+    except BakeryError as error:
+        tell(Answer(error.message, error.hint))
+        return error.exit_code
+    return 0
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

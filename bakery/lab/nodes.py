@@ -1,0 +1,177 @@
+"""A node of the lab: its power is a QEMU process, its disk and console outlive that.
+
+A node is used by one thread, its keeper's main one: the kernel ends the process of a node with
+the thread that started it.
+"""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from bakery import run
+from bakery.errors import BakeryError
+from bakery.firmware import Uefi, need_uefi
+from bakery.lab import network, state
+from bakery.lab.monitor import Monitor
+from bakery.lab.node import NIC_BOOT_INDEX, NIC_ID, Files, Hardware, qemu
+from bakery.lab.state import BmcAccess, BootDevice, Node
+from bakery.lab.terminal import Terminal
+from bakery.machine import QEMU, Accel
+
+MESSAGES_LIMIT_BYTES = 16 << 10
+
+
+class VirtualNode:
+    """One machine with a blank disk, switched off at first; close it to leave nothing running.
+
+    Its firmware tries the disk first and then the network, until told otherwise.
+    """
+
+    def __init__(self, hardware: Hardware, folder: Path, accel: Accel, bmc: BmcAccess) -> None:
+        self.hardware = hardware
+        self.bmc = bmc
+        self.fault = ""
+        self._files = Files(folder / hardware.name)
+        self._accel = accel
+        self._uefi: Uefi | None = need_uefi() if hardware.firmware == "uefi" else None
+        self._usual: BootDevice | None = None
+        self._once: BootDevice | None = None
+        self._running = contextlib.ExitStack()
+        self._process: run.Process | None = None
+        self._monitor: Monitor | None = None
+        self._make_files()
+        self._terminal = Terminal(state.terminal(self._files.folder), self._files.console)
+        self._terminal.start()
+
+    @property
+    def on(self) -> bool:
+        """Whether the machine runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def next_boot(self) -> BootDevice:
+        """What the next start tries first."""
+        return self.override[0] or "disk"
+
+    @property
+    def override(self) -> tuple[BootDevice | None, bool]:
+        """What was asked to be tried first, and whether that holds beyond the next start."""
+        return (self._once, False) if self._once else (self._usual, True)
+
+    def record(self) -> Node:
+        """The node as the lab's record shows it."""
+        return Node(
+            name=self.hardware.name,
+            uuid=str(self.hardware.uuid),
+            mac=self.hardware.mac,
+            firmware=self.hardware.firmware,
+            nic=self.hardware.nic,
+            disk=str(self._files.disk),
+            disk_bytes=self.hardware.disk_bytes,
+            bmc=self.bmc,
+            console=str(self._files.console),
+            state="on" if self.on else "off",
+            boot=self.next_boot,
+            fault=self.fault,
+        )
+
+    def power_on(self) -> None:
+        """Switch it on; nothing where it is on. BakeryError where QEMU cannot be started."""
+        if self.on:
+            return
+        self._settle()
+        self.fault = ""
+        self._terminal.forget_input()
+        boot, self._once = self.next_boot, None
+        monitor = Monitor()
+        self._running.callback(monitor.close)
+        messages = self._running.enter_context(self._files.messages.open("wb"))
+        words = qemu(
+            self.hardware,
+            self._files,
+            tap=network.tap(self.hardware.number),
+            boot=boot,
+            accel=self._accel,
+            uefi=self._uefi,
+        )
+        spawned = run.spawn(
+            words,
+            stdin=self._terminal.guest.fileno(),
+            stdout=monitor.guest.fileno(),
+            stderr=messages,
+            cwd=self._files.folder,
+        )
+        self._process = self._running.enter_context(spawned)
+        self._monitor = monitor
+        self._tell_boot_order()
+
+    def power_off(self) -> None:
+        """Take its power away at once; what its disk was told is kept."""
+        if self._process is not None:
+            run.end(self._process, grace=0)
+            self._process = None
+        self._settle()
+
+    def reset(self) -> None:
+        """Restart it at once."""
+        if self._monitor is not None:
+            self._monitor.reset()
+
+    def shut_down(self) -> None:
+        """Ask its operating system to switch it off."""
+        if self._monitor is not None:
+            self._monitor.press_power_button()
+
+    def boot_from(self, device: BootDevice | None, *, persistent: bool = False) -> None:
+        """What to try first at the next start alone, or from then on; None: as if never told."""
+        if device is None or persistent:
+            self._usual, self._once = device, None
+        else:
+            self._once = device
+        self._tell_boot_order()
+
+    def look(self) -> None:
+        """Take note of what the machine did by itself: it restarted, or it is off."""
+        if self._process is not None and self._process.poll() is not None:
+            self._settle()
+        elif self._monitor is not None and "RESET" in self._monitor.events():
+            self._once = None
+            self._tell_boot_order()
+
+    def close(self) -> None:
+        """Switch it off, and end its console."""
+        self.power_off()
+        self._terminal.close()
+
+    def _tell_boot_order(self) -> None:
+        """QEMU reads it at each restart of the machine; the present one has begun."""
+        if self._monitor is not None:
+            self._monitor.boot_index(NIC_ID, NIC_BOOT_INDEX[self.next_boot])
+
+    def _settle(self) -> None:
+        """Let go of a machine that is off; tell why where QEMU failed."""
+        code = self._process.poll() if self._process is not None else 0
+        self._process = self._monitor = None
+        self._running.close()
+        if code:
+            self.fault = f"{QEMU} {run.ending(code)}{self._last_words()}"
+
+    def _last_words(self) -> str:
+        with self._files.messages.open("rb") as file:
+            words = run.tail(file.read(MESSAGES_LIMIT_BYTES), lines=2)
+        return f": {words}" if words else ""
+
+    def _make_files(self) -> None:
+        try:
+            self._files.folder.mkdir(mode=0o700)
+            with self._files.disk.open("wb") as disk:
+                os.truncate(disk.fileno(), self.hardware.disk_bytes)
+            if self._uefi:
+                shutil.copyfile(self._uefi.variables.path, self._files.variables)
+        except OSError as error:
+            raise BakeryError(
+                f"the files of {self.hardware.name} cannot be made in {self._files.folder.parent}: "
+                f"{error.strerror}",
+                "choose another folder with --lab, or a smaller --disk",
+            ) from None

@@ -1,0 +1,160 @@
+"""A BMC for each node, on pyghmi's server: what a rack's BMC answers over IPMI, as far as we ask.
+
+Source: IPMI v2.0 rev. 1.1: 28.2 Get Chassis Status, 28.3 Chassis Control, 28.12 and 28.13 Set and
+Get System Boot Options, table 28-14 boot flags; 5.2 completion codes.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from pyghmi.ipmi.bmc import Bmc
+from pyghmi.ipmi.private import serversession, session
+
+from bakery.errors import BakeryError
+from bakery.lab.nodes import VirtualNode
+from bakery.lab.state import BootDevice
+
+# Completion codes.
+OK = 0x00
+PARAMETER_NOT_SUPPORTED = 0x80
+NOT_IN_THIS_STATE = 0xD5
+INVALID_FIELD = 0xCC
+TOO_SHORT = 0xC7
+FAILED = 0xFF
+
+BOOT_FLAGS = 5  # the parameter that names the boot device; 0 to 4 are its bookkeeping
+PARAMETER_VERSION = 1
+FLAGS_VALID = 0x80
+FLAGS_PERSISTENT = 0x40
+DEVICES: dict[int, BootDevice | None] = {0: None, 1: "network", 2: "disk"}
+DEVICE_NUMBERS = {device: number for number, device in DEVICES.items()}
+OPEN_SESSION_REQUEST = 0x10
+RMCP_IPMI2 = 6
+PAYLOAD_TYPE_AT = 5
+PAYLOAD_AT = 16
+SHORTEST_PACKET_BYTES = 22
+
+Address = tuple[str, int]
+
+
+class ClientSession(serversession.ServerSession):  # type: ignore[misc]
+    """A session that is forgotten when it ends, and begun anew when its client begins anew."""
+
+    def close_server_session(self) -> None:
+        """The client said farewell."""
+        self.forget()
+
+    def _got_rmcp_openrequest(self, data: Sequence[int]) -> None:
+        """Another client has got this one's UDP port."""
+        self.forget()
+        begin(self.bmc, bytes(data), self.sockaddr)
+
+    def forget(self) -> None:
+        """Take it out of pyghmi's table."""
+        sessions = session.Session.bmc_handlers.get(self.sockaddr, {})
+        sessions.pop(self.bmc.port, None)
+        if not sessions:
+            session.Session.bmc_handlers.pop(self.sockaddr, None)
+
+
+def begin(bmc: "VirtualBmc", request: bytes, client: Address) -> None:
+    """Answer an Open Session request; pyghmi keeps the session in its table."""
+    ClientSession(bmc.authdata, bmc.kg, client, bmc.serversocket, request, bmc.uuid, bmc=bmc)
+
+
+class VirtualBmc(Bmc):  # type: ignore[misc]
+    """Answers for one node. All of a process are served by `serve`."""
+
+    def __init__(self, node: VirtualNode) -> None:
+        access = node.bmc
+        self._node = node
+        super().__init__(
+            {access.username: access.password},
+            port=access.port,
+            address=access.address,
+            bmcuuid=node.hardware.uuid,
+        )
+
+    def sessionless_data(self, data: bytes, sockaddr: Address) -> None:
+        """A packet of no session: a new one begins with it, or it is pyghmi's to answer."""
+        begins = len(data) >= SHORTEST_PACKET_BYTES and data[4] == RMCP_IPMI2
+        if begins and data[PAYLOAD_TYPE_AT] == OPEN_SESSION_REQUEST:
+            begin(self, bytes(data[PAYLOAD_AT:]), sockaddr)
+        else:
+            super().sessionless_data(data, sockaddr)
+
+    def get_system_guid(self) -> uuid.UUID:
+        """The node's own."""
+        return self._node.hardware.uuid
+
+    def get_power_state(self) -> str:
+        """Whether the node is on."""
+        return "on" if self._node.on else "off"
+
+    def power_on(self) -> int:
+        """Chassis Control: power up."""
+        try:
+            self._node.power_on()
+        except BakeryError as error:
+            self._node.fault = error.message
+            return FAILED
+        return OK
+
+    def power_off(self) -> int:
+        """Chassis Control: power down."""
+        self._node.power_off()
+        return OK
+
+    def power_cycle(self) -> int:
+        """Chassis Control: power cycle, of a node that is on."""
+        if not self._node.on:
+            return NOT_IN_THIS_STATE
+        self._node.power_off()
+        return self.power_on()
+
+    def power_reset(self) -> int:
+        """Chassis Control: hard reset, of a node that is on."""
+        if not self._node.on:
+            return NOT_IN_THIS_STATE
+        self._node.reset()
+        return OK
+
+    def power_shutdown(self) -> int:
+        """Chassis Control: soft shutdown."""
+        self._node.shut_down()
+        return OK
+
+    def set_system_boot_options(self, request: dict[str, Any], session: ClientSession) -> None:
+        """Set System Boot Options: the boot flags count, the rest is taken note of."""
+        session.send_ipmi_response(code=self._set_boot_options(bytes(request["data"])))
+
+    def get_system_boot_options(self, request: dict[str, Any], session: ClientSession) -> None:
+        """Get System Boot Options: the boot flags."""
+        if bytes(request["data"][:1]) != bytes([BOOT_FLAGS]):
+            session.send_ipmi_response(code=PARAMETER_NOT_SUPPORTED)
+            return
+        device, persistent = self._node.override
+        flags = FLAGS_VALID | (FLAGS_PERSISTENT if persistent else 0) if device else 0
+        number = DEVICE_NUMBERS[device] << 2
+        session.send_ipmi_response(data=[PARAMETER_VERSION, BOOT_FLAGS, flags, number, 0, 0, 0])
+
+    def _set_boot_options(self, data: bytes) -> int:
+        if not data:
+            return TOO_SHORT
+        parameter = data[0] & 0x7F
+        if parameter != BOOT_FLAGS:
+            return OK if parameter < BOOT_FLAGS else PARAMETER_NOT_SUPPORTED
+        if len(data) < 3:
+            return TOO_SHORT
+        number = (data[2] >> 2) & 0x0F
+        if number not in DEVICES:
+            return INVALID_FIELD
+        device = DEVICES[number] if data[1] & FLAGS_VALID else None
+        self._node.boot_from(device, persistent=bool(data[1] & FLAGS_PERSISTENT))
+        return OK
+
+
+def serve(seconds: float) -> None:
+    """Answer what comes in at all BMCs of this process; waits at most `seconds` for it."""
+    session.Session.wait_for_rsp(seconds)
