@@ -8,13 +8,13 @@ a way in: a line break in one is a new command in an iPXE script (CVE-2026-46447
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from bakery.errors import BakeryError
 from bakery.manifest import Manifest
-from bakery.system import grub, kargs
+from bakery.system import kargs, netboot
 from bakery.system.shown import shown
 
 PLACEHOLDER_NODE = "NODE"
@@ -29,7 +29,6 @@ _NUMBERED_RELEASE = re.compile(r"20[2-9][0-9]\.[12]")
 
 # What Ironic takes for a kernel argument in a node's instance_info.
 _IRONIC_ARGUMENT = re.compile(r'[A-Za-z0-9_.-]+(?:=(?:"[^"]*"|[^" ]*))?')
-_IPXE_TERMINATORS = frozenset(("||", "&&", ";"))
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -93,8 +92,8 @@ def ironic_conf(request: Request) -> str:
     oslo.config takes blanks and one pair of quotes off a value and then replaces `$name`; `$$`
     stands for `$`, and so does `\\$` (oslo_config: iniparser._split_key_value, cfg._substitute).
     """
-    _refuse(request.args, "\\$", "oslo.config takes the backslash away")
-    _refuse(request.args, "${", "iPXE would replace it by a setting of its own")
+    netboot.refuse(request.args, "\\$", "oslo.config takes the backslash away")
+    netboot.refuse(request.args, "${", "iPXE would replace it by a setting of its own")
     value = request.line.replace("$", "$$")
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:
         value = f'"{value}"'
@@ -108,7 +107,7 @@ def devstack(request: Request) -> str:
     (devstack: inc/meta-config, inc/ini-config), which change some characters.
     """
     for mark in '"$`\\&':
-        _refuse(request.args, mark, "devstack's shell and sed would change it")
+        netboot.refuse(request.args, mark, "devstack's shell and sed would change it")
     return f"[[post-config|$IRONIC_CONF_FILE]]\n{ironic_conf(request)}"
 
 
@@ -124,8 +123,8 @@ def node(request: Request) -> str:
                 f"Ironic refuses the kernel argument {shown(arg)}",
                 "it takes KEY, KEY=VALUE and KEY=\"A B\", the key of letters, digits, '_.-'",
             )
-    _refuse(request.args, "${", "iPXE would replace it by a setting of its own")
-    _refuse(request.args, "%default%", "Ironic would replace it by its configured arguments")
+    netboot.refuse(request.args, "${", "iPXE would replace it by a setting of its own")
+    netboot.refuse(request.args, "%default%", "Ironic would replace it by its configured arguments")
     value = json.dumps(request.line) if _is_json(request.line) else request.line
     words = ("--instance-info", f"kernel_append_params={value}", request.node)
     return "openstack baremetal node set " + shlex.join(words)
@@ -143,39 +142,26 @@ def pxelinux(request: Request) -> str:
     The kernel gets `BOOT_IMAGE=` and `initrd=` with the arguments, and pxelinux cuts at the
     kernel's own limit.
     """
-    _refuse_own_initrd(request.args)
+    args = netboot.for_pxelinux(request.args)
     name, kernel = request.manifest.name, request.manifest.file("kernel")
-    append = " ".join([f"initrd={request.manifest.file('ramdisk')}", *request.args])
-    _check_length(f"BOOT_IMAGE={kernel} {append}", "pxelinux")
+    append = " ".join([f"initrd={request.manifest.file('ramdisk')}", *args])
+    netboot.check_length(f"BOOT_IMAGE={kernel} {append}", "pxelinux")
     return f"DEFAULT {name}\nLABEL {name}\n  KERNEL {kernel}\n  APPEND {append}"
 
 
 def ipxe(request: Request) -> str:
-    """An iPXE script; the files lie beside it, at the same URL.
-
-    iPXE parts words at blanks and knows neither quotes nor escapes: `${` starts a setting, a word
-    that starts with `#` a comment, and `||`, `&&`, `;` end the command (ipxe: src/core/exec.c).
-    """
-    _refuse_own_initrd(request.args)
-    _refuse(request.args, "${", "iPXE would replace it by a setting, and has no escape")
-    _refuse(request.args, "  ", "iPXE joins blanks")
-    for arg in request.args:
-        for word in arg.split(" "):
-            if word.startswith("#") or word in _IPXE_TERMINATORS:
-                raise _cannot(arg, f"iPXE ends the command at {word!r}")
-    if request.line.endswith("\\"):
-        raise _cannot(request.args[-1], "iPXE joins the next line to a closing backslash")
+    """An iPXE script; the files lie beside it, at the same URL."""
     kernel, ramdisk = request.manifest.file("kernel"), request.manifest.file("ramdisk")
-    line = " ".join([f"initrd={ramdisk}", *request.args])
-    _check_length(line, "iPXE")
+    line = " ".join([f"initrd={ramdisk}", *netboot.for_ipxe(request.args)])
+    netboot.check_length(line, "iPXE")
     return f"#!ipxe\nkernel {kernel} {line}\ninitrd {ramdisk}\nboot"
 
 
 def grub_entry(request: Request) -> str:
     """A menu entry for grub.cfg; the files lie in the root folder of GRUB's `root` device."""
     kernel, ramdisk = request.manifest.file("kernel"), request.manifest.file("ramdisk")
-    _check_length(f"BOOT_IMAGE=/{kernel} {request.line}", "GRUB")
-    words = " ".join([f"/{kernel}", *map(grub.spell, request.args)])
+    netboot.check_length(f"BOOT_IMAGE=/{kernel} {request.line}", "GRUB")
+    words = " ".join([f"/{kernel}", *netboot.for_grub(request.args)])
     return f"menuentry '{request.manifest.name}' {{\n\tlinux {words}\n\tinitrd /{ramdisk}\n}}"
 
 
@@ -207,35 +193,6 @@ def _option(release: str) -> str:
         f"there is no OpenStack release {shown(release)} with Ironic",
         f"a name from {OLD_RELEASES[0]} to {NEW_RELEASES[-1]}, or a number such as 2024.1",
     )
-
-
-def _refuse(args: Sequence[str], mark: str, reason: str) -> None:
-    """Raise for the first argument that holds `mark`."""
-    for arg in args:
-        if mark in arg:
-            raise _cannot(arg, reason)
-
-
-def _refuse_own_initrd(args: Sequence[str]) -> None:
-    for arg in args:
-        if kargs.key(arg) == "initrd":
-            raise _cannot(arg, "the boot loader's own initrd= stands there")
-
-
-def _cannot(arg: str, reason: str) -> BakeryError:
-    return BakeryError(
-        f"the kernel argument {shown(arg)} cannot be said in this form: {reason}",
-        f"build without it: --karg-delete {shlex.quote(arg)}" if arg.isprintable() else "",
-    )
-
-
-def _check_length(line: str, loader: str) -> None:
-    if len(line) > kargs.LIMIT_BYTES:
-        raise BakeryError(
-            f"with what {loader} adds the command line is {len(line)} bytes long, "
-            f"and kernels keep {kargs.LIMIT_BYTES}",
-            "delete arguments: bakery build --karg-delete KEY",
-        )
 
 
 def _is_json(text: str) -> bool:
