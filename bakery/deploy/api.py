@@ -8,9 +8,7 @@ told it: `{"error_message": "{\\"faultstring\\": …}"}`.
 import hmac
 import ipaddress
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -18,12 +16,12 @@ import msgspec
 
 from bakery.deploy.iscsi import IQN
 from bakery.deploy.journal import AgentInfo, Deployment
+from bakery.serve.http_message import Request, Response, Routes
 from bakery.system.shown import shown
 
-BODY_LIMIT_BYTES = 64 << 10
 TEXT_LIMIT = 4096
-PATH = re.compile(
-    r"/v1/nodes/(?P<node>[0-9A-Fa-f-]{36})/vendor_passthru/"
+PATH = (
+    r"/v1/nodes/(?P<node>[^/]{1,64})/vendor_passthru/"
     r"(?P<call>pass_deploy_info|pass_bootloader_install_info)/?"
 )
 SUCCEEDED = "SUCCEEDED"
@@ -46,14 +44,6 @@ class BootloaderInfo(msgspec.Struct, frozen=True):
     status: str
     address: str = ""
     error: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP status and a JSON body (empty: none)."""
-
-    status: int
-    body: bytes = b""
 
 
 class Waiting(Protocol):
@@ -82,35 +72,29 @@ class _Refused(Exception):
         self.status = status
 
 
-def answer(
-    path: str, headers: Mapping[str, str], body: bytes, nodes: Mapping[UUID, Waiting]
-) -> Answer:
-    """Serve one POST. `headers` by lower-case names; `nodes` are those that are deployed now."""
+def routes(nodes: Mapping[UUID, Waiting]) -> Routes:
+    """The calls, for an HTTP server; `nodes` are those that are deployed now."""
+    return {("POST", PATH): lambda request: answer(request, nodes)}
+
+
+def answer(request: Request, nodes: Mapping[UUID, Waiting]) -> Response:
+    """Serve one call, whose path is of the form PATH."""
     try:
-        found = PATH.fullmatch(path)
-        if found is None:
-            raise _Refused(404, "there is no such call")
-        node = _node(found["node"], nodes)
-        _check_token(headers.get("x-auth-token", ""), node.deployment)
-        if len(body) > BODY_LIMIT_BYTES:
-            raise _Refused(413, f"a body has at most {BODY_LIMIT_BYTES} bytes")
-        taken = (
-            _deploy_info(node, body)
-            if found["call"] == "pass_deploy_info"
-            else _bootloader_info(node, body)
-        )
-        if not taken:
+        node = _node(request.parameters["node"], nodes)
+        _check_token(request.headers.get("x-auth-token", ""), node.deployment)
+        take = CALLS[request.parameters["call"]]
+        if not take(node, request.body):
             raise _Refused(409, "the node does not wait for this")
     except _Refused as refused:
-        return Answer(refused.status, _fault(str(refused)))
-    return Answer(ACCEPTED)
+        return Response(refused.status, _fault(str(refused)))
+    return Response(ACCEPTED)
 
 
 def _node(text: str, nodes: Mapping[UUID, Waiting]) -> Waiting:
     try:
         return nodes[UUID(text)]
     except (ValueError, KeyError):
-        raise _Refused(404, f"node {text} could not be found") from None
+        raise _Refused(404, f"node {shown(text)} could not be found") from None
 
 
 def _check_token(token: str, deployment: Deployment) -> None:
@@ -137,6 +121,9 @@ def _bootloader_info(node: Waiting, body: bytes) -> bool:
     if info.status == SUCCEEDED and not info.error:
         return node.bootloader("")
     return node.bootloader(_words(info.error) or f"status {_words(info.status)}")
+
+
+CALLS = {"pass_deploy_info": _deploy_info, "pass_bootloader_install_info": _bootloader_info}
 
 
 def _decoded(body: bytes, kind: type[Info]) -> Info:

@@ -27,8 +27,8 @@ LOGOUT_SECONDS = 10.0
 START_SECONDS = 10.0
 END_SECONDS = 1.0
 POLL_SECONDS = 0.02
-# RFC 7143, 4.2.7.1: at most 223 bytes. Ironic's own early form `iqn-UUID` is none of that RFC's.
-IQN = re.compile(r"iqn[A-Za-z0-9.:-]{1,220}")
+# RFC 7143, 4.2.7.1: at most 223 bytes. Ironic's early form `iqn-UUID` is none of that RFC's.
+IQN = re.compile(r"iqn[-.][A-Za-z0-9][A-Za-z0-9.:_-]{0,218}")
 INITIATOR = "iqn.2008-10.org.openstack:bakery"
 
 

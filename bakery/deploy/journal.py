@@ -37,16 +37,16 @@ VISIT_LIMIT = 64
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """One try to deploy a node: its id, and what the node must know to be believed."""
+    """One try to deploy a node: what the node must know to be believed, and its disk's identity."""
 
-    id: UUID
     key: str
     token: str
+    disk: UUID
 
     @classmethod
     def fresh(cls) -> "Deployment":
         """A new one, with secrets nobody has seen."""
-        return cls(uuid4(), secrets.token_hex(16), secrets.token_hex(32))
+        return cls(secrets.token_hex(16), secrets.token_hex(32), uuid4())
 
 
 class AgentInfo(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     agent: AgentInfo | None = None
     reason: str = ""
     mark: int = 0
-    """How many bytes the console had when the node was let go to its system."""
+    """What tells signs of the node's own system from those before it was let go to it."""
     visits: tuple[Visit, ...] = ()
 
 
