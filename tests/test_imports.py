@@ -38,7 +38,7 @@ LAYERS = (
     # what runs it
     ("console", "firmware"),
     ("machine",),
-    ("cloud", "deploy", "doctor", "lab", "params", "prove"),
+    ("cloud", "deploy", "doctor", "lab", "params", "prove", "ramdisk"),
     # what a user types
     ("cli",),
     ("__main__",),

@@ -24,6 +24,7 @@ COMMANDS = {
     "upload": "bakery.cli.upload",
     "download": "bakery.cli.download",
     "images": "bakery.cli.images",
+    "ramdisk": "bakery.cli.ramdisk",
     "lab": "bakery.cli.lab",
     "doctor": "bakery.cli.doctor",
 }

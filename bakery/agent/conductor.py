@@ -1,0 +1,58 @@
+"""The other side of a deployment, as the agent reaches it: token by TFTP, calls to the API."""
+
+from . import api, tftp
+from .console import say
+from .errors import AgentError
+from .kernel_args import Settings
+from .network import Network
+
+TOKEN_LIMIT = 16384  # bytes; a Keystone PKI token, the longest kind, has some 8000
+
+
+class Conductor:
+    """Reports the node `settings.deployment_id`; AgentError where the API's address is none."""
+
+    def __init__(self, settings: Settings, net: Network) -> None:
+        self._settings = settings
+        self._net = net
+        self._api = api.parse(settings.api_url)
+        self._token = ""
+
+    def disk_is_ready(self) -> None:
+        """The disk is exported: the image can be written."""
+        self._pass_deploy_info("")
+
+    def failed(self, reason: str) -> None:
+        """There will be no deployment."""
+        self._pass_deploy_info(reason)
+
+    def _pass_deploy_info(self, error: str) -> None:
+        body = {
+            "address": self._net.address,
+            "key": self._settings.deployment_key,
+            "iqn": self._settings.iqn,
+            "error": error,
+        }
+        api.post(
+            self._api, self._settings.deployment_id, "pass_deploy_info", body, self._fetch_token()
+        )
+
+    def _fetch_token(self) -> str:
+        """The token, fetched once; empty where there is none: an API without login needs none."""
+        if not self._token and self._net.server:
+            name = f"token-{self._settings.deployment_id}"
+            try:
+                content = tftp.fetch(self._net.server, name, TOKEN_LIMIT)
+            except AgentError as error:
+                say(f"no token: {error}")
+            else:
+                self._token = _clean(content)
+        return self._token
+
+
+def _clean(content: bytes) -> str:
+    """The token's text; AgentError where it cannot be a header's value."""
+    text = content.decode("latin-1").strip()
+    if not text.isascii() or not text.isprintable():
+        raise AgentError("the token is not printable text")
+    return text

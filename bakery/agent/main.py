@@ -1,0 +1,83 @@
+"""The sequence of a deployment, as the node sees it.
+
+Drivers, network, disk, target, token, `pass_deploy_info`, the notice on port 10000; then the
+ramdisk's /init reboots. The exit code tells /init what to do.
+"""
+
+import contextlib
+import time
+from typing import NoReturn
+
+from . import choose, disks, drivers, kernel_args, network, target
+from .conductor import Conductor
+from .console import say
+from .disks import Disk
+from .errors import AgentError
+from .kernel_args import Settings
+from .notice import Notice
+
+REBOOT, WAIT, SHELL = 0, 1, 2  # exit codes; /init knows them
+CMDLINE = "/proc/cmdline"
+CMDLINE_LIMIT = 65536
+DISK_SECONDS = 60.0  # for a disk to appear
+SETTLE_SECONDS = 1.0  # without another one, before all of them are there
+POLL_SECONDS = 0.1
+
+
+def main() -> NoReturn:
+    """Run the agent; the exit code is REBOOT, WAIT or SHELL."""
+    with open(CMDLINE, encoding="utf-8", errors="replace") as file:
+        settings = kernel_args.parse(file.read(CMDLINE_LIMIT))
+    try:
+        deploy(settings)
+    except AgentError as error:
+        say(f"ERROR: {error}")
+        raise SystemExit(SHELL if settings.troubleshoot else WAIT) from None
+    say("rebooting")
+    raise SystemExit(REBOOT)
+
+
+def deploy(settings: Settings) -> None:
+    """One deployment, to the conductor's notice; AgentError when it ends otherwise."""
+    say("loading drivers")
+    drivers.load()
+    net = network.bring_up(settings)
+    conductor = Conductor(settings, net)
+    with contextlib.ExitStack() as held:
+        try:
+            disk = choose_disk(settings)
+            held.enter_context(target.exported(disk.device, settings.iqn))
+            notice = held.enter_context(Notice())
+        except AgentError as error:
+            conductor.failed(str(error))
+            raise
+        conductor.disk_is_ready()
+        say(f"{disk.device} is exported as {settings.iqn}; waiting on port {notice.port}")
+        say(f"notice: {notice.wait() or 'no word'}")
+
+
+def choose_disk(settings: Settings) -> Disk:
+    """The disk to export; AgentError where the arguments are wrong or none or several fit."""
+    kernel_args.check(settings)
+    disk = choose.choose(wait_for_disks(), settings.root_device, settings.disk)
+    say(f"disk: {disk}")
+    return disk
+
+
+def wait_for_disks(
+    sys: str = "/sys", patience: float = DISK_SECONDS, settle: float = SETTLE_SECONDS
+) -> list[Disk]:
+    """All disks of the node: some adapters take seconds to find theirs, one after the other.
+
+    Empty when `patience` seconds have brought none; `settle` seconds without a change end it.
+    """
+    started = changed = time.monotonic()
+    found = disks.find(sys)
+    while True:
+        now = time.monotonic()
+        if now - (changed if found else started) >= (settle if found else patience):
+            return found
+        time.sleep(POLL_SECONDS)
+        again = disks.find(sys)
+        if again != found:
+            found, changed = again, time.monotonic()

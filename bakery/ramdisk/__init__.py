@@ -1,0 +1,1 @@
+"""The deploy kernel and ramdisk, made from the distribution's own packages."""

@@ -1,0 +1,136 @@
+"""Puts the deploy ramdisk together and writes it, with its kernel, into a folder."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from bakery.errors import BakeryError
+from bakery.ramdisk import cpio, kernel, modules, programs
+from bakery.report import Report
+from bakery.run import Arg, run
+from bakery.workdir import sync
+
+KERNEL, RAMDISK = "deploy-kernel", "deploy-ramdisk"
+PYTHON = Path("/usr/bin/python3")  # the distribution's own: the first on PATH may be another
+HERE = Path(__file__).parent
+COMPRESS = ("zstd", "--quiet", "-15", "--single-thread", "--stdout")
+COMPRESS_SECONDS = 600
+ARCHIVE_LIMIT_BYTES = 1 << 30
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What was written: the files, their bytes and digests, and what is inside."""
+
+    kernel: Path
+    ramdisk: Path
+    kernel_version: str
+    kernel_bytes: int
+    ramdisk_bytes: int
+    unpacked_bytes: int
+    kernel_sha256: str
+    ramdisk_sha256: str
+    modules: int
+
+
+def make(folder: Path, report: Report, version: str = "") -> Made:
+    """Write `deploy-kernel` and `deploy-ramdisk` into `folder`.
+
+    `version` chooses among the installed kernels; the newest is the default. The same packages
+    give the same bytes. Raises BakeryError (MissingTool) for what is not installed.
+    """
+    for program in ("busybox", "tgtd", "tgtadm", "zstd"):
+        programs.need(program)
+    with report.step("kernel") as step:
+        chosen = kernel.find(version)
+        drivers = modules.choose(chosen.modules)
+        step.summary(f"{chosen.version}, {len(drivers.files)} modules")
+    with report.step("files") as step:
+        tree = contents(chosen, drivers)
+        archive = b"".join(cpio.pack(tree))
+        step.summary(f"{len(tree)} files, {len(archive) / (1 << 20):.1f} MiB")
+    with report.step("ramdisk") as step:
+        packed = _compress(archive)
+        step.summary(f"{len(packed) / (1 << 20):.1f} MiB")
+    image = chosen.image.read_bytes()
+    _write(folder, {KERNEL: image, RAMDISK: packed})
+    return Made(
+        folder / KERNEL,
+        folder / RAMDISK,
+        chosen.version,
+        len(image),
+        len(packed),
+        len(archive),
+        hashlib.sha256(image).hexdigest(),
+        hashlib.sha256(packed).hexdigest(),
+        len(drivers.files),
+    )
+
+
+def contents(chosen: kernel.Kernel, drivers: modules.Modules) -> dict[str, cpio.Entry]:
+    """Every file of the ramdisk, by path."""
+    place = f"usr/lib/modules/{chosen.version}"
+    tree = programs.base_folders()
+    tree |= {f"{place}/{path}": cpio.file(content) for path, content in drivers.files.items()}
+    tree |= {f"{place}/{name}": cpio.file(text.encode()) for name, text in drivers.index.items()}
+    tree |= _busybox()
+    tree |= _python()
+    tree |= programs.with_libraries([programs.need("tgtd"), programs.need("tgtadm")])
+    tree |= {name: cpio.Entry(cpio.FOLDER) for name in ("proc", "sys", "run", "tmp", "root")}
+    tree["dev/console"] = cpio.character_device(5, 1)  # init's output, before devtmpfs is there
+    tree["var/run"] = cpio.link("/run")
+    tree["init"] = cpio.file((HERE / "init").read_bytes(), executable=True)
+    tree["usr/lib/agent/lease"] = cpio.file((HERE / "lease").read_bytes(), executable=True)
+    return tree
+
+
+def _busybox() -> dict[str, cpio.Entry]:
+    """busybox, and a link to it for each program that it is."""
+    busybox = programs.need("busybox")
+    names = run([busybox, "--list"]).text.split()
+    tree = programs.with_libraries([busybox])
+    tree["usr/bin/busybox"] = tree.pop(programs.merged(busybox))
+    return tree | {f"usr/bin/{name}": cpio.link("busybox") for name in names if name != "busybox"}
+
+
+def _python() -> dict[str, cpio.Entry]:
+    """The interpreter, the agent, and the modules that the agent imports; compiled."""
+    if not PYTHON.exists():
+        raise BakeryError(f"there is no {PYTHON}", "sudo apt-get install python3")
+    with tempfile.TemporaryDirectory(prefix="bakery-ramdisk-") as scratch:
+        # Hash order decides how a set of constants is written, so it is fixed.
+        words: list[Arg] = [PYTHON, "-sSP", HERE / "python_worker.py", HERE.parent, scratch]
+        printed = run(words, env={"PYTHONHASHSEED": "0"}).stdout
+        answer = msgspec.json.decode(printed, type=dict[str, str | list[str]])
+        compiled = {
+            str(path.relative_to(scratch)): cpio.file(path.read_bytes())
+            for path in Path(scratch).rglob("*.pyc")
+        }
+    interpreter, extensions = Path(str(answer["interpreter"])), answer["extensions"]
+    shared = programs.with_libraries([interpreter, *map(Path, extensions)])
+    links = {"usr/bin/python3": cpio.link(interpreter.name)}
+    return compiled | shared | links
+
+
+def _compress(archive: bytes) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="bakery-ramdisk-") as scratch:
+        plain = Path(scratch) / "archive"
+        plain.write_bytes(archive)
+        return run(
+            [*map(str, COMPRESS), plain], timeout=COMPRESS_SECONDS, output_limit=ARCHIVE_LIMIT_BYTES
+        ).stdout
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files into `folder`, each whole or not at all."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            draft = folder / f".{name}.draft"
+            draft.write_bytes(content)
+            sync(draft)
+            draft.rename(folder / name)
+    except OSError as error:
+        raise BakeryError(f"{folder} cannot be written: {error.strerror}") from None
