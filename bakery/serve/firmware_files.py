@@ -27,14 +27,15 @@ class BootFiles:
 
     bios: str = ""
     uefi: str = ""
-    ipxe: str = ""
+    bios_ipxe: str = ""
+    uefi_ipxe: str = ""
 
     def of(self, packet: Packet) -> str:
         """The file for the client that sent `packet`; empty where it is to load none."""
-        if packet.is_ipxe and self.ipxe:
-            return self.ipxe
         kind = platform(packet)
-        return {"bios": self.bios, "uefi": self.uefi}.get(kind, "")
+        plain = {"bios": self.bios, "uefi": self.uefi}.get(kind, "")
+        script = {"bios": self.bios_ipxe, "uefi": self.uefi_ipxe}.get(kind, "")
+        return script if packet.is_ipxe and script else plain
 
 
 def platform(packet: Packet) -> Firmware:

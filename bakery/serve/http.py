@@ -281,6 +281,9 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self._reason = readable(message or "malformed request")
         super().send_error(code, self._reason, explain)
 
+    def version_string(self) -> str:
+        return self.server_version
+
     def send_response_only(self, code: int, message: str | None = None) -> None:
         self._status = code
         super().send_response_only(code, message)

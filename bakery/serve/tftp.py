@@ -248,10 +248,13 @@ class TftpServer(Loop):
         session.opened.file.close()
 
     def _refuse(self, client: tuple[str, int], refusal: Refusal) -> None:
-        assert self._socket is not None
+        """Answer with an error, from a port of its own as any answer (RFC 1350, 4)."""
         reason = str(refusal)
         answer = struct.pack("!HH", ERROR, refusal.code) + reason.encode("ascii", "replace")
-        quietly(self._socket, answer + b"\0", client)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0)
+            sock.bind((self.address, 0))
+            quietly(sock, answer + b"\0", client)
         if self._refusals(f"{client[0]} {refusal.path} {reason}"):
             self.on_event(TftpRefused(client[0], refusal.path, reason))
 
