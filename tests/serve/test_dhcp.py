@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("namespaces")
 
 
 @pytest.fixture
-def script(tmp_path) -> Path:
+def script(tmp_path: Path) -> Path:
     """udhcpc's script: it takes the address, and prints all it was told."""
     path = tmp_path / "udhcpc.script"
     path.write_text(

@@ -32,7 +32,7 @@ class Place:
         words = ["unshare", "--net"]
         if within is None and os.geteuid() != 0:
             words = ["unshare", "--user", "--map-root-user", "--net"]
-        enter = within.words if within else []
+        enter: list[str] = within.words if within else []
         self._keeper = subprocess.Popen(
             [*enter, *words, "sh", "-c", "echo ready; exec cat"],
             stdin=subprocess.PIPE,
@@ -41,7 +41,7 @@ class Place:
         assert self._keeper.stdout and self._keeper.stdout.readline() == b"ready\n"
         self.pid = self._keeper.pid
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        self.words = ["nsenter", "--target", str(self.pid), *user, "--net"]
+        self.words: list[str] = ["nsenter", "--target", str(self.pid), *user, "--net"]
         self.run("ip", "link", "set", "lo", "up")
 
     def run(
