@@ -1,5 +1,7 @@
 """The other side of a deployment, as the agent reaches it: token by TFTP, calls to the API."""
 
+from collections.abc import Mapping
+
 from . import api, tftp
 from .console import say
 from .errors import AgentError
@@ -26,16 +28,17 @@ class Conductor:
         """There will be no deployment."""
         self._pass_deploy_info(reason)
 
+    def boot_loader_failed(self, reason: str) -> None:
+        """The disk is written, but the node cannot start from it."""
+        body = {"status": "FAILED", "error": reason}
+        self._post("pass_bootloader_install_info", body)
+
     def _pass_deploy_info(self, error: str) -> None:
-        body = {
-            "address": self._net.address,
-            "key": self._settings.deployment_key,
-            "iqn": self._settings.iqn,
-            "error": error,
-        }
-        api.post(
-            self._api, self._settings.deployment_id, "pass_deploy_info", body, self._fetch_token()
-        )
+        self._post("pass_deploy_info", {"iqn": self._settings.iqn, "error": error})
+
+    def _post(self, method: str, news: Mapping[str, str]) -> None:
+        body = {"address": self._net.address, "key": self._settings.deployment_key, **news}
+        api.post(self._api, self._settings.deployment_id, method, body, self._fetch_token())
 
     def _fetch_token(self) -> str:
         """The token, fetched once; empty where there is none: an API without login needs none."""

@@ -12,6 +12,7 @@ from .programs import call
 
 ROUNDS = 8
 MODPROBE_SECONDS = 120.0
+LIMIT = 4096  # bytes of a file in sysfs: a page at most
 
 
 def load(sys: str = "/sys") -> None:
@@ -27,13 +28,20 @@ def load(sys: str = "/sys") -> None:
 
 
 def modaliases(sys: str = "/sys") -> Iterator[str]:
-    """The kind of every device."""
-    for folder, _, files in os.walk(f"{sys}/devices"):
-        if "modalias" in files:
+    """The kind of every device on a bus."""
+    for bus in _names(f"{sys}/bus"):
+        for device in _names(f"{sys}/bus/{bus}/devices"):
             try:
-                with open(f"{folder}/modalias", encoding="ascii", errors="replace") as file:
-                    alias = file.read(4096).strip()
+                with open(f"{sys}/bus/{bus}/devices/{device}/modalias", "rb") as file:
+                    alias = file.read(LIMIT).decode("ascii", "replace").strip()
             except OSError:
-                continue  # it was pulled out
+                continue  # it has none, or was pulled out
             if alias:
                 yield alias
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

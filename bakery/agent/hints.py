@@ -6,6 +6,7 @@ one kernel argument, `root_device=NAME=VALUE,NAME=VALUE`, each value quoted as i
 """
 
 import operator
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ TEXT_OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "<in>": operator.contains,
 }
 OR = "<or>"
+QUOTED = re.compile(rb"%([0-9a-fA-F]{2})")
 # Longer ones first: `s>=` begins like `s>`.
 OPERATORS = sorted((*NUMBER_OPERATORS, *TEXT_OPERATORS, OR), key=lambda op: (-len(op), op))
 
@@ -75,14 +77,10 @@ def matches(disk: Disk, hint: Hint) -> bool:
 
 def unquote(text: str) -> str:
     """The text before it was quoted for a URL (RFC 3986, 2.1); a lone % stays."""
-    head, *rest = text.encode("utf-8", "surrogateescape").split(b"%")
-    out = bytearray(head)
-    for part in rest:
-        try:
-            out += bytes.fromhex(part[:2].decode("ascii")) + part[2:]
-        except ValueError:
-            out += b"%" + part
-    return out.decode("utf-8", "replace")
+    raw = text.encode("utf-8", "surrogateescape")
+    return QUOTED.sub(lambda found: bytes.fromhex(found[1].decode()), raw).decode(
+        "utf-8", "replace"
+    )
 
 
 def _hint(name: str, expression: str) -> Hint:

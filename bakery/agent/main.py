@@ -8,7 +8,7 @@ import contextlib
 import time
 from typing import NoReturn
 
-from . import choose, disks, drivers, kernel_args, network, target
+from . import bootloader, choose, disks, drivers, kernel_args, network, target
 from .conductor import Conductor
 from .console import say
 from .disks import Disk
@@ -54,6 +54,10 @@ def deploy(settings: Settings) -> None:
         conductor.disk_is_ready()
         say(f"{disk.device} is exported as {settings.iqn}; waiting on port {notice.port}")
         say(f"notice: {notice.wait() or 'no word'}")
+    if settings.boot_option == "local" and not bootloader.is_there(disk.device):
+        reason = f"{disk.device} has no boot loader; this ramdisk carries none to install"
+        conductor.boot_loader_failed(reason)
+        raise AgentError(reason)
 
 
 def choose_disk(settings: Settings) -> Disk:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from .errors import AgentError
 
+Process = subprocess.Popen
 OUTPUT_LIMIT = 300  # characters of a program's last words that go into an error
 
 
@@ -27,7 +28,7 @@ def call(argv: Sequence[str], timeout: float = 30.0, *, check: bool = True) -> s
     return done.stdout.decode("utf-8", "replace")
 
 
-def start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(argv: Sequence[str]) -> Process[bytes]:
     """Start a program that goes on beside the agent; its output is the console."""
     try:
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL)

@@ -2,12 +2,11 @@
 
 import contextlib
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 
 from .errors import AgentError
-from .programs import call, start
+from .programs import Process, call, start
 
 TGTD, TGTADM = "/usr/sbin/tgtd", "/usr/sbin/tgtadm"
 SOCKETS = "/var/run/tgtd"  # where tgtd opens its control socket; it does not make the folder
@@ -36,7 +35,7 @@ def exported(device: str, iqn: str, port: int = PORT) -> Iterator[None]:
         daemon.wait()
 
 
-def _wait_until_it_answers(daemon: "subprocess.Popen[bytes]") -> None:
+def _wait_until_it_answers(daemon: Process[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         if daemon.poll() is not None:

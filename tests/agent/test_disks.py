@@ -1,0 +1,113 @@
+"""Disks as sysfs shows them, in trees with the folders and links that Linux makes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bakery.agent import disks
+
+GIB = 1 << 30
+PCI = "pci0000:00/0000:00:1f.2"
+
+
+def add(
+    sys: Path, name: str, place: str, files: Mapping[str, bytes | str], size: int = 4 * GIB
+) -> None:
+    """A disk of `size` bytes whose device folder is `devices/PLACE`; `files` lie below the disk."""
+    device = sys / "devices" / place
+    base = device / "block" / name
+    base.mkdir(parents=True)
+    (base / "device").symlink_to(device)
+    (sys / "block").mkdir(exist_ok=True)
+    (sys / "block" / name).symlink_to(base)
+    basic = {"size": str(size // 512), "ro": "0", "queue/rotational": "0"}
+    for path, content in {**basic, **files}.items():
+        target = base / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
+
+
+def only(sys: Path) -> disks.Disk:
+    (disk,) = disks.find(str(sys))
+    return disk
+
+
+def test_a_virtio_disk_is_told_with_its_serial_and_place(tmp_path):
+    add(tmp_path, "vda", "pci0000:00/0000:00:04.0/virtio1", {"serial": "S1"})
+    disk = only(tmp_path)
+    assert (disk.name, disk.device, disk.size) == ("vda", "/dev/vda", 4 * GIB)
+    assert (disk.serial, disk.rotational) == ("S1", False)
+    assert disk.by_path == "/dev/disk/by-path/pci-0000:00:04.0"
+    assert (disk.hctl, disk.wwn) == ("", "")
+
+
+def test_an_ata_disk_is_told_by_its_pages_and_its_port(tmp_path):
+    files = {
+        "device/model": "Big Disk        ",
+        "device/vendor": "ATA     ",
+        "device/type": "0",
+        "device/wwid": "naa.5000c5001234abcd",
+        "device/vpd_pg80": b"\x00\x80\x00\x08 WD-1234",
+        "queue/rotational": "1",
+    }
+    add(tmp_path, "sda", f"{PCI}/ata5/host4/target4:0:0/4:0:0:0", files)
+    port = tmp_path / "devices" / PCI / "ata5/ata_port/ata5"
+    port.mkdir(parents=True)
+    (port / "port_no").write_text("1\n")
+    disk = only(tmp_path)
+    assert (disk.model, disk.vendor, disk.serial) == ("Big Disk", "ATA", "WD-1234")
+    assert (disk.wwn, disk.hctl) == ("0x5000c5001234abcd", "4:0:0:0")
+    assert disk.by_path == "/dev/disk/by-path/pci-0000:00:1f.2-ata-1"
+    assert disk.rotational
+
+
+def test_a_disk_behind_a_raid_adapter_has_a_scsi_path(tmp_path):
+    place = "pci0000:00/0000:00:03.0/0000:03:00.0/host2/target2:2:0/2:2:0:1"
+    add(tmp_path, "sda", place, {"device/type": "0"})
+    assert only(tmp_path).by_path == "/dev/disk/by-path/pci-0000:03:00.0-scsi-0:2:0:1"
+
+
+def test_an_nvme_disk_is_told_by_its_controller(tmp_path):
+    place = "pci0000:00/0000:00:05.0/nvme/nvme0"
+    files = {"device/serial": "N1", "device/model": "NVMe 9", "wwid": "eui.0025385", "nsid": "1"}
+    add(tmp_path, "nvme0n1", place, files)
+    disk = only(tmp_path)
+    assert (disk.serial, disk.model, disk.wwn) == ("N1", "NVMe 9", "eui.0025385")
+    assert disk.by_path == "/dev/disk/by-path/pci-0000:00:05.0-nvme-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "size"),
+    [
+        ("loop0", {}, GIB),
+        ("sr0", {}, GIB),
+        ("ram0", {}, GIB),
+        ("dm-0", {}, GIB),
+        ("md127", {}, GIB),
+        ("sdb", {}, 0),
+        ("sdc", {"ro": "1"}, GIB),
+        ("sdd", {"device/type": "5"}, GIB),
+        ("nvme0c0n1", {"hidden": "1"}, GIB),
+        ("sde", {"size": "many"}, GIB),
+    ],
+)
+def test_what_cannot_be_written_is_no_disk(tmp_path, name, files, size):
+    add(tmp_path, name, f"{PCI}/x", files, size)
+    assert disks.find(str(tmp_path)) == []
+
+
+def test_a_machine_without_block_devices_has_no_disks(tmp_path):
+    assert disks.find(str(tmp_path)) == []
+
+
+def test_disks_come_in_the_order_of_their_names(tmp_path):
+    for name in ("vdb", "vda", "sda"):
+        add(tmp_path, name, f"pci0000:00/{name}", {})
+    assert [disk.name for disk in disks.find(str(tmp_path))] == ["sda", "vda", "vdb"]
+
+
+def test_this_machines_own_disks_can_be_read():
+    for disk in disks.find():
+        assert disk.size > 0
+        assert str(disk).startswith(f"/dev/{disk.name} (")
