@@ -18,9 +18,9 @@ PACKAGE = REPOSITORY / "bakery"
 # neighbour on its own line, never upward.
 LAYERS = (
     # the ground
-    ("errors", "tools", "all_users", "agent"),
+    ("errors", "tools", "all_users", "agent", "ipmi"),
     ("run", "report"),
-    ("kvm", "sandbox", "workdir"),
+    ("bmc", "kvm", "sandbox", "workdir"),
     # what bytes and texts mean
     ("disk",),
     ("system",),

@@ -1,9 +1,11 @@
 """A BMC for each node, on pyghmi's server: what a rack's BMC answers over IPMI, as far as we ask.
 
 Source: IPMI v2.0 rev. 1.1: 28.2 Get Chassis Status, 28.3 Chassis Control, 28.12 and 28.13 Set and
-Get System Boot Options, table 28-14 boot flags; 5.2 completion codes.
+Get System Boot Options, table 28-14 boot flags; 13.17 and 13.18 RMCP+ Open Session, 13.24 status
+codes; 5.2 completion codes.
 """
 
+import struct
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +31,18 @@ FLAGS_VALID = 0x80
 FLAGS_PERSISTENT = 0x40
 DEVICES: dict[int, BootDevice | None] = {0: None, 1: "network", 2: "disk"}
 DEVICE_NUMBERS = {device: number for number, device in DEVICES.items()}
+
+# Open Session: payload types, the request's length, its algorithms (table 13-9) and the status
+# code (table 13-15) for each that is another: RAKP-HMAC-SHA1, HMAC-SHA1-96, AES-CBC-128.
 OPEN_SESSION_REQUEST = 0x10
+OPEN_SESSION_RESPONSE = 0x11
+OPEN_SESSION_BYTES = 32
+ALGORITHMS = ((12, 1, 0x04), (20, 1, 0x05), (28, 1, 0x10))
+ILLEGAL_PARAMETER = 0x12
+UNAUTHORIZED_NAME = 0x0D
+RAKP2 = 0x13
+RAKP1_NAME_AT = 28
+RMCP_HEADER = bytes([6, 0, 0xFF, 7])
 RMCP_IPMI2 = 6
 PAYLOAD_TYPE_AT = 5
 PAYLOAD_AT = 16
@@ -50,6 +63,19 @@ class ClientSession(serversession.ServerSession):  # type: ignore[misc]
         self.forget()
         begin(self.bmc, bytes(data), self.sockaddr)
 
+    def sessionless_data(self, data: bytes, sockaddr: Address) -> None:
+        """A packet that was on its way when the session was forgotten."""
+        self.bmc.sessionless_data(data, sockaddr)
+
+    def _got_rakp1(self, data: Sequence[int]) -> None:
+        """Who logs in: pyghmi leaves a name it does not know without an answer."""
+        name = bytes(data[RAKP1_NAME_AT:]).decode("utf-8", "replace")
+        if self.authdata.get(name) is not None:
+            super()._got_rakp1(data)
+            return
+        refusal = bytes([data[0], UNAUTHORIZED_NAME, 0, 0]) + bytes(self.clientsessionid)
+        self.send_payload(refusal, RAKP2, retry=False)
+
     def forget(self) -> None:
         """Take it out of pyghmi's table."""
         sessions = session.Session.bmc_handlers.get(self.sockaddr, {})
@@ -59,8 +85,28 @@ class ClientSession(serversession.ServerSession):  # type: ignore[misc]
 
 
 def begin(bmc: "VirtualBmc", request: bytes, client: Address) -> None:
-    """Answer an Open Session request; pyghmi keeps the session in its table."""
+    """Answer an Open Session request; pyghmi keeps the session in its table.
+
+    pyghmi's server knows cipher suite 3 alone. It would accept any, and then talk that one: a
+    client that asked for another is told so, as 13.17 has it, and asks again.
+    """
+    status = _objection(request)
+    if status:
+        answer = request[:1] + bytes([status, 0, 0]) + request[4:8]
+        header = RMCP_HEADER + bytes([RMCP_IPMI2, OPEN_SESSION_RESPONSE]) + bytes(8)
+        bmc.serversocket.sendto(header + struct.pack("<H", len(answer)) + answer, client)
+        return
     ClientSession(bmc.authdata, bmc.kg, client, bmc.serversocket, request, bmc.uuid, bmc=bmc)
+
+
+def _objection(request: bytes) -> int:
+    """The status code for a request with algorithms that are not had here; 0 where they are."""
+    if len(request) < OPEN_SESSION_BYTES:
+        return ILLEGAL_PARAMETER
+    for at, wanted, status in ALGORITHMS:
+        if request[at] != wanted:
+            return status
+    return OK
 
 
 class VirtualBmc(Bmc):  # type: ignore[misc]
