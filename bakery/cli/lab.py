@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bakery.cli import lab_nodes
+from bakery.cli import lab_inside, lab_nodes
 from bakery.cli.options import Output, output
 from bakery.errors import UsageError
 
@@ -14,7 +14,13 @@ def command() -> None:
     """Virtual bare metal on one machine, and sample images for it."""
 
 
-for subcommand in (lab_nodes.up, lab_nodes.status, lab_nodes.down):
+for subcommand in (
+    lab_nodes.up,
+    lab_nodes.status,
+    lab_inside.console,
+    lab_inside.run,
+    lab_nodes.down,
+):
     command.add_command(subcommand)
 
 
