@@ -100,6 +100,10 @@ class Report:
             raise
         step.finish()
 
+    def relay(self, event: Event) -> None:
+        """Pass on what another process told."""
+        self._sink(event)
+
     def note(self, text: str, step: str = "") -> None:
         """Tell something that belongs to no running step."""
         self._sink(Event("note", step, text))

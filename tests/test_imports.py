@@ -38,7 +38,8 @@ LAYERS = (
     # what runs it
     ("console", "firmware"),
     ("machine",),
-    ("cloud", "deploy", "doctor", "lab", "params", "prove", "ramdisk"),
+    ("cloud", "doctor", "lab", "params", "prove", "ramdisk", "serve"),
+    ("deploy",),
     # what a user types
     ("cli",),
     ("__main__",),

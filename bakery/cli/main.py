@@ -25,6 +25,7 @@ COMMANDS = {
     "download": "bakery.cli.download",
     "images": "bakery.cli.images",
     "ramdisk": "bakery.cli.ramdisk",
+    "deploy": "bakery.cli.deploy",
     "lab": "bakery.cli.lab",
     "doctor": "bakery.cli.doctor",
 }

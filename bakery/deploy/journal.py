@@ -90,9 +90,7 @@ class Journal:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the node alone; BakeryError where another conductor is at work on it."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.parent.chmod(0o700)
-        self._draft.mkdir(parents=True, exist_ok=True)
+        self._make_folders()
         descriptor = os.open(self._draft / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,7 +120,13 @@ class Journal:
     def write(self, record: Record) -> None:
         """Keep `record`; it is on the disk when this returns."""
         content = msgspec.json.format(msgspec.json.encode(record), indent=2)
+        self._make_folders()
         write_whole(self.path, content + b"\n", self._draft)
+
+    def _make_folders(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.parent.chmod(0o700)
+        self._draft.mkdir(parents=True, exist_ok=True)
 
     def _unusable(self, reason: str) -> BakeryError:
         return BakeryError(

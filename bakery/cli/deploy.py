@@ -1,0 +1,156 @@
+"""`bakery deploy`: from power-on to login."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bakery.cli.lab_nodes import in_folder, lab_folder
+from bakery.cli.options import Output, output
+
+if TYPE_CHECKING:
+    from bakery.deploy.order import NodeSpec, Outcome
+    from bakery.lab.state import Lab
+
+MIB_LIMIT = 1 << 21
+
+
+@click.command("deploy", short_help="Write a build onto nodes, to login.")
+@click.argument("names", nargs=-1, required=True, metavar="NODE…")
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="The folder of a build.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["iscsi"]),
+    default="iscsi",
+    show_default=True,
+    expose_value=False,
+    help="How the disk is written.",
+)
+@click.option(
+    "--via",
+    type=click.Choice(["lab"]),
+    default="lab",
+    show_default=True,
+    expose_value=False,
+    help="Whose nodes.",
+)
+@click.option(
+    "--ramdisk",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Deploy kernel and ramdisk.  [default: made once, kept in ~/.cache/bakery]",
+)
+@click.option(
+    "--bios",
+    type=click.Choice(["pxelinux", "ipxe"]),
+    default="pxelinux",
+    show_default=True,
+    help="What a node's BIOS loads.",
+)
+@click.option(
+    "--uefi",
+    type=click.Choice(["ipxe", "grub"]),
+    default="ipxe",
+    show_default=True,
+    help="What a node's UEFI firmware loads.",
+)
+@click.option(
+    "--root-device",
+    default="",
+    metavar="HINTS",
+    help="Which disk, in Ironic's words: 'size=>= 100,rotational=false'.",
+)
+@click.option("--swap", type=click.IntRange(0, MIB_LIMIT), default=0, metavar="MIB")
+@click.option("--ephemeral", type=click.IntRange(0, MIB_LIMIT), default=0, metavar="MIB")
+@click.option(
+    "--config-drive", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE"
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(1, 20),
+    default=3,
+    show_default=True,
+    help="How often a node is tried.",
+)
+@in_folder
+@output
+def command(
+    out: Output,
+    names: tuple[str, ...],
+    image: Path,
+    ramdisk: Path | None,
+    bios: Literal["pxelinux", "ipxe"],
+    uefi: Literal["ipxe", "grub"],
+    root_device: str,
+    swap: int,
+    ephemeral: int,
+    config_drive: Path | None,
+    attempts: int,
+    folder: Path | None,
+) -> int:
+    """Deploy the build in DIR onto NODE… and wait until each runs its own system.
+
+    Each node is started over the network, its disk written over iSCSI, read back, and the node
+    let go to what was written. Exit code 0 means that every node reached its login prompt. A
+    deploy that was interrupted, or killed, goes on when the same command is given again.
+    """
+    from bakery import manifest
+    from bakery.deploy.launch import carry_out, deploy_ramdisk
+    from bakery.deploy.order import Order
+    from bakery.lab import state
+    from bakery.lab.cache import default_cache
+
+    place = lab_folder(folder)
+    lab = state.load(place)
+    order = Order(
+        nodes=_specs(lab, names),
+        build=str(manifest.load(image.absolute()).directory),
+        ramdisk=str(ramdisk.absolute() if ramdisk else deploy_ramdisk(default_cache(), out.report)),
+        interface=lab.interface,
+        address=lab.address,
+        state=str(place.with_name(f"{place.name}-deploys")),
+        bios=bios,
+        uefi=uefi,
+        root_device=root_device,
+        swap_mib=swap,
+        ephemeral_mib=ephemeral,
+        config_drive=str(config_drive.absolute()) if config_drive else "",
+        attempts=attempts,
+    )
+    outcomes = carry_out(order, lab.enter, out.report)
+    out.document(outcomes)
+    for outcome in outcomes:
+        out.print(_line(outcome))
+    return 0 if all(outcome.state == "running" for outcome in outcomes) else 1
+
+
+def _specs(lab: "Lab", names: tuple[str, ...]) -> tuple["NodeSpec", ...]:
+    """The named nodes, each once."""
+    from uuid import UUID
+
+    from bakery.deploy.order import BmcAccess, NodeSpec
+
+    found = {node.name: node for node in map(lab.node, names)}
+    return tuple(
+        NodeSpec(
+            node.name,
+            UUID(node.uuid),
+            node.mac,
+            BmcAccess(node.bmc.address, node.bmc.port, node.bmc.username, node.bmc.password),
+            node.console,
+        )
+        for node in found.values()
+    )
+
+
+def _line(outcome: "Outcome") -> str:
+    tries = "" if outcome.attempts == 1 else f", try {outcome.attempts}"
+    seconds = outcome.visits[-1].at - outcome.visits[0].at
+    reason = f": {outcome.reason}" if outcome.state == "failed" else ""
+    return f"{outcome.name}: {outcome.state} ({seconds:.0f} s{tries}){reason}"

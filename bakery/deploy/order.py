@@ -1,0 +1,73 @@
+"""What a conductor is asked to do, and what it tells: records that pass between two processes."""
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from bakery.deploy.journal import State, Visit
+from bakery.report import Event
+
+
+class BmcAccess(msgspec.Struct, frozen=True):
+    """Where a node's BMC answers IPMI, and as whom to log in."""
+
+    address: str
+    port: int
+    username: str
+    password: str
+
+
+class NodeSpec(msgspec.Struct, frozen=True):
+    """A node: its names, the card it boots by, its BMC, and the file its console is kept in."""
+
+    name: str
+    uuid: UUID
+    mac: str
+    bmc: BmcAccess
+    console: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes, the folder of a build, the folder of a deploy ramdisk, and the wire to do it on.
+
+    `address` is the conductor's own on `interface`, with the prefix's length; `state` the folder
+    of journals. `root_device` are Ironic's hints, as the ramdisk takes them. The sizes are in
+    MiB, `config_drive` is a file; empty ones are left out.
+    """
+
+    nodes: tuple[NodeSpec, ...]
+    build: str
+    ramdisk: str
+    interface: str
+    address: str
+    state: str
+    bios: Literal["pxelinux", "ipxe"] = "pxelinux"
+    uefi: Literal["ipxe", "grub"] = "ipxe"
+    root_device: str = ""
+    ephemeral_mib: int = 0
+    swap_mib: int = 0
+    config_drive: str = ""
+    attempts: int = 3
+    ramdisk_seconds: float = 300.0
+    running_seconds: float = 900.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a node ended: `running` or `failed`, why, after how many tries, and when it was where."""
+
+    name: str
+    uuid: UUID
+    state: State
+    reason: str
+    attempts: int
+    visits: tuple[Visit, ...]
+
+
+class Word(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a conductor: an event, or the outcomes, or why it cannot work at all."""
+
+    event: Event | None = None
+    outcomes: tuple[Outcome, ...] | None = None
+    error: str = ""
+    hint: str = ""
