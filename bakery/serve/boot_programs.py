@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from bakery.errors import BakeryError
+from bakery.serve.bootconfig import GRUB_MASTER, GRUB_MASTER_NAME
 from bakery.serve.firmware_files import BootFiles
 from bakery.serve.tree import Tree
 
@@ -54,6 +55,8 @@ class Chain:
         """Serve the programs; BakeryError where one is not on this machine."""
         for program in self._programs():
             tree.put(program.name, _find(program))
+        if self.uefi == "grub":
+            tree.put(GRUB_MASTER_NAME, GRUB_MASTER.encode())
 
     def files(self, script: str) -> BootFiles:
         """What DHCP is to tell a node; `script` is the URL of its iPXE script."""

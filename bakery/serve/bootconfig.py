@@ -24,6 +24,10 @@ ROOT_PLACEHOLDER = "{{ ROOT }}"
 ROOT_ARGUMENT = f"root={ROOT_PLACEHOLDER}"
 PLACEHOLDER_BYTES = 64  # more than any root= that comes in its place
 
+# What GRUB reads first, by the prefix that Debian builds into its network image, and what it does.
+GRUB_MASTER_NAME = "grub/grub.cfg"
+GRUB_MASTER = "configfile /grub/$net_default_mac.cfg\n"
+
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
 _DISK = re.compile(r"0x[0-9a-f]{8}", re.ASCII)
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~:-]+)*", re.ASCII)
@@ -81,8 +85,9 @@ def pxelinux_name(mac: str) -> str:
 
 
 def grub_name(mac: str) -> str:
-    """Where GRUB looks for it, with the prefix `/grub` that distributions build in."""
-    return f"grub/grub.cfg-01-{_dashed(mac)}"
+    """Where GRUB's own configuration, GRUB_MASTER, sends a node."""
+    _dashed(mac)
+    return f"grub/{mac}.cfg"
 
 
 def ipxe_name(mac: str) -> str:

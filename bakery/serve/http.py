@@ -43,6 +43,7 @@ LEAST_BYTES_PER_SECOND = 16 << 10
 BODY_LIMIT_BYTES = 64 << 10
 SEND_BYTES = 4 << 20
 BACKLOG = 128
+LINGER_SECONDS, LINGER_BYTES = 2.0, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     """The requests of one connection."""
 
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.0"  # an answer to garbage has a status, too
     server_version = "bakery"
     sys_version = ""
     error_content_type = "text/plain; charset=utf-8"
@@ -238,8 +240,24 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._lingers = False
         self._input = _Timed(self.connection)
         self.rfile = io.BufferedReader(self._input)
+
+    def finish(self) -> None:
+        """Take what the client is still sending to a refused request, or the answer gets lost.
+
+        Closing a socket with unread bytes resets the connection (RFC 9112, 9.6).
+        """
+        super().finish()
+        if self._lingers:
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_WR)
+                self._input.allow(LINGER_SECONDS)
+                sink = bytearray(64 << 10)
+                for _ in range(LINGER_BYTES // len(sink)):
+                    if not self._input.readinto(sink):
+                        break
 
     def handle_one_request(self) -> None:
         self._input.allow(REQUEST_SECONDS)
@@ -396,7 +414,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     def _refuse(self, refusal: Refused) -> None:
         """An error. What is left of the request is not read, so the connection ends."""
         self._reason = str(refusal)
-        self.close_connection = True
+        self.close_connection = self._lingers = True
         body = f"{refusal}\n".encode("utf-8", "replace")
         head = {"Content-Type": self.error_content_type, "Connection": "close", **refusal.headers}
         self._head(refusal.status, head, len(body))

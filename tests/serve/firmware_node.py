@@ -42,14 +42,18 @@ def ramdisk(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def booting(
-    network: Network, folder: Path, *, uefi: bool, card: str
+    network: Network, folder: Path, *, uefi: bool, card: str, rom: bool
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The node with the first address, powered on; its console goes to `folder/console`."""
+    """The node with the first address, powered on; its console goes to `folder/console`.
+
+    Without `rom` the card has no iPXE of its own, and UEFI's PXE drives it.
+    """
     wire = f"tap,id=wire,ifname={network.tap(1)},script=no,downscript=no"
     words = ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "Nehalem", "-m", "512M"]
     words += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     words += ["-serial", f"file:{folder / 'console'}", "-netdev", wire]
     words += ["-device", f"{card},netdev=wire,mac={mac(1)},bootindex=1"]
+    words[-1] += "" if rom else ",romfile="
     words += ["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"]
     if uefi:
         firmware = need_uefi()

@@ -39,7 +39,9 @@ def spec(chain, folder):
     }
     tree = Tree()
     chain.put(tree)
-    files = {name: tree.open(name).file.name for name in tree.names()}
+    opened = {name: found.file for name in tree.names() if (found := tree.open(name))}
+    files = {name: file.name for name, file in opened.items() if hasattr(file, "name")}
+    texts |= {name: file.read().decode() for name, file in opened.items() if name not in files}
     files |= {boot.kernel: str(kernel()), boot.ramdisk: str(ramdisk(folder))}
     told = chain.files(f"{URL}/{ipxe_name(mac(1))}")
     nodes = {mac(1): {"bios": told.bios, "uefi": told.uefi}}
@@ -55,11 +57,11 @@ def spec(chain, folder):
     )
 
 
-def boot(network, folder, chain, *, uefi=False, card="virtio-net-pci"):
+def boot(network, folder, chain, *, uefi=False, card="virtio-net-pci", rom=True):
     """What the node said, and the servers' events."""
     with (
         Host(network.servers, spec(chain, folder), folder) as host,
-        booting(network, folder, uefi=uefi, card=card) as node,
+        booting(network, folder, uefi=uefi, card=card, rom=rom) as node,
     ):
         code = node.wait(BOOT_TIMEOUT_SECONDS)
     console = (folder / "console").read_text(errors="replace")
@@ -103,8 +105,16 @@ def test_bios_pxelinux_boots_over_tftp_as_ironic_had_it(network, tmp_path):
     assert 'note="two words"' in said
 
 
-def test_uefi_loads_ipxe_and_boots_over_http(network, tmp_path):
+def test_uefi_ipxe_boots_over_http(network, tmp_path):
     said, host = boot(network, tmp_path, Chain(), uefi=True)
+    sent, got = fetched(host)
+    assert sent == []
+    assert got[-2:] == [f"/{UUID}/deploy_kernel", f"/{UUID}/deploy_ramdisk"]
+    assert f"BOOTIF=01-{DASHED}" in said
+
+
+def test_uefi_loads_ipxe_and_boots_over_http(network, tmp_path):
+    said, host = boot(network, tmp_path, Chain(), uefi=True, rom=False)
     sent, got = fetched(host)
     assert sent == ["snponly.efi"]
     assert got[-2:] == [f"/{UUID}/deploy_kernel", f"/{UUID}/deploy_ramdisk"]
@@ -114,10 +124,10 @@ def test_uefi_loads_ipxe_and_boots_over_http(network, tmp_path):
 
 
 def test_uefi_loads_grub_and_boots_over_tftp(network, tmp_path):
-    said, host = boot(network, tmp_path, Chain(uefi="grub"), uefi=True)
+    said, host = boot(network, tmp_path, Chain(uefi="grub"), uefi=True, rom=False)
     sent, _ = fetched(host)
     assert sent[0] == "grubnetx64.efi"
     names = [name.lstrip("/") for name in sent]
     assert names[-2:] == [f"{UUID}/deploy_kernel", f"{UUID}/deploy_ramdisk"]
     assert f"BOOTIF=01-{DASHED}" in said
-    assert 'note="two words"' in said
+    assert '"note=two words"' in said

@@ -1,0 +1,358 @@
+"""The HTTP server against curl, and bytes no client would send."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakery.errors import BakeryError
+from bakery.serve import http
+from bakery.serve.events import Event, Http, Trouble
+from bakery.serve.http import HttpServer
+from bakery.serve.http_message import Piece, Refused, Response, matches, piece, split_target
+from bakery.serve.tree import Tree
+
+TIMEOUT_SECONDS = 60
+BIG_BYTES = 20_000_003
+BODY_LIMIT = 2000
+NODE = r"/v1/nodes/(?P<node>[a-z0-9-]+)/vendor_passthru/(?P<method>[a-z_]+)"
+
+
+def echo(request):
+    """A route that tells what it was given."""
+    if request.body == b"fail":
+        raise RuntimeError("a defect")
+    told = {
+        "parameters": dict(request.parameters),
+        "query": request.query,
+        "token": request.headers.get("x-auth-token"),
+        "body": request.body.decode(),
+        "client": request.client,
+    }
+    return Response(202, json.dumps(told).encode(), headers={"X-Ours": "yes"})
+
+
+class Served:
+    def __init__(self, tree: Tree):
+        self.events: list[Event] = []
+        routes = {("POST", NODE): echo, ("GET", NODE): echo}
+        self.server = HttpServer(
+            "127.0.0.1", tree, self.events.append, routes=routes, body_limit=BODY_LIMIT
+        )
+
+    def curl(self, path: str, *options: str | Path) -> "subprocess.CompletedProcess[bytes]":
+        words = [shutil.which("curl") or "curl", "-sS", "--path-as-is", *options]
+        return subprocess.run(
+            [*words, self.server.url + path],
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+
+    def status(self, path: str, *options: str | Path) -> int:
+        done = self.curl(path, "-o", "/dev/null", "-w", "%{http_code}", *options)
+        return int(done.stdout)
+
+    def raw(self, data: bytes) -> bytes:
+        """Whatever comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.server.port), TIMEOUT_SECONDS) as sock:
+            sock.sendall(data)
+            answer = b""
+            while piece := sock.recv(65536):
+                answer += piece
+        return answer
+
+    def told(self, count: int) -> list[Http]:
+        """The first `count` requests that were told: it happens behind the client's back."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            events = [event for event in self.events if isinstance(event, Http)]
+            if len(events) >= count:
+                return events
+            assert time.monotonic() < deadline, self.events
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    path = tmp_path / "big"
+    path.write_bytes((bytes(range(251)) * (BIG_BYTES // 251 + 1))[:BIG_BYTES])
+    return path
+
+
+@pytest.fixture
+def served(big: Path) -> Iterator[Served]:
+    tree = Tree()
+    tree.put("uuid/deploy_ramdisk", big)
+    tree.put("boot.ipxe", b"#!ipxe\n")
+    tree.put("empty", b"")
+    made = Served(tree)
+    with made.server:
+        yield made
+
+
+def test_a_large_file_arrives_whole(served, big):
+    assert served.curl("/uuid/deploy_ramdisk").stdout == big.read_bytes()
+    (event,) = served.told(1)
+    assert (event.method, event.path, event.status) == ("GET", "/uuid/deploy_ramdisk", 200)
+    assert (event.sent_bytes, event.reason) == (BIG_BYTES, "")
+
+
+def test_several_clients_at_once_get_whole_files(served, big):
+    with ThreadPoolExecutor(8) as pool:
+        got = pool.map(lambda _: served.curl("/uuid/deploy_ramdisk").stdout, range(8))
+        assert all(content == big.read_bytes() for content in got)
+
+
+def test_one_connection_serves_one_request_after_another(served):
+    done = served.curl("/boot.ipxe", served.server.url + "/empty", "-w", "%{num_connects} ")
+    assert done.stdout.endswith(b"0 ")
+    assert [event.status for event in served.told(2)] == [200, 200]
+
+
+def test_head_tells_the_size_and_sends_nothing(served):
+    answer = served.curl("/uuid/deploy_ramdisk", "-I").stdout.decode()
+    assert f"Content-Length: {BIG_BYTES}\r\n" in answer
+    assert "Accept-Ranges: bytes" in answer
+    assert served.told(1)[0].sent_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "end"),
+    [("0-9", 0, 10), ("5-", 5, None), ("-7", BIG_BYTES - 7, None), ("10-999999999", 10, None)],
+)
+def test_a_range_of_bytes_is_sent_alone(served, big, wanted, start, end):
+    done = served.curl("/uuid/deploy_ramdisk", "-r", wanted)
+    assert done.stdout == big.read_bytes()[start:end]
+    assert served.told(1)[0].status == 206
+
+
+def test_a_range_beyond_the_end_is_refused_with_the_size(served):
+    answer = served.curl("/uuid/deploy_ramdisk", "-i", "-r", f"{BIG_BYTES}-").stdout
+    assert b" 416 " in answer
+    assert f"Content-Range: bytes */{BIG_BYTES}".encode() in answer
+
+
+def test_a_broken_transfer_goes_on_only_over_the_same_bytes(served, big, tmp_path):
+    tag = (
+        served.curl("/uuid/deploy_ramdisk", "-I").stdout.decode().split('ETag: "')[1].split('"')[0]
+    )
+    same = served.status("/uuid/deploy_ramdisk", "-r", "9-", "-H", f'If-Range: "{tag}"')
+    (tmp_path / "new").write_bytes(b"other")
+    (tmp_path / "new").replace(big)
+    other = served.status("/uuid/deploy_ramdisk", "-r", "1-", "-H", f'If-Range: "{tag}"')
+    assert (same, other) == (206, 200)
+
+
+def test_what_the_client_has_is_not_sent_again(served):
+    tag = served.curl("/boot.ipxe", "-I").stdout.decode().split('ETag: "')[1].split('"')[0]
+    assert served.status("/boot.ipxe", "-H", f'If-None-Match: "{tag}"') == 304
+    assert served.status("/boot.ipxe", "-H", 'If-None-Match: "other"') == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/uuid", "/uuid/", "/"],
+)
+def test_a_path_that_is_not_listed_is_not_there(served, path):
+    assert served.status(path) == 404
+    assert served.told(1)[0].reason == "there is no such file"
+
+
+def test_files_cannot_be_written(served, tmp_path):
+    (tmp_path / "new").write_text("x")
+    assert served.status("/boot.ipxe", "-T", tmp_path / "new") == 405
+    assert served.status("/boot.ipxe", "-X", "DELETE") == 405
+    assert served.status("/boot.ipxe", "-d", "x") == 405
+
+
+def test_a_file_that_cannot_be_read_is_said(served, tmp_path):
+    served.server.tree.put("gone", tmp_path / "gone")
+    assert served.status("/gone") == 500
+    assert "No such file" in served.told(1)[0].reason
+
+
+def test_a_route_gets_parameters_headers_and_body(served):
+    path = "/v1/nodes/1be26c0b/vendor_passthru/pass_deploy_info?a=b"
+    done = served.curl(path, "-i", "-H", "X-Auth-Token: secret", "-d", '{"key": "k"}')
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    assert b" 202 " in head and b"X-Ours: yes" in head
+    assert json.loads(body) == {
+        "parameters": {"node": "1be26c0b", "method": "pass_deploy_info"},
+        "query": "a=b",
+        "token": "secret",
+        "body": '{"key": "k"}',
+        "client": "127.0.0.1",
+    }
+
+
+def test_a_route_has_its_methods_alone(served):
+    answer = served.curl("/v1/nodes/a/vendor_passthru/x", "-i", "-X", "DELETE").stdout
+    assert b" 405 " in answer and b"Allow: POST, GET" in answer
+
+
+def test_a_defect_in_a_route_is_told_and_the_next_request_is_served(served):
+    path = "/v1/nodes/a/vendor_passthru/x"
+    assert served.status(path, "-d", "fail") == 500
+    assert served.status(path, "-d", "fine") == 202
+    assert [event for event in served.events if isinstance(event, Trouble)] == [
+        Trouble("HTTP", f"POST {path}: RuntimeError: a defect")
+    ]
+
+
+POST = b"POST /v1/nodes/a/vendor_passthru/x HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 505),
+        (b"GET /%ff HTTP/1.1\r\n\r\n", 400),
+        (b"GET /a%0ab HTTP/1.1\r\n\r\n", 400),
+        (b"GET nothing HTTP/1.1\r\n\r\n", 400),
+        (b"BREW /boot.ipxe HTTP/1.1\r\n\r\n", 501),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
+        (POST + b"\r\n", 411),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (POST + b"Content-Length: -1\r\n\r\n", 400),
+        (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (POST + b"Content-Length: 999999999999\r\n\r\n", 413),
+        (POST + b"Content-Length: %d\r\n\r\n" % (BODY_LIMIT + 1), 413),
+    ],
+)
+def test_a_request_that_is_none_is_refused_with_a_status(served, data, status):
+    assert f" {status} ".encode() in served.raw(data).split(b"\r\n")[0]
+    assert served.told(1)[0].status == status
+    assert served.told(1)[0].reason
+    assert served.status("/boot.ipxe") == 200
+
+
+def test_a_body_that_ends_early_is_refused(served):
+    with socket.create_connection(("127.0.0.1", served.server.port), TIMEOUT_SECONDS) as sock:
+        sock.sendall(POST + b"Content-Length: 10\r\n\r\nabc")
+        sock.shutdown(socket.SHUT_WR)
+        assert b" 400 " in sock.recv(65536)
+
+
+def test_a_large_body_is_refused_before_it_is_sent(served, tmp_path):
+    (tmp_path / "body").write_bytes(bytes(BODY_LIMIT + 1))
+    path = "/v1/nodes/a/vendor_passthru/x"
+    options = ("-H", "Expect: 100-continue", "--data-binary", f"@{tmp_path / 'body'}")
+    assert served.status(path, *options) == 413
+
+
+def test_a_body_that_is_sent_although_it_is_refused_does_not_hide_the_answer(served, tmp_path):
+    (tmp_path / "body").write_bytes(bytes(500_000))
+    path = "/v1/nodes/a/vendor_passthru/x"
+    options = ("-H", "Expect:", "--data-binary", f"@{tmp_path / 'body'}")
+    assert [served.status(path, *options) for _ in range(10)] == [413] * 10
+
+
+def test_a_request_that_trickles_in_is_given_up(served, monkeypatch):
+    """However few bytes come, however often: the whole request has a deadline."""
+    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", served.server.port), TIMEOUT_SECONDS) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\n")
+        sock.settimeout(0.05)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                sock.sendall(b"A")
+                if sock.recv(1000) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        else:
+            pytest.fail("the server waits for ever")
+
+
+def test_connections_are_bounded_and_the_next_is_served(served, monkeypatch):
+    place = ("127.0.0.1", served.server.port)
+    idle = [socket.create_connection(place) for _ in range(http.CONNECTIONS)]
+    assert served.raw(b"") == b""
+    assert served.told(1)[0].reason == "too many connections"
+    for sock in idle:
+        sock.close()
+    assert served.curl(
+        "/boot.ipxe", "--retry", "20", "--retry-all-errors", "--retry-delay", "1"
+    ).stdout
+
+
+def test_stopping_breaks_a_transfer_off(big):
+    tree = Tree()
+    tree.put("big", big)
+    served = Served(tree)
+    served.server.start()
+    with socket.create_connection(("127.0.0.1", served.server.port), TIMEOUT_SECONDS) as sock:
+        sock.sendall(b"GET /big HTTP/1.1\r\n\r\n")
+        sock.recv(10)
+        served.server.stop()
+        got = 10
+        while piece := sock.recv(1 << 20):
+            got += len(piece)
+        assert got < BIG_BYTES
+    assert served.told(1)[0].reason
+
+
+def test_a_port_that_is_taken_is_said_with_the_way_out(served):
+    with pytest.raises(BakeryError, match="HTTP cannot be served on port") as caught:
+        HttpServer("127.0.0.1", Tree(), print, port=served.server.port).start()
+    assert "ss -lnp" in caught.value.hint
+
+
+@given(st.one_of(st.none(), st.text(max_size=40)), st.integers(0, 10_000))
+def test_any_range_is_within_the_file_or_refused(header, size):
+    try:
+        found = piece(header, size)
+    except Refused as refusal:
+        assert refusal.status == 416
+    else:
+        assert found is None or (found.length > 0 and found.offset + found.length <= size)
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (None, None),
+        ("bytes=0-0", Piece(0, 1)),
+        ("bytes=2-", Piece(2, 8)),
+        ("bytes=-3", Piece(7, 3)),
+        ("bytes=-30", Piece(0, 10)),
+        ("bytes=5-3", None),
+        ("bytes=0-1,3-4", None),
+        ("lines=0-1", None),
+    ],
+)
+def test_a_range_header_means_this(header, found):
+    assert piece(header, 10) == found
+
+
+@given(st.text(max_size=100))
+def test_any_target_is_a_path_or_refused(target):
+    try:
+        path, _ = split_target(target)
+    except Refused as refusal:
+        assert refusal.status == 400
+    else:
+        assert path.startswith("/") and path.isprintable()
+
+
+def test_an_absolute_target_is_taken():
+    assert split_target("http://host:80/a%20b?c=d") == ("/a b", "c=d")
+
+
+def test_weak_tags_and_lists_of_them_match():
+    assert matches('"x", W/"tag"', "tag") and matches("*", "tag")
+    assert not matches('"tag2"', "tag") and not matches(None, "tag")
