@@ -21,7 +21,7 @@ def add(
     (base / "device").symlink_to(device)
     (sys / "block").mkdir(exist_ok=True)
     (sys / "block" / name).symlink_to(base)
-    basic = {"size": str(size // 512), "ro": "0", "queue/rotational": "0"}
+    basic: dict[str, bytes | str] = {"size": str(size // 512), "ro": "0", "queue/rotational": "0"}
     for path, content in {**basic, **files}.items():
         target = base / path
         target.parent.mkdir(parents=True, exist_ok=True)
