@@ -193,7 +193,13 @@ def _flash(uefi: Uefi, variables: Path | None) -> list[str]:
 
 def _file(node: str, path: Path, *, read_only: bool = False) -> list[str]:
     return _blockdev(
-        {"driver": "file", "node-name": node, "filename": str(path), "read-only": read_only}
+        {
+            "driver": "file",
+            "node-name": node,
+            "filename": str(path),
+            "read-only": read_only,
+            "discard": "unmap",  # what a guest lets go of becomes a hole
+        }
     )
 
 
