@@ -142,8 +142,8 @@ class VirtualBmc(Bmc):  # type: ignore[misc]
         """Chassis Control: power up."""
         try:
             self._node.power_on()
-        except BakeryError as error:
-            self._node.fault = error.message
+        except (BakeryError, OSError) as error:
+            self._node.fault = str(error)
             return FAILED
         return OK
 
