@@ -33,4 +33,6 @@ def command(out: Output, directory: Path, kernel: str) -> None:
         (made.ramdisk, made.ramdisk_bytes, f"{made.modules} modules"),
     ):
         out.print(f"{path}  {size / (1 << 20):.1f} MiB, {about}")
+    if made.firmware_lacking:
+        out.print(f"without the firmware they ask for: {', '.join(made.firmware_lacking)}")
     out.document(made)

@@ -16,13 +16,16 @@ from bakery.workdir import sync
 KERNEL, RAMDISK = "deploy-kernel", "deploy-ramdisk"
 PYTHON = Path("/usr/bin/python3")  # the distribution's own: the first on PATH may be another
 HERE = Path(__file__).parent
-COMPRESS = ("zstd", "--quiet", "-15", "--single-thread", "--stdout")
+COMPRESS = ("zstd", "--quiet", "-12", "--single-thread", "--stdout")
 COMPRESS_SECONDS = 600
 ARCHIVE_LIMIT_BYTES = 1 << 30
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What was written: the files, their bytes and digests, and what is inside."""
+    """What was written: the files, their bytes and digests, and what is inside.
+
+    `firmware_lacking` are modules that ask for firmware of which this machine has nothing.
+    """
 
     kernel: Path
     ramdisk: Path
@@ -33,6 +36,7 @@ class Made(msgspec.Struct, frozen=True):
     kernel_sha256: str
     ramdisk_sha256: str
     modules: int
+    firmware_lacking: tuple[str, ...]
 
 
 def make(folder: Path, report: Report, version: str = "") -> Made:
@@ -43,12 +47,14 @@ def make(folder: Path, report: Report, version: str = "") -> Made:
     """
     for program in ("busybox", "tgtd", "tgtadm", "zstd"):
         programs.need(program)
+    chosen = kernel.find(version)
+    _prepare(folder)
     with report.step("kernel") as step:
-        chosen = kernel.find(version)
         drivers = modules.choose(chosen.modules)
+        firmware, lacking = modules.firmware(drivers)
         step.summary(f"{chosen.version}, {len(drivers.files)} modules")
     with report.step("files") as step:
-        tree = contents(chosen, drivers)
+        tree = contents(chosen, drivers) | firmware
         archive = b"".join(cpio.pack(tree))
         step.summary(f"{len(tree)} files, {len(archive) / (1 << 20):.1f} MiB")
     with report.step("ramdisk") as step:
@@ -66,6 +72,7 @@ def make(folder: Path, report: Report, version: str = "") -> Made:
         hashlib.sha256(image).hexdigest(),
         hashlib.sha256(packed).hexdigest(),
         len(drivers.files),
+        lacking,
     )
 
 
@@ -123,10 +130,17 @@ def _compress(archive: bytes) -> bytes:
         ).stdout
 
 
+def _prepare(folder: Path) -> None:
+    """Make the folder; nothing is worked for that cannot be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BakeryError(f"{folder} cannot be written: {error.strerror}") from None
+
+
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write the files into `folder`, each whole or not at all."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             draft = folder / f".{name}.draft"
             draft.write_bytes(content)

@@ -5,11 +5,14 @@ Sources: kmod's modules.dep(5), modprobe.d(5) for `alias` and `softdep` lines, a
 
 import gzip
 import lzma
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bakery.errors import BakeryError
+from bakery.ramdisk.cpio import Entry
+from bakery.ramdisk.cpio import file as cpio_file
 from bakery.run import run
 
 # Folders of the kernel's drivers, or single modules. What they depend on comes along.
@@ -61,6 +64,7 @@ WANTED = NETWORK + DISKS + BUSES + KEYBOARD
 UNWANTED = ("drivers/net/ethernet/mellanox/mlxsw/",)
 SUFFIXES = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 MODULE_LIMIT_BYTES = 64 << 20
+FIRMWARE = re.compile(rb"\0firmware=([A-Za-z0-9_+,-][A-Za-z0-9_./+,-]{0,254})(?=\0)")
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,22 @@ def choose(folder: Path) -> Modules:
         ),
     }
     return Modules(files, index)
+
+
+def firmware(modules: Modules, root: Path = Path("/")) -> tuple[dict[str, Entry], tuple[str, ...]]:
+    """The firmware that is installed here for the modules, by place in the ramdisk.
+
+    And the names of the modules that ask for some and find none of it (modinfo(8), `firmware`).
+    """
+    found: dict[str, Entry] = {}
+    lacking = []
+    for path, content in modules.files.items():
+        names = {name.decode("ascii") for name in FIRMWARE.findall(content) if b".." not in name}
+        there = {name: root / "lib/firmware" / name for name in sorted(names)}
+        files = {f"usr/lib/firmware/{n}": file for n, file in there.items() if file.is_file()}
+        found |= {place: cpio_file(file.read_bytes()) for place, file in files.items()}
+        lacking += [module_name(path)] if names and not files else []
+    return found, tuple(sorted(lacking))
 
 
 def is_wanted(path: str) -> bool:

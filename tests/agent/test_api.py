@@ -92,9 +92,11 @@ def test_without_a_token_no_header_is_sent():
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409])
 def test_a_refusal_is_final_and_named(status):
-    with serving(status) as server:
-        with pytest.raises(AgentError, match=f"refused pass_deploy_info: HTTP {status}"):
-            api.post(server.api, NODE, "pass_deploy_info", BODY, "T")
+    with (
+        serving(status) as server,
+        pytest.raises(AgentError, match=f"refused pass_deploy_info: HTTP {status}"),
+    ):
+        api.post(server.api, NODE, "pass_deploy_info", BODY, "T")
     assert len(server.came) == 1
 
 
@@ -123,9 +125,11 @@ def test_a_server_of_another_kind_is_told(answer):
 
 
 def test_an_answer_without_end_is_left():
-    with saying(b"x" * (api.ANSWER_LIMIT * 2)) as where:
-        with pytest.raises(AgentError, match="took no pass_deploy_info"):
-            api.post(where, NODE, "pass_deploy_info", BODY, "", 0)
+    with (
+        saying(b"x" * (api.ANSWER_LIMIT * 2)) as where,
+        pytest.raises(AgentError, match="took no pass_deploy_info"),
+    ):
+        api.post(where, NODE, "pass_deploy_info", BODY, "", 0)
 
 
 def test_an_interim_answer_is_passed_over():

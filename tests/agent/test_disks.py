@@ -43,7 +43,7 @@ def test_a_virtio_disk_is_told_with_its_serial_and_place(tmp_path):
 
 
 def test_an_ata_disk_is_told_by_its_pages_and_its_port(tmp_path):
-    files = {
+    files: dict[str, bytes | str] = {
         "device/model": "Big Disk        ",
         "device/vendor": "ATA     ",
         "device/type": "0",

@@ -34,6 +34,8 @@ def test_more_words_than_a_notice_has_are_not_waited_for():
 
 
 def test_a_port_that_is_taken_is_an_error():
-    with socket.create_server(("", 0)) as taken:
-        with pytest.raises(AgentError, match="cannot be opened"):
-            Notice(taken.getsockname()[1])
+    with (
+        socket.create_server(("", 0)) as taken,
+        pytest.raises(AgentError, match="cannot be opened"),
+    ):
+        Notice(taken.getsockname()[1])

@@ -65,15 +65,19 @@ def test_a_file_comes_whole(size):
 
 
 def test_a_refusal_is_told_in_the_servers_words():
-    with server(lambda _: [b"\0\5\0\1File not found\0"]) as (port, _):
-        with pytest.raises(AgentError, match="token-1: File not found"):
-            tftp.fetch(HOST, "token-1", 16384, port)
+    with (
+        server(lambda _: [b"\0\5\0\1File not found\0"]) as (port, _),
+        pytest.raises(AgentError, match="token-1: File not found"),
+    ):
+        tftp.fetch(HOST, "token-1", 16384, port)
 
 
 def test_a_file_beyond_the_limit_is_refused():
-    with server(giving(bytes(5000))) as (port, came):
-        with pytest.raises(AgentError, match="longer than 1000 bytes"):
-            tftp.fetch(HOST, "token-1", 1000, port)
+    with (
+        server(giving(bytes(5000))) as (port, came),
+        pytest.raises(AgentError, match="longer than 1000 bytes"),
+    ):
+        tftp.fetch(HOST, "token-1", 1000, port)
     assert len(came) <= 3
 
 
@@ -111,14 +115,18 @@ def test_a_block_that_comes_twice_counts_once():
 
 def test_silence_ends_with_a_reason(monkeypatch):
     monkeypatch.setattr(tftp, "SILENCE_SECONDS", 0.02)
-    with server(lambda _: []) as (port, came):
-        with pytest.raises(AgentError, match="no answer for token-1"):
-            tftp.fetch(HOST, "token-1", 100, port)
+    with (
+        server(lambda _: []) as (port, came),
+        pytest.raises(AgentError, match="no answer for token-1"),
+    ):
+        tftp.fetch(HOST, "token-1", 100, port)
     assert len(came) == tftp.RETRIES
 
 
 def test_rubbish_without_end_does_not_hold_it(monkeypatch):
     monkeypatch.setattr(tftp, "SILENCE_SECONDS", 0.02)
-    with server(lambda _: [b"x", data(9, b"wrong"), b"\0\7\0\0"] * 30) as (port, _):
-        with pytest.raises(AgentError, match="no answer"):
-            tftp.fetch(HOST, "token-1", 100, port)
+    with (
+        server(lambda _: [b"x", data(9, b"wrong"), b"\0\7\0\0"] * 30) as (port, _),
+        pytest.raises(AgentError, match="no answer"),
+    ):
+        tftp.fetch(HOST, "token-1", 100, port)
