@@ -1,15 +1,21 @@
 """The DHCP server against real clients, in network namespaces."""
 
 import contextlib
-import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bakery.serve.events import Advertised, Dhcp, DhcpIgnored, DhcpRival
+from bakery.serve import dhcp_packet as wire
+from bakery.serve.dhcp_packet import Packet
+from bakery.serve.events import Dhcp, DhcpIgnored, DhcpRival, Trouble
+from tests.conftest import REPOSITORY
 from tests.serve.host import Spec
 from tests.serve.wire import Host, Place, mac
 
@@ -145,16 +151,107 @@ def test_its_own_answers_are_not_taken_for_a_second_server(network, tmp_path, sc
         assert host.of(DhcpRival) == []
 
 
-def test_router_solicitations_are_answered_without_address_or_route(network, tmp_path):
+def test_a_released_address_goes_to_the_next(network, tmp_path, script):
+    first, second = network.client(1), network.client(3)
+    wanted = spec(tmp_path, first="192.168.88.100", last="192.168.88.100")
+    wanted.nodes[mac(3)] = FILES
+    with Host(network.servers, wanted, tmp_path) as host:
+        told = IPv4Address(ask(first, script)["ip"])
+        assert exchange(first, message(wire.RELEASE, ciaddr=told)) == []
+        host.wait_for(Dhcp, lambda event: event.message == "RELEASE")
+        assert ask(second, script)["ip"] == "192.168.88.100"
+
+
+def message(kind: int, **fields: Any) -> Packet:
+    """What the first client would send."""
+    options = fields.pop("options", {}) | {wire.MESSAGE_TYPE: bytes([kind])}
+    made = Packet(op=wire.REQUEST, xid=7, mac=bytes.fromhex(mac(1).replace(":", "")))
+    return replace(made, options=options, **fields)
+
+
+def exchange(client: Place, *messages: Packet | bytes) -> list[Packet]:
+    """Send all, and read what comes back within a second."""
+    data = [each if isinstance(each, bytes) else wire.encode(each) for each in messages]
+    words = ("-m", "tests.serve.dhcp_ask", "1", *(each.hex() for each in data))
+    done = client.run("env", f"--chdir={REPOSITORY}", sys.executable, *words)
+    return [wire.parse(bytes.fromhex(line)) for line in done.stdout.split()]
+
+
+def test_a_declined_address_is_not_given_again(network, tmp_path):
     client = network.client(1)
-    with Host(network.servers, Spec(router=True), tmp_path) as host:
-        # A card that comes up asks for routers (RFC 4861, 6.3.7).
-        client.run("ip", "link", "set", "eth0", "down")
-        client.run("ip", "link", "set", "eth0", "up")
-        told = host.wait_for(Advertised)
-        assert re.fullmatch(r"fe80::[0-9a-f:]+|::", told.client)
-        assert "default" not in client.run("ip", "-6", "route").stdout
-        assert "scope global" not in client.run("ip", "-6", "address").stdout
+    with Host(network.servers, spec(tmp_path), tmp_path) as host:
+        (offer,) = exchange(client, message(wire.DISCOVER))
+        declined = {wire.REQUESTED_ADDRESS: offer.yiaddr.packed}
+        assert exchange(client, message(wire.DECLINE, options=declined)) == []
+        (again,) = exchange(client, message(wire.DISCOVER))
+        assert again.yiaddr == offer.yiaddr + 1
+        assert host.of(Dhcp)[1] == Dhcp(mac(1), "DECLINE", "", str(offer.yiaddr))
+
+
+def test_a_client_with_an_address_is_told_the_rest_and_gets_no_lease(network, tmp_path):
+    client = network.client(1)
+    with Host(network.servers, spec(tmp_path), tmp_path):
+        (answer,) = exchange(client, message(wire.INFORM))
+        assert answer.message_type == wire.ACK
+        assert answer.yiaddr == wire.NOWHERE
+        assert wire.LEASE_SECONDS not in answer.options
+
+
+def test_an_answer_echoes_what_the_client_said_of_itself(network, tmp_path):
+    """RFC 6842 (client id), RFC 4578 (UUID)."""
+    client = network.client(1)
+    said = {wire.CLIENT_ID: b"\1abc", wire.UUID: bytes(17), wire.ARCHITECTURE: b"\0\7"}
+    said[wire.IPXE] = b""
+    with Host(network.servers, spec(tmp_path), tmp_path):
+        (answer,) = exchange(client, message(wire.DISCOVER, options=said, flags=wire.BROADCAST))
+    assert answer.options[wire.CLIENT_ID] == said[wire.CLIENT_ID]
+    assert answer.options[wire.UUID] == said[wire.UUID]
+    assert answer.options[wire.IPXE] == wire.IPXE_NO_PROXY
+    assert (answer.xid, answer.flags, answer.file) == (7, wire.BROADCAST, b"snponly.efi")
+    assert str(answer.siaddr) == "192.168.88.1"
+
+
+def test_a_script_too_long_for_its_field_goes_as_an_option(network, tmp_path):
+    client = network.client(1)
+    wanted = spec(tmp_path)
+    wanted.nodes[mac(1)] = {"bios_ipxe": "http://192.168.88.1/" + "a" * 200}
+    with Host(network.servers, wanted, tmp_path):
+        (answer,) = exchange(client, message(wire.DISCOVER, options={wire.IPXE: b""}))
+    assert answer.file == b""
+    assert answer.options[wire.BOOT_FILE].decode() == wanted.nodes[mac(1)]["bios_ipxe"]
+
+
+def test_the_server_s_own_address_is_never_given(network, tmp_path):
+    client = network.client(1)
+    own = {wire.REQUESTED_ADDRESS: bytes([192, 168, 88, 1])}
+    with Host(network.servers, spec(tmp_path), tmp_path):
+        (answer,) = exchange(client, message(wire.REQUESTED, options=own))
+    assert answer.message_type == wire.NAK
+
+
+def test_hostile_datagrams_get_no_answer_and_the_next_client_is_served(network, tmp_path):
+    client = network.client(1)
+    whole = wire.encode(message(wire.DISCOVER))
+    hostile = [
+        *(b"", b"x", whole[:100], whole[:239], bytes(1400), b"\xff" * 1400),
+        whole[:236] + b"none" + whole[240:],
+        whole[:240] + b"\x35\xff\1",
+        wire.encode(message(99)),
+        wire.encode(message(0)),
+        wire.encode(replace(message(wire.DISCOVER), options={})),
+        wire.encode(message(wire.DISCOVER, giaddr=IPv4Address("10.0.0.1"))),
+        wire.encode(message(wire.RELEASE, ciaddr=IPv4Address("192.168.88.9"))),
+        wire.encode(message(wire.DECLINE)),
+        wire.encode(replace(message(wire.ACK), op=wire.REPLY)),
+        *(whole[:240] + bytes([code, 200]) + bytes(20) for code in range(0, 255, 5)),
+    ]
+    with Host(network.servers, spec(tmp_path), tmp_path) as host:
+        assert exchange(client, *hostile) == []
+        assert len(exchange(client, message(wire.DISCOVER))) == 1
+        reasons = {event.reason for event in host.of(DhcpIgnored)}
+        assert "the message came through a relay" in reasons
+        assert "the magic cookie is missing" in reasons
+        assert host.of(Trouble) == []
 
 
 @contextlib.contextmanager

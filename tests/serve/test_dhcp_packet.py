@@ -109,26 +109,3 @@ def test_what_is_no_message_is_refused_with_the_reason(change, reason):
 def test_a_name_that_does_not_fit_is_not_cut(fields):
     with pytest.raises(BadPacket, match="too long"):
         encode(packet(**fields))
-
-
-@pytest.mark.parametrize(
-    ("options", "who", "file"),
-    [
-        ({}, "", ""),
-        ({wire.VENDOR_CLASS: b"udhcp 1.35.0"}, "", ""),
-        ({wire.VENDOR_CLASS: b"PXEClient:Arch:00000:UNDI:002001"}, "bios", "undionly.kpxe"),
-        ({wire.ARCHITECTURE: b"\0\0"}, "bios", "undionly.kpxe"),
-        ({wire.ARCHITECTURE: b"\0\7"}, "uefi", "snponly.efi"),
-        ({wire.ARCHITECTURE: b"\0\x09"}, "uefi", "snponly.efi"),
-        ({wire.ARCHITECTURE: b"\0\x0b"}, "", ""),
-        ({wire.ARCHITECTURE: b"\0\x0b\0\7"}, "uefi", "snponly.efi"),
-        ({wire.ARCHITECTURE: b"\0"}, "bios", "undionly.kpxe"),
-        ({wire.ARCHITECTURE: b"\0\0", wire.IPXE: b""}, "ipxe", "http://b"),
-        ({wire.IPXE: b""}, "ipxe", "http://b"),
-        ({wire.ARCHITECTURE: b"\0\0", wire.USER_CLASS: b"\4iPXE"}, "ipxe", "http://b"),
-        ({wire.ARCHITECTURE: b"\0\7", wire.IPXE: b""}, "ipxe", "snponly.efi"),
-    ],
-)
-def test_firmware_is_known_by_what_it_says(options, who, file):
-    message = packet(options=options)
-    assert (asker(message), FILES.of(message)) == (who, file)

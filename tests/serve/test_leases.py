@@ -4,7 +4,7 @@ import sys
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.errors import BakeryError
@@ -132,6 +132,7 @@ def test_leases_survive_a_kill(journal):
         assert (book.offer(A), book.offer(B)) == (FIRST, SECOND)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 250))
 def test_a_journal_cut_anywhere_keeps_all_whole_lines(tmp_path_factory, cut):
     journal = tmp_path_factory.mktemp("leases") / "journal"
