@@ -1,0 +1,138 @@
+import os
+import pty
+import select
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+
+from bakery import tools
+from bakery.errors import MissingTool
+from bakery.lab import control
+from tests.conftest import BAKERY
+from tests.lab.labs import UP_SECONDS, attached, command, lab_up
+
+LEAVE = b"\x1d"
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with lab_up(tmp_path / "lab", "--memory", "256") as lab:
+        yield lab
+
+
+def read_until(descriptor: int, text: bytes) -> bytes:
+    seen = b""
+    while text not in seen:
+        assert select.select([descriptor], [], [], UP_SECONDS)[0], seen
+        seen += os.read(descriptor, 65536)
+    return seen
+
+
+@pytest.mark.slow
+def test_two_are_attached_to_one_console_and_either_leaves_by_itself(lab, tmp_path):
+    words = [BAKERY, "lab", "console", "--lab", tmp_path / "lab", "1"]
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    with (
+        subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as piped,
+        subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave) as terminal,
+    ):
+        assert piped.stdin
+        assert piped.stdout
+        assert piped.stderr
+        read_until(piped.stderr.fileno(), b"attached to node-1 (off); Ctrl-] leaves")
+        read_until(master, b"Ctrl-] leaves")
+        access = lab.node("1").bmc
+        ipmi = ("ipmitool", "-I", "lanplus", "-H", access.address, "-p", str(access.port))
+        login = ("-U", access.username, "-P", access.password)
+        for order in (("chassis", "bootdev", "pxe"), ("power", "on")):
+            done = command(tmp_path / "lab", "run", "--", *ipmi, *login, *order)
+            assert done.returncode == 0, done.stderr
+        for descriptor in (piped.stdout.fileno(), master):
+            read_until(descriptor, b"Press Ctrl-B for the iPXE command line")
+        os.write(master, b"\x02")
+        for descriptor in (piped.stdout.fileno(), master):
+            read_until(descriptor, b"iPXE>")
+        os.write(master, LEAVE)
+        read_until(master, b"left node-1")
+        assert terminal.wait(UP_SECONDS) == 0
+        assert termios.tcgetattr(slave) == before
+        piped.stdin.write(b"echo one-is-still-here\r")
+        piped.stdin.flush()
+        read_until(piped.stdout.fileno(), b"\none-is-still-here")
+        piped.stdin.write(LEAVE)
+        piped.stdin.flush()
+        assert piped.wait(UP_SECONDS) == 0
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.slow
+def test_a_console_ends_with_its_lab_and_says_so(lab, tmp_path):
+    words = [BAKERY, "lab", "console", "--lab", tmp_path / "lab", "node-1"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as viewer:
+        assert viewer.stderr
+        read_until(viewer.stderr.fileno(), b"Ctrl-] leaves")
+        assert command(tmp_path / "lab", "down").returncode == 0
+        assert b"the console of node-1 has ended" in viewer.stderr.read()
+        assert viewer.wait(UP_SECONDS) == 1
+
+
+@pytest.mark.slow
+def test_a_command_on_the_labs_network_ends_as_it_does(lab, tmp_path):
+    assert command(tmp_path / "lab", "run", "--", "sh", "-c", "exit 7").returncode == 7
+    assert "192.168.77.1" in command(tmp_path / "lab", "run", "ip", "-br", "address").stdout
+    assert command(tmp_path / "lab", "run", "--", "sh", "-c", "kill -9 $$").returncode == 137
+    here = command(tmp_path / "lab", "run", "pwd")
+    assert here.stdout.strip() == str(Path.cwd())
+
+
+@pytest.mark.slow
+def test_a_node_that_is_not_there_is_refused_with_those_that_are(lab, tmp_path):
+    done = command(tmp_path / "lab", "console", "9")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "bakery: the lab has no node '9'\n  it has node-1\n",
+    )
+    with attached(lab.node("node-1")) as viewer:
+        assert viewer.seen == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("up", "--nodes", "0"), "Invalid value for '--nodes'"),
+        (("up", "--nodes", "65"), "Invalid value for '--nodes'"),
+        (("up", "--firmware", "coreboot"), "Invalid value for '--firmware'"),
+        (("up", "--disk", "ten"), "'ten' is not the size of a disk"),
+        (("up", "--disk", "65T"), "a disk of 65T cannot be had"),
+        (("up", "--address", "192.168.77.1"), "too small or too large"),
+        (("up", "--address", "nowhere"), "is not an IPv4 address"),
+        (("up", "--address", "127.0.0.1/8"), "is not the address of a machine"),
+        (("run",), "Missing argument 'COMMAND...'"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage_and_makes_nothing(tmp_path, words, said):
+    done = command(tmp_path / "lab", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("status",), ("console", "1"), ("run", "true")])
+def test_without_a_lab_the_way_to_one_is_named(tmp_path, words):
+    done = command(tmp_path / "lab", *words)
+    assert done.returncode == 1
+    assert done.stderr == f"bakery: no lab is up in {tmp_path / 'lab'}\n  bakery lab up\n"
+
+
+def test_without_programs_the_line_that_installs_them_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(tools, "find", lambda _program: None)
+    settings = control.Settings(1, "bios", "virtio", 1 << 20, 512, "10.0.0.1/24", "tcg")
+    with pytest.raises(MissingTool) as missing:
+        control.up(tmp_path / "lab", settings)
+    assert {"iproute2", "qemu-system-x86"} <= set(missing.value.hint.split())

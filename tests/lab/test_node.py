@@ -1,0 +1,51 @@
+import uuid
+from pathlib import Path
+
+import pytest
+
+from bakery.errors import UsageError
+from bakery.lab.node import Files, Hardware, disk_size, qemu
+
+
+def words(boot, **parts) -> list[str]:
+    hardware = Hardware(number=3, uuid=uuid.UUID(int=5), **parts)
+    return qemu(hardware, Files(Path("/lab/node-3")), tap="tap3", boot=boot, accel="tcg", uefi=None)
+
+
+def device(argv: list[str], kind: str) -> dict[str, str]:
+    """The options of the first device whose model begins with `kind`."""
+    models = [argv[n + 1] for n, word in enumerate(argv) if word == "-device"]
+    found = next(model for model in models if model.startswith(kind))
+    return dict(option.split("=", 1) for option in found.split(",")[1:])
+
+
+@pytest.mark.parametrize(("boot", "first"), [("disk", "virtio-blk"), ("network", "virtio-net")])
+def test_what_the_node_boots_from_has_the_lower_boot_index(boot, first):
+    argv = words(boot)
+    order = sorted(("virtio-blk", "virtio-net"), key=lambda d: int(device(argv, d)["bootindex"]))
+    assert order[0] == first
+
+
+def test_a_node_has_its_own_name_card_and_disk_number():
+    argv = words("disk", nic="e1000", memory_mib=300)
+    assert device(argv, "e1000")["mac"] == "52:54:00:4c:00:03"
+    assert device(argv, "virtio-blk")["serial"] == "node-3"
+    assert argv[argv.index("-uuid") + 1] == "00000000-0000-0000-0000-000000000005"
+    assert argv[argv.index("-m") + 1] == "300M"
+    assert "-no-reboot" not in argv
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("10G", 10 << 30), ("3m", 3 << 20), ("2GiB", 2 << 30), ("1T", 1 << 40), ("1048576", 1 << 20)],
+)
+def test_a_size_is_read_in_powers_of_1024(text, size):
+    assert disk_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "G", "-1G", "1.5G", "1X", "1GG", "0", "1048577", "99999999T", "\u0661G", "1" * 40]
+)
+def test_what_is_no_size_of_a_disk_is_refused(text):
+    with pytest.raises(UsageError):
+        disk_size(text)

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+
+from bakery.bmc import Bmc
+from bakery.firmware import find_uefi
+from bakery.lab.state import Lab
+from bakery.run import run
+from tests.lab.labs import attached, lab_up
+
+pytestmark = pytest.mark.slow
+
+
+def switch_on(lab: Lab) -> None:
+    """To boot from the network."""
+    access = lab.node("1").bmc
+    bmc = Bmc(access.address, access.port, access.username, access.password, enter=lab.enter)
+    bmc.boot_from("network")
+    bmc.power_on()
+
+
+@pytest.mark.skipif(find_uefi() is None, reason="needs OVMF")
+@pytest.mark.parametrize("nic", ["virtio", "e1000"])
+def test_a_uefi_node_tries_the_network(tmp_path, nic):
+    words = ("--firmware", "uefi", "--nic", nic, "--memory", "512")
+    with lab_up(tmp_path / "lab", *words) as lab, attached(lab.node("1")) as viewer:
+        switch_on(lab)
+        before = viewer.until("Start PXE over IPv4")
+        assert "virtio-blk" not in before.lower()
+        assert lab.node("1").firmware == "uefi"
+
+
+def test_an_e1000_node_tries_the_network_by_bios(tmp_path):
+    words = ("--nic", "e1000", "--memory", "256")
+    with lab_up(tmp_path / "lab", *words) as lab, attached(lab.node("1")) as viewer:
+        switch_on(lab)
+        viewer.until("net0: 52:54:00:4c:00:01 using 82540em")
+
+
+def test_a_running_node_is_on_the_wire(tmp_path):
+    with lab_up(tmp_path / "lab", "--memory", "256") as lab, attached(lab.node("1")) as viewer:
+        switch_on(lab)
+        viewer.until("Configuring (net0")
+        links = json.loads(run(lab.enter(["ip", "-j", "link", "show", "dev", "tap1"])).text)
+        assert "LOWER_UP" in links[0]["flags"]
+        entries = json.loads(run(lab.enter(["bridge", "-j", "fdb", "show", "dev", "tap1"])).text)
+        assert lab.node("1").mac in {entry["mac"] for entry in entries}
