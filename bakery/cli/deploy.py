@@ -66,10 +66,25 @@ MIB_LIMIT = 1 << 21
     metavar="HINTS",
     help="Which disk, in Ironic's words: 'size=>= 100,rotational=false'.",
 )
-@click.option("--swap", type=click.IntRange(0, MIB_LIMIT), default=0, metavar="MIB")
-@click.option("--ephemeral", type=click.IntRange(0, MIB_LIMIT), default=0, metavar="MIB")
 @click.option(
-    "--config-drive", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE"
+    "--swap",
+    type=click.IntRange(0, MIB_LIMIT),
+    default=0,
+    metavar="MIB",
+    help="Size of a swap partition.",
+)
+@click.option(
+    "--ephemeral",
+    type=click.IntRange(0, MIB_LIMIT),
+    default=0,
+    metavar="MIB",
+    help="Size of an ephemeral partition, ext4.",
+)
+@click.option(
+    "--config-drive",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="An ISO image, or the like, for a partition of its own.",
 )
 @click.option(
     "--attempts",
