@@ -170,9 +170,14 @@ def test_a_bmc_that_says_yes_and_does_nothing_is_told_apart():
             server.kill()
 
 
-def test_the_password_is_in_no_command_line(lab, monkeypatch):
-    seen = []
-    node = bmc(lab, enter=lambda argv: seen.append(list(argv)) or lab.enter(argv))
+def test_the_password_is_in_no_command_line(lab):
+    seen: list[list[object]] = []
+
+    def enter(argv):
+        seen.append(list(argv))
+        return lab.enter(argv)
+
+    node = bmc(lab, enter=enter)
     assert node.power() == "off"
     assert seen
     assert not any(lab.node("1").bmc.password in str(word) for argv in seen for word in argv)

@@ -55,9 +55,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Keeper:
-    """Makes a lab in a folder whose lock is held; `serve` until this process is asked to end."""
+    """Makes a lab in a folder, and serves it; `lock` is the descriptor that holds the folder."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, lock: int, settings: Settings) -> None:
+        self._lock = lock
         self._folder = folder
         self._settings = settings
         self._nodes: list[VirtualNode] = []
@@ -87,12 +88,15 @@ class Keeper:
             self.save()
             yield
 
-    def serve(self) -> NoReturn:
-        """Answer the BMCs, and keep the record true."""
+    def serve(self) -> None:
+        """Answer the BMCs, and keep the record true, until this process is asked to end.
+
+        Returns where the lab's folder has been removed: nobody could find the lab any more.
+        """
         from bakery.lab.virtual_bmc import serve
 
         untold = MOST_COMPLAINTS
-        while True:
+        while os.fstat(self._lock).st_nlink:
             try:
                 serve(LOOK_SECONDS)
             except Exception:  # noqa: BLE001 - whatever a packet does to the server, it goes on
@@ -101,7 +105,8 @@ class Keeper:
                 untold = max(0, untold - 1)
             for node in self._nodes:
                 node.look()
-            self.save()
+            with contextlib.suppress(FileNotFoundError):  # the folder is being removed
+                self.save()
 
     def save(self) -> None:
         """Write the lab's record, where it changed."""
@@ -131,18 +136,20 @@ class Keeper:
 
 def keep(folder: Path, settings: Settings) -> None:
     """Be the keeper of a lab in `folder`; leaves nothing of it when asked to end."""
-    if state.hold(folder) is None:
+    lock = state.hold(folder)
+    if lock is None:
         raise BakeryError(f"a lab is up in {folder} already", "bakery lab status")
     try:
         state.clear(folder)
-        keeper = Keeper(folder, settings)
+        keeper = Keeper(folder, lock, settings)
         with (folder / state.LOG).open("wb", buffering=0) as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
         with keeper.up():
             tell(Answer())
             keeper.serve()
     finally:
-        state.remove(folder)
+        with contextlib.suppress(FileNotFoundError):
+            state.remove(folder)
 
 
 def tell(answer: Answer) -> None:

@@ -10,6 +10,7 @@ import pytest
 from bakery import tools
 from bakery.errors import MissingTool
 from bakery.lab import control
+from bakery.lab.keeper import Settings
 from tests.conftest import BAKERY
 from tests.lab.labs import UP_SECONDS, attached, command, lab_up
 
@@ -132,7 +133,7 @@ def test_without_a_lab_the_way_to_one_is_named(tmp_path, words):
 
 def test_without_programs_the_line_that_installs_them_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(tools, "find", lambda _program: None)
-    settings = control.Settings(1, "bios", "virtio", 1 << 20, 512, "10.0.0.1/24", "tcg")
+    settings = Settings(1, "bios", "virtio", 1 << 20, 512, "10.0.0.1/24", "tcg")
     with pytest.raises(MissingTool) as missing:
         control.up(tmp_path / "lab", settings)
     assert {"iproute2", "qemu-system-x86"} <= set(missing.value.hint.split())

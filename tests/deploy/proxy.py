@@ -10,7 +10,7 @@ PIECE_BYTES = 64 << 10
 
 
 class Proxy:
-    """Relays to 127.0.0.1:`to`; listens at `port`."""
+    """Relays to 127.0.0.1:`to`; listens at `port`; `sent_bytes` is what went to the target."""
 
     def __init__(self, to: int) -> None:
         self._to = to
@@ -19,6 +19,7 @@ class Proxy:
         self._for_good = False
         self._open: list[socket.socket] = []
         self.cuts = 0
+        self.sent_bytes = 0
         self.port = int(self._listener.getsockname()[1])
 
     def cut_after(self, count: int, *, for_good: bool = False) -> None:
@@ -54,6 +55,7 @@ class Proxy:
     def _relay(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(PIECE_BYTES):
+                self.sent_bytes += len(piece) if counted else 0
                 if counted and self._left is not None:
                     self._left -= len(piece)
                     if self._left <= 0:

@@ -11,6 +11,7 @@ from bakery.deploy.writing import Mismatch, Watcher, write_and_verify
 from bakery.disk import digest
 from bakery.disk.extents import Extent, total
 from bakery.errors import BakeryError
+from tests.deploy.proxy import Proxy
 from tests.deploy.targets import IQN, blank, exported, stored_bytes
 
 MIB = 1 << 20
@@ -188,3 +189,15 @@ def test_over_iscsi_the_nodes_disk_is_the_file_and_nothing_of_the_old_system(tmp
         write_and_verify(disk, [piece], Watcher())
     assert path.read_bytes()[: piece.size_bytes] == base.read_bytes()
     assert stored_bytes(path) < SIZE - piece.size_bytes + total(piece.data) + MIB
+
+
+@pytest.mark.slow
+def test_hardly_more_than_the_data_goes_over_the_wire(tmp_path, base):
+    piece = file_piece("base", base, MIB)
+    with (
+        exported(blank(tmp_path / "disk", SIZE)) as tgtd,
+        Proxy(tgtd.port) as wire,
+        attached(Target("127.0.0.1", IQN, wire.port)) as disk,
+    ):
+        write_and_verify(disk, [piece], Watcher())
+    assert total(piece.data) < wire.sent_bytes < 1.05 * total(piece.data)

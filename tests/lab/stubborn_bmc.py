@@ -8,7 +8,7 @@ from pyghmi.ipmi.private.session import Session
 from bakery.lab.virtual_bmc import begin
 
 
-class Stubborn(Bmc):
+class Stubborn(Bmc):  # type: ignore[misc]
     def get_power_state(self):
         return "off"
 

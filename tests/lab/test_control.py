@@ -10,6 +10,7 @@ import pytest
 from bakery.bmc import Bmc
 from bakery.errors import BakeryError
 from bakery.lab import control, state
+from bakery.lab.keeper import Settings
 from bakery.run import run
 from tests.lab.labs import AS_NOBODY, NOBODY, command, fresh, lab_up
 from tests.processes import has_ended, started_with
@@ -122,7 +123,7 @@ def test_a_stopped_keeper_is_ended_all_the_same(tmp_path, monkeypatch):
 
 def test_an_up_that_takes_too_long_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(control, "UP_SECONDS", 0.0)
-    settings = control.Settings(1, "bios", "virtio", 1 << 20, 512, "10.0.0.1/24", "tcg")
+    settings = Settings(1, "bios", "virtio", 1 << 20, 512, "10.0.0.1/24", "tcg")
     with pytest.raises(BakeryError, match="did not come up within"):
         control.up(tmp_path / "lab", settings)
     assert started_with(str(tmp_path / "lab")) == []
