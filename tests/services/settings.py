@@ -75,7 +75,6 @@ def glance(folder: Path, auth_url: str, image_url: str, choices: Choices) -> Sec
         "DEFAULT": {
             "use_stderr": "true",
             "enabled_backends": backends,
-            "public_endpoint": image_url,
             "worker_self_reference_url": image_url,
             "show_multiple_locations": str(choices.locations).lower(),
             "user_storage_quota": choices.quota_bytes or 0,

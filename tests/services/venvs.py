@@ -57,7 +57,14 @@ def _key(requirements: Path) -> str:
 
 def _install(folder: Path, requirements: Path) -> None:
     run.run([PYTHON, "-m", "venv", "--clear", folder], timeout=INSTALL_TIMEOUT_SECONDS)
-    pip = [folder / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    pip: list[run.Arg] = [
+        folder / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--quiet",
+    ]
     pip_settings = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or "proxy" in k}
     run.run(
         [*pip, "--requirement", requirements], timeout=INSTALL_TIMEOUT_SECONDS, env=pip_settings
