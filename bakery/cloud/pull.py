@@ -15,6 +15,7 @@ import msgspec
 
 from bakery import manifest
 from bakery.cloud import fetch, find, handover
+from bakery.cloud.fetch import Differs
 from bakery.cloud.find import Part, Published
 from bakery.cloud.handover import Held, Store
 from bakery.cloud.images import Images
@@ -24,7 +25,6 @@ from bakery.errors import BakeryError
 from bakery.folder import claim, withdraw
 from bakery.manifest import Build
 from bakery.report import Report, Step
-from bakery.source import refuse_unsafe
 from bakery.workdir import WorkDir, sync, write_whole
 
 DOWNLOADS = "download"
@@ -135,14 +135,13 @@ class _Pull:
     def bring(self, part: Part, step: Step) -> None:
         """Bring one file into the download folder, verified."""
         partial = self._folder / (part.image.id + PARTIAL)
-        made, way = self._made(part, partial, step)
-        if not _holds(made, part):
+        try:
+            made, way = self._made(part, partial, step)
+            if not _holds(made, part):
+                raise _differs(part, "its digest is not the manifest's")
+        except Differs:
             partial.unlink(missing_ok=True)
-            raise BakeryError(
-                f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
-                "published: its digest is not the manifest's",
-                "it was changed or damaged on the server: upload the build again from its folder",
-            )
+            raise
         sync(made)
         made.rename(self._folder / part.file)
         partial.unlink(missing_ok=True)
@@ -196,16 +195,22 @@ class _Pull:
 
 def _convert(image: Path, part: Part, destination: Path, step: Step) -> None:
     """The raw bytes of a qcow2 image, confined; an image that is no plain qcow2 is refused."""
-    refuse_unsafe(image, safety.check(image, claimed=find.QCOW2, with_partitions=False))
+    checked = safety.check(image, claimed=find.QCOW2, with_partitions=False)
+    if not checked.is_safe:
+        raise _differs(part, checked.refusals[0].message)
     size = safety.identify(image).virtual_size_bytes
     if size != part.artifact.size_bytes:
-        raise BakeryError(
-            f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
-            f"published: a disk of {size} bytes, not {part.artifact.size_bytes}",
-            "upload the build again from its folder",
-        )
+        raise _differs(part, f"a disk of {size} bytes, not {part.artifact.size_bytes}")
     source = nodes.image(image, find.QCOW2)
     copy.copy_ranges(source, [image], [Extent(0, size)], destination, step.progress)
+
+
+def _differs(part: Part, why: str) -> Differs:
+    return Differs(
+        f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
+        f"published: {why}",
+        "it was changed or damaged on the server: upload the build again from its folder",
+    )
 
 
 def _holds(path: Path, part: Part) -> bool:
