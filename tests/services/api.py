@@ -4,6 +4,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ class Glance:
         """A queued image's id; AssertionError with the server's words where it is refused."""
         image = {"name": name, "disk_format": "raw", "container_format": "bare"} | fields
         status, answer = self.ask("POST", "/v2/images", json.dumps(image).encode())
-        assert status == http.HTTPStatus.CREATED, answer
+        assert status == HTTPStatus.CREATED, answer
         return str(json.loads(answer)["id"])
 
     def show(self, image_id: str) -> dict[str, Any]:
@@ -38,9 +39,9 @@ class Glance:
     def send_when_free(self, image_id: str, body: bytes) -> None:
         """Upload to an image that an upload was cut off from: Glance may still be noticing it."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        while (status := self.send(image_id, body)) == http.HTTPStatus.CONFLICT:
+        while (status := self.send(image_id, body)) in (HTTPStatus.CONFLICT, HTTPStatus.GONE):
             assert time.monotonic() < deadline, self.show(image_id)
-        assert status == http.HTTPStatus.NO_CONTENT, self.show(image_id)
+        assert status == HTTPStatus.NO_CONTENT, (status, self.show(image_id))
 
     def fetch(self, image_id: str) -> bytes:
         """The data."""
