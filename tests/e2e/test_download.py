@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def test_a_kernel_alone_is_not_a_build(folder, download, cloud):
 
 def test_an_upload_that_is_not_finished_is_told(download, glance):
     said = {records.ROLE: records.BASE}
-    glance.create("11111111-2222-4333-8444-555555555555", "made", "raw", "bare", "private", said)
+    glance.create(str(uuid.uuid4()), "made", "raw", "bare", "private", said)
     done = download()
     assert done.returncode == 1
     assert "is queued: its upload was not finished" in done.stderr
