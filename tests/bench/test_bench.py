@@ -19,6 +19,8 @@ def test_the_build_benchmark_prints_every_ratio(sample: Sample):
         "tests.bench.build",
         "--pairs",
         "1",
+        "--original",
+        "1",
         "--image",
         sample("default"),
     ]
