@@ -18,7 +18,8 @@ from bakery.manifest import Build
 from tests.bench.build import BAKERY, line, sample
 from tests.bench.meter import Reading, measure
 from tests.services import venvs
-from tests.services.openstack import Project, Services
+from tests.services.api import Glance
+from tests.services.openstack import Services
 from tests.services.proxy import Proxy
 
 MIB = 1 << 20
@@ -51,7 +52,7 @@ class Contest:
         """`bakery upload`: kernel, ramdisk and base."""
         project = self.services.fresh_project()
         reading = measure(self.argv, memory=memory, env=project.env())
-        clear(project)
+        Glance(project, self.services.image_url).clear()  # each base is as large as a disk
         sizes = (artifact.size_bytes for artifact in self.build.manifest.artifacts.values())
         return Run(sum(sizes), reading)
 
@@ -61,7 +62,7 @@ class Contest:
         create: list[run.Arg] = [self.openstack, "image", "create", "--file", self.base, "base"]
         formats = ["--disk-format", "ami", "--container-format", "ami"]
         reading = measure([*create, *formats], env=project.env())
-        clear(project)
+        Glance(project, self.services.image_url).clear()  # each base is as large as a disk
         return Run(self.base.stat().st_size, reading)
 
     def again(self, times: int) -> tuple[list[float], int, int]:
@@ -73,14 +74,8 @@ class Contest:
             answer = run.run(
                 [*self.argv, "--json"], env=project.env(), timeout=UPLOAD_TIMEOUT_SECONDS
             )
-        clear(project)
+        Glance(project, self.services.image_url).clear()  # each base is as large as a disk
         return seconds, int(json.loads(answer.stdout)["sent_bytes"]), proxy.sent_bytes
-
-
-def clear(project: Project) -> None:
-    """Delete a project's images: each is as large as the base."""
-    ids = [image["id"] for image in project.images()]
-    project.client("image", "delete", *ids)
 
 
 def report(contest: Contest, pairs: int) -> None:

@@ -18,7 +18,8 @@ class Glance:
 
     def __init__(self, project: Project, url: str) -> None:
         self.url = url
-        self.token = project.client("token", "issue", "-f", "value", "-c", "id").text.strip()
+        self.project = project
+        self.token = project.token()
 
     def new(self, name: str = "image", **fields: object) -> str:
         """A queued image's id; AssertionError with the server's words where it is refused."""
@@ -46,6 +47,13 @@ class Glance:
     def fetch(self, image_id: str) -> bytes:
         """The data."""
         return self.ask("GET", f"/v2/images/{image_id}/file")[1]
+
+    def clear(self) -> None:
+        """Delete all that is not protected."""
+        for hidden in ("false", "true"):
+            path = f"/v2/images?limit=1000&owner={self.project.id}&os_hidden={hidden}"
+            for image in json.loads(self.ask("GET", path)[1])["images"]:
+                self.ask("DELETE", f"/v2/images/{image['id']}")
 
     def ask(
         self,
