@@ -171,6 +171,8 @@ class _Publishing:
         if found is None:
             return False
         self._found[piece.role] = found
+        if self._order.visibility:  # before any byte is sent: it may be forbidden
+            found.image = self._images.update(found.image, visibility=self._order.visibility)
         filled = transfer.filled(found.image, ours=found.created)
         if filled is None:
             return False
@@ -184,11 +186,7 @@ class _Publishing:
         image = self._images.get(image_id)
         if image is None and generation == 0:
             image = self._later(piece)
-        if image is None:
-            return self._created(piece, image_id, transfer)
-        if self._order.visibility:  # before any byte is sent: it may be forbidden
-            image = self._images.update(image, visibility=self._order.visibility)
-        return _Found(image)
+        return self._created(piece, image_id, transfer) if image is None else _Found(image)
 
     def _created(self, piece: Piece, image_id: str, transfer: Transfer) -> _Found | None:
         said = self._properties(piece) | transfer.prepared()
