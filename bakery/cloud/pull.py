@@ -19,6 +19,7 @@ from bakery.cloud.fetch import Differs
 from bakery.cloud.find import Part, Published
 from bakery.cloud.handover import Held, Store
 from bakery.cloud.images import Images
+from bakery.cloud.rate import Rate
 from bakery.disk import copy, digest, nodes, safety
 from bakery.disk.extents import Extent, total
 from bakery.errors import BakeryError
@@ -69,7 +70,7 @@ def pull(
     work = WorkDir(output)
     with _explained(output), work.locked(), _tidied(work):
         pulling = _Pull(images, published, work, stores, link=link)
-        finished = pulling.has_manifest()
+        finished = pulling.is_finished()
         with report.step("verify", "what is here already"):
             missing = pulling.missing()
         if missing or not finished:
@@ -78,6 +79,7 @@ def pull(
                 with report.step(part.name, part.file) as step:
                     pulling.bring(part, step)
             pulling.publish()
+        pulling.clear()
     build = Build(output, published.manifest)
     return Pulled(build, published.base.id, pulling.ways, pulling.fetched_bytes)
 
@@ -113,16 +115,17 @@ class _Pull:
             and not _holds(self._folder / part.file, part)
         ]
 
-    def has_manifest(self) -> bool:
-        """Whether the folder holds this build's manifest: then its files, as far as they are
-        whole, have their names already.
-        """
+    def is_finished(self) -> bool:
+        """Whether the folder holds this build's manifest, and nothing waits to be put beside it."""
         path = manifest.find(self._work.output)
-        return path is not None and path.read_bytes() == self._published.text
+        waiting = any((self._folder / part.file).exists() for part in self._published.parts)
+        return not waiting and path is not None and path.read_bytes() == self._published.text
 
     def refuse_full_disk(self, missing: Sequence[Part]) -> None:
         """Refuse before a byte is fetched where the disk cannot take what is missing."""
-        needed = sum(_room(part) for part in missing)
+        needed = sum(
+            _room(part) for part in missing if not handover.is_shown(part.image, self._stores)
+        )
         kept = sum(path.stat().st_blocks * 512 for path in self._folder.glob("*" + PARTIAL))
         free = shutil.disk_usage(self._folder).free
         if needed + SPARE_BYTES > free + kept:
@@ -158,6 +161,9 @@ class _Pull:
         sync(output)
         path = output / (told.name + manifest.SUFFIX)
         write_whole(path, self._published.text, self._work.scratch)
+
+    def clear(self) -> None:
+        """Forget what was gathered: it is in place, or it belonged to another build."""
         shutil.rmtree(self._folder)
 
     def _made(self, part: Part, partial: Path, step: Step) -> tuple[Path, str]:
@@ -169,7 +175,12 @@ class _Pull:
         before = partial.stat().st_size if partial.exists() else 0
         if before:
             step.note(f"{before} bytes are here from an earlier run")
-        self.fetched_bytes += fetch.fetch(self._images, part.image, partial, step.progress)
+        rate = Rate(part.image.size_bytes or 0)
+
+        def progress(done_bytes: int, total_bytes: int) -> None:
+            step.progress(done_bytes, total_bytes, rate.at(done_bytes))
+
+        self.fetched_bytes += fetch.fetch(self._images, part.image, partial, progress)
         if part.is_raw:
             return partial, FETCHED
         _convert(partial, part, draft, step)

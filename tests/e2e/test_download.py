@@ -130,6 +130,18 @@ def test_only_what_is_missing_or_altered_is_fetched_again(
     assert files(tmp_path / "out") == files(folder)
 
 
+def test_a_file_that_a_killed_run_had_whole_is_put_in_place(folder, download, cloud, tmp_path):
+    upload(cloud, folder)
+    assert download().returncode == 0
+    gathered = tmp_path / "out" / FOLDER / "download"
+    gathered.mkdir(parents=True)
+    (tmp_path / "out/made-base").rename(gathered / "made-base")
+    (gathered / "another.part").write_bytes(b"of another build")
+    assert told(download("made", "--json"))["fetched_bytes"] == 0
+    assert files(tmp_path / "out") == files(folder)
+    assert not (tmp_path / "out" / FOLDER).exists()
+
+
 def test_changed_kernel_arguments_bring_a_new_manifest_and_no_bytes(download, cloud, tmp_path):
     source = made(tmp_path / "source")
     upload(cloud, source)
