@@ -51,7 +51,10 @@ def made(folder: Path, *, name: str = "made", data: int = 8 * MIB, size: int = 2
     (folder / f"{name}-ramdisk").write_bytes(b"ramdisk" * 100)
     tree = folder / "tree"
     tree.mkdir()
-    (tree / "data").write_bytes(random.Random(name).randbytes(data))
+    dice = random.Random(name)
+    with (tree / "data").open("wb") as file:
+        for _ in range(data // MIB):
+            file.write(dice.randbytes(MIB))
     base = folder / f"{name}-base"
     tiny.run("mkfs.ext4", "-q", "-F", "-d", tree, base, f"{size >> 10}k")
     shutil.rmtree(tree)
