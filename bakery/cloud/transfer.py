@@ -23,7 +23,7 @@ from bakery.cloud.connection import CloudError
 from bakery.cloud.convert import as_qcow2
 from bakery.cloud.images import Images
 from bakery.cloud.pieces import Piece
-from bakery.cloud.pulse import Pulse
+from bakery.cloud.pulse import Pulse, sent_bytes
 from bakery.cloud.rate import Rate
 from bakery.cloud.records import Image
 from bakery.errors import BakeryError
@@ -241,7 +241,7 @@ class Transfer:
         now: Image | None = image
         since = time.monotonic()
         while now is not None and now.status in records.UNDER_WAY:
-            sent = int(now.properties.get(records.SENT) or 0)
+            sent = sent_bytes(now)
             self._step.progress(sent, self._piece.size_bytes)
             whole = sent >= self._piece.size_bytes
             bound = self._patience.landing if whole else self._patience.still
