@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -27,6 +27,7 @@ from tests.cloud.publishing import (
     write_manifest,
 )
 from tests.conftest import BAKERY
+from tests.services.openstack import Project
 from tests.services.proxy import Proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
@@ -44,12 +45,25 @@ def folder(tmp_path_factory):
     return made(tmp_path_factory.mktemp("made") / "made")
 
 
+class Shared(NamedTuple):
+    """A project in which `folder` is published, for tests that change nothing on the server."""
+
+    project: Project
+    base: str
+
+
+@pytest.fixture(scope="module")
+def shared(services, folder):
+    project = services.fresh_project()
+    return Shared(project, upload(project, folder)["base"])
+
+
 @pytest.fixture
 def download(bakery, cloud, tmp_path):
     """Run `bakery download NAME -o tmp/out OPTIONS`."""
 
-    def run(name="made", *options, output=None):
-        return bakery("download", name, "-o", output or tmp_path / "out", *options, env=cloud.env())
+    def run(name="made", *options, project=cloud):
+        return bakery("download", name, "-o", tmp_path / "out", *options, env=project.env())
 
     return run
 
@@ -107,37 +121,34 @@ def test_a_build_published_under_another_name_keeps_its_own_file_names(
     assert files(tmp_path / "out") == files(folder)
 
 
-def test_a_second_download_fetches_nothing(folder, download, cloud, services):
-    upload(cloud, folder)
-    assert download().returncode == 0
+def test_a_second_download_fetches_nothing(folder, download, shared, services):
+    assert download(project=shared.project).returncode == 0
     with Proxy(services.image_url) as proxy, proxy.in_front_of(services):
-        again = download()
+        again = download(project=shared.project)
         assert "is up to date" in again.stdout
-        assert told(download("made", "--json"))["fetched_bytes"] == 0
+        assert told(download("made", "--json", project=shared.project))["fetched_bytes"] == 0
         assert proxy.received_bytes == 0
 
 
 def test_only_what_is_missing_or_altered_is_fetched_again(
-    folder, download, cloud, services, tmp_path
+    folder, download, shared, services, tmp_path
 ):
-    upload(cloud, folder)
-    assert download().returncode == 0
+    assert download(project=shared.project).returncode == 0
     (tmp_path / "out/made-kernel").unlink()
     (tmp_path / "out/made-ramdisk").write_bytes(b"altered")
-    done = told(download("made", "--json"))
+    done = told(download("made", "--json", project=shared.project))
     assert done["ways"] == {"kernel": "fetched", "ramdisk": "fetched"}
     assert done["fetched_bytes"] == 600 + 700
     assert files(tmp_path / "out") == files(folder)
 
 
-def test_a_file_that_a_killed_run_had_whole_is_put_in_place(folder, download, cloud, tmp_path):
-    upload(cloud, folder)
-    assert download().returncode == 0
+def test_a_file_that_a_killed_run_had_whole_is_put_in_place(folder, download, shared, tmp_path):
+    assert download(project=shared.project).returncode == 0
     gathered = tmp_path / "out" / FOLDER / "download"
     gathered.mkdir(parents=True)
     (tmp_path / "out/made-base").rename(gathered / "made-base")
     (gathered / "another.part").write_bytes(b"of another build")
-    assert told(download("made", "--json"))["fetched_bytes"] == 0
+    assert told(download("made", "--json", project=shared.project))["fetched_bytes"] == 0
     assert files(tmp_path / "out") == files(folder)
     assert not (tmp_path / "out" / FOLDER).exists()
 
@@ -231,11 +242,10 @@ def test_the_same_kernel_published_otherwise_serves_as_well(
     assert files(tmp_path / "out") == files(folder)
 
 
-def test_a_folder_with_other_peoples_files_is_left_alone(folder, download, cloud, tmp_path):
-    upload(cloud, folder)
+def test_a_folder_with_other_peoples_files_is_left_alone(folder, download, shared, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/letter").write_text("dear")
-    done = download()
+    done = download(project=shared.project)
     assert done.returncode == 1
     assert "holds files that are not a build of bakery: letter" in done.stderr
     assert files(tmp_path / "out") == {"letter": b"dear"}
@@ -338,60 +348,55 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(
     assert not list(tmp_path.glob("made*"))
 
 
-def test_a_part_that_is_here_is_not_fetched_again(folder, download, cloud, services, tmp_path):
-    base = upload(cloud, folder)["base"]
+def test_a_part_that_is_here_is_not_fetched_again(folder, download, shared, services, tmp_path):
     kept = 4 * MIB + 12_345
     whole = (folder / "made-base").read_bytes()
-    partial(tmp_path / "out", base, whole[:kept])
+    partial(tmp_path / "out", shared.base, whole[:kept])
     with Proxy(services.image_url) as proxy, proxy.in_front_of(services):
-        done = told(download("made", "--json"))
+        done = told(download("made", "--json", project=shared.project))
         assert done["fetched_bytes"] == 600 + 700 + len(whole) - kept
         assert proxy.received_bytes < len(whole) - kept + MIB
     assert files(tmp_path / "out") == files(folder)
     assert not (tmp_path / "out" / FOLDER).exists()
 
 
-def test_a_part_that_was_damaged_costs_a_fetch_and_no_more(folder, download, cloud, tmp_path):
-    base = upload(cloud, folder)["base"]
-    partial(tmp_path / "out", base, b"?" * MIB)
-    assert download().returncode == 0
+def test_a_part_that_was_damaged_costs_a_fetch_and_no_more(folder, download, shared, tmp_path):
+    partial(tmp_path / "out", shared.base, b"?" * MIB)
+    assert download(project=shared.project).returncode == 0
     assert files(tmp_path / "out") == files(folder)
 
 
-def test_a_connection_that_is_cut_is_taken_up_at_once(folder, download, cloud, services, tmp_path):
-    upload(cloud, folder)
+def test_a_connection_that_is_cut_is_taken_up_at_once(folder, download, shared, services, tmp_path):
     with Proxy(services.image_url) as proxy, proxy.in_front_of(services):
         proxy.cut_receiving(3 * MIB, times=4)
-        done = told(download("made", "--json"))
+        done = told(download("made", "--json", project=shared.project))
     assert done["fetched_bytes"] < (folder / "made-base").stat().st_size + 2 * MIB
     assert files(tmp_path / "out") == files(folder)
 
 
 def test_a_connection_that_stays_cut_ends_in_words_and_the_next_run_goes_on(
-    folder, download, cloud, services, tmp_path
+    folder, download, shared, services, tmp_path
 ):
-    upload(cloud, folder, "--as", "partition")
     with Proxy(services.image_url) as proxy, proxy.in_front_of(services):
         proxy.cut_receiving(6 * MIB)  # the small files are not that long
         proxy.cut_receiving(1, times=1000)
-        done = download()
+        done = download(project=shared.project)
         assert done.returncode == 1
         assert "bytes are here" in done.stderr
         assert "run the same command again" in done.stderr
         assert not list((tmp_path / "out").glob("made*"))
         proxy.mend()
-        assert download().returncode == 0
+        assert download(project=shared.project).returncode == 0
     assert files(tmp_path / "out") == files(folder)
 
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_server_that_fails_is_named_with_its_status(
-    folder, download, cloud, services, tmp_path, status
+    folder, download, shared, services, tmp_path, status
 ):
-    upload(cloud, folder)
     with Proxy(services.image_url) as proxy, proxy.in_front_of(services):
         proxy.fail(status, "GET", "/file", times=1000)
-        done = download()
+        done = download(project=shared.project)
     assert done.returncode == 1
     assert f"HTTP {status}" in done.stderr or "not available" in done.stderr
     assert not (tmp_path / "out").exists()
@@ -415,11 +420,10 @@ def on_a_small_disk(output: Path, size_bytes: int, cloud) -> subprocess.Complete
 
 
 def test_a_disk_that_is_too_full_is_told_before_a_byte_is_fetched(
-    folder, cloud, services, tmp_path
+    folder, shared, services, tmp_path
 ):
-    upload(cloud, folder)
     with Proxy(services.image_url) as proxy, proxy.in_front_of(services):
-        done = on_a_small_disk(tmp_path / "small", 12 * MIB, cloud)
+        done = on_a_small_disk(tmp_path / "small", 12 * MIB, shared.project)
         assert proxy.received_bytes == 0
     assert done.returncode == 1
     assert "is too full" in done.stderr
@@ -441,12 +445,13 @@ def test_a_disk_that_fills_up_ends_in_words_and_keeps_what_came(cloud, tmp_path)
 
 
 def test_two_downloads_into_one_folder_do_not_disturb_each_other(
-    folder, cloud, services, tmp_path, download
+    folder, shared, services, tmp_path, download
 ):
-    upload(cloud, folder)
     words = [BAKERY, "download", "made", "-o", tmp_path / "out"]
     both = [
-        subprocess.Popen(words, env=os.environ | cloud.env(), stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            words, env=os.environ | shared.project.env(), stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     for process in both:
