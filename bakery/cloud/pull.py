@@ -66,7 +66,7 @@ def pull(
     claim(output)
     with report.step("find", name_or_id) as step:
         published = find.published(images, name_or_id)
-        step.summary(f"{published.base.name} ({published.base.id})")
+        step.summary(f"image {published.base.id}")
     work = WorkDir(output)
     with _explained(output), work.locked(), _tidied(work):
         pulling = _Pull(images, published, work, stores, link=link)
