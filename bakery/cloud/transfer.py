@@ -229,8 +229,8 @@ class Transfer:
         while now is not None and now.status in records.UNDER_WAY and time.monotonic() < end:
             time.sleep(self._patience.poll)
             now = self._images.get(image.id)
-            if _moved(first, now):
-                return now
+            if now is not None and now.status in records.UNDER_WAY and _moved(first, now):
+                return now  # not ours: we send nothing any more
         if now is not None and now.status == records.ACTIVE:
             return now
         raise error
