@@ -49,9 +49,10 @@ def connect(cloud: str | None) -> "Connection":
     """
     import openstack
 
-    name = cloud or os.environ.get("OS_CLOUD") or "the cloud"
+    wanted = cloud or os.environ.get("OS_CLOUD") or None  # by name, the SDK checks that it is there
+    name = wanted or "the cloud"
     try:
-        connection = openstack.connect(cloud=cloud, app_name="bakery")
+        connection = openstack.connect(cloud=wanted, app_name="bakery")
         connection.session.get_token()
     except Exception as error:
         if str(error).startswith("Cloud ") and str(error).endswith(" was not found."):

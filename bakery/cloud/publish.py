@@ -286,12 +286,16 @@ class _Publishing:
 
 
 def _with_manifest_of(image: Image, wanted: Mapping[str, str]) -> dict[str, str]:
-    """`wanted`, its manifest written as the image has it where it is the same manifest.
+    """`wanted`, its manifest written as the image has it where it holds the same one.
 
     What zlib makes of a manifest may differ from machine to machine.
     """
     held = image.properties
     if held.get(embedded.SHA256) != wanted.get(embedded.SHA256):
+        return dict(wanted)
+    try:
+        embedded.unpack(held)
+    except BakeryError:
         return dict(wanted)
     rest = {key: value for key, value in wanted.items() if key not in embedded.names(wanted)}
     return rest | {key: held[key] for key in embedded.names(held)}
