@@ -171,7 +171,8 @@ class _Publishing:
         if found is None:
             return False
         self._found[piece.role] = found
-        if self._order.visibility:  # before any byte is sent: it may be forbidden
+        if found.image.status not in records.UNDER_WAY:
+            # Before any byte is sent: it may be forbidden.
             found.image = self._images.update(found.image, visibility=self._order.visibility)
         filled = transfer.filled(found.image, ours=found.created)
         if filled is None:
@@ -230,6 +231,7 @@ class _Publishing:
         now = self._images.update(
             found.image,
             name=piece.name,
+            visibility=self._order.visibility,
             hidden=False,
             min_disk=piece.min_disk_gib,
             properties=wanted,

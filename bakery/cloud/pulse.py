@@ -15,6 +15,8 @@ from bakery.cloud.images import Images
 from bakery.cloud.records import Image
 
 INTERVAL_SECONDS = 10.0
+WHOLE = "whole"
+"""What stands behind the numbers once all bytes are sent."""
 
 
 class Pulse:
@@ -50,7 +52,7 @@ class Pulse:
         """
         self._stop()
         if self._beats:
-            self._beat(self._total)
+            self._beat(self._total, WHOLE)
 
     def _stop(self) -> None:
         self._stopped.set()
@@ -60,10 +62,11 @@ class Pulse:
         while not self._stopped.wait(self._interval):
             self._beat(self.sent_bytes)
 
-    def _beat(self, sent_bytes: int) -> None:
+    def _beat(self, sent_bytes: int, *more: str) -> None:
         with contextlib.suppress(CloudError):  # the sending itself will tell what is wrong
             self._beats += 1
-            said = {records.SENT: f"{sent_bytes} {self._beats}"}
+            words = (str(sent_bytes), str(self._beats), *more)
+            said = {records.SENT: " ".join(words)}
             self._image = self._images.update(self._image, properties=said)
 
 
@@ -71,3 +74,8 @@ def sent_bytes(image: Image) -> int:
     """How far the publisher of an image says it is; 0 where it says nothing that makes sense."""
     first = image.properties.get(records.SENT, "").partition(" ")[0]
     return int(first) if first.isascii() and first.isdigit() and len(first) < 20 else 0
+
+
+def is_whole(image: Image) -> bool:
+    """Whether the publisher of an image has said that all bytes are sent."""
+    return image.properties.get(records.SENT, "").endswith(f" {WHOLE}")

@@ -23,7 +23,7 @@ from bakery.cloud.connection import CloudError
 from bakery.cloud.convert import as_qcow2
 from bakery.cloud.images import Images
 from bakery.cloud.pieces import Piece
-from bakery.cloud.pulse import Pulse, sent_bytes
+from bakery.cloud.pulse import Pulse, is_whole, sent_bytes
 from bakery.cloud.rate import Rate
 from bakery.cloud.records import Image
 from bakery.errors import BakeryError
@@ -218,22 +218,31 @@ class Transfer:
         """What became of an image whose sending failed; raises the error where that is all.
 
         409 and 410 say that another publisher got there first, 404 that the image was deleted. A
-        cut or a failure may mean the same: who sends to an image that is taken is hung up on.
+        cut or a failure may mean the same: who sends to an image that is taken is hung up on. 401
+        comes before any byte is taken, where a token has expired: the next look gets another.
         """
-        if error.status in (404, 409, 410):
+        if error.status in (401, 404, 409, 410):
             return self._images.get(image.id)
         if error.status is not None and error.status < 500:
             raise error
+        try:
+            now = self._outcome(image.id)
+        except CloudError:
+            raise error from None  # it told more
+        if now is None:
+            raise error
+        return now
+
+    def _outcome(self, image_id: str) -> Image | None:
+        """An image whose sending failed, if it is active, or if another is at work on it."""
         end = time.monotonic() + self._patience.settle
-        first = now = self._images.get(image.id)
+        first = now = self._images.get(image_id)
         while now is not None and now.status in records.UNDER_WAY and time.monotonic() < end:
             time.sleep(self._patience.poll)
-            now = self._images.get(image.id)
+            now = self._images.get(image_id)
             if now is not None and now.status in records.UNDER_WAY and _moved(first, now):
                 return now  # not ours: we send nothing any more
-        if now is not None and now.status == records.ACTIVE:
-            return now
-        raise error
+        return now if now is not None and now.status == records.ACTIVE else None
 
     def _awaited(self, image: Image) -> Image | None:
         """Wait for who is sending it; delete it where nobody is any more."""
@@ -241,10 +250,8 @@ class Transfer:
         now: Image | None = image
         since = time.monotonic()
         while now is not None and now.status in records.UNDER_WAY:
-            sent = sent_bytes(now)
-            self._step.progress(sent, self._piece.size_bytes)
-            whole = sent >= self._piece.size_bytes
-            bound = self._patience.landing if whole else self._patience.still
+            self._step.progress(sent_bytes(now), self._piece.size_bytes)
+            bound = self._patience.landing if is_whole(now) else self._patience.still
             if time.monotonic() - since > bound:
                 self._step.note(f"image {image.id} has lost its sender: deleted")
                 self._images.delete(image.id)

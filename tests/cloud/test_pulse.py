@@ -6,7 +6,7 @@ import pytest
 from bakery.cloud import records
 from bakery.cloud.connection import CloudError
 from bakery.cloud.images import Images
-from bakery.cloud.pulse import Pulse, sent_bytes
+from bakery.cloud.pulse import Pulse, is_whole, sent_bytes
 from bakery.cloud.records import Image
 
 TIMEOUT_SECONDS = 60
@@ -47,12 +47,15 @@ def beaten(server):
 
 def test_every_sign_of_life_differs_from_the_one_before_though_no_byte_moves():
     told = beaten(Server())
+    assert not any(text.endswith("whole") for text in told[:-1])
     assert len(set(told)) == len(told) > 3
 
 
 def test_the_last_one_says_that_all_bytes_are_sent():
     last = beaten(Server())[-1]
-    assert sent_bytes(Image(id="i", status="saving", properties={records.SENT: last})) == TOTAL
+    image = Image(id="i", status="saving", properties={records.SENT: last})
+    assert sent_bytes(image) == TOTAL
+    assert is_whole(image)
 
 
 def test_an_update_that_fails_does_not_end_it():
