@@ -59,6 +59,7 @@ def keystone(folder: Path) -> Sections:
         "cache": {"enabled": "true", "backend": "oslo_cache.dict"},
         "credential": {"key_repository": folder / "credential-keys"},
         "fernet_tokens": {"key_repository": folder / "fernet-keys"},
+        "fernet_receipts": {"key_repository": folder / "fernet-keys"},
         # the least bcrypt can do: every token costs one
         "identity": {"password_hash_rounds": 4},
         "token": {"provider": "fernet", "expiration": 86400},

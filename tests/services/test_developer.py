@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.processes import has_ended
+from tests.processes import has_ended, started_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
 
@@ -53,9 +53,9 @@ def test_up_says_how_a_shell_reaches_them_and_down_stops_them(openstack):
 
 def test_up_starts_anew_where_the_services_were_killed(openstack, tmp_path):
     openstack("up")
-    found = shell("", f"pgrep -f '[d]eveloper stay --folder {tmp_path}/state'")
-    os.kill(int(found), signal.SIGKILL)
-    assert has_ended(int(found))
+    (keeper,) = started_with(str(tmp_path / "state"))
+    os.kill(keeper, signal.SIGKILL)
+    assert has_ended(keeper)
     assert openstack("status").returncode == 1
     again = openstack("up")
     assert again.returncode == 0, again.stderr

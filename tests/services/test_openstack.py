@@ -161,3 +161,24 @@ def test_the_services_end_with_a_process_that_is_killed(tmp_path, store_bytes):
         starter.send_signal(signal.SIGKILL)
         assert len(pids) == 2
         assert all(has_ended(pid) for pid in pids)
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from tests.services.openstack import Services
+with Services(Path(sys.argv[1])) as services:
+    print(services.fresh_project().images())
+"""
+
+
+def test_once_installed_they_need_no_network(tmp_path, services):
+    cage = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--"]
+    done = subprocess.run(
+        [*cage, sys.executable, "-c", ALONE, tmp_path / "os"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
