@@ -14,7 +14,7 @@ from bakery.cloud.connection import CloudError
 from bakery.cloud.images import Images
 from bakery.cloud.records import Image
 
-SEEN_BY_OTHERS = frozenset({"public", "community"})
+SEEN_BY_OTHERS = frozenset({"public", "community", "shared"})
 
 
 class Doomed(msgspec.Struct, frozen=True):

@@ -70,10 +70,9 @@ def pull(
     work = WorkDir(output)
     with _explained(output), work.locked(), _tidied(work):
         pulling = _Pull(images, published, work, stores, link=link)
-        finished = pulling.is_finished()
         with report.step("verify", "what is here already"):
             missing = pulling.missing()
-        if missing or not finished:
+        if missing or not pulling.is_finished():
             pulling.refuse_full_disk(missing)
             for part in missing:
                 with report.step(part.name, part.file) as step:
@@ -107,16 +106,21 @@ class _Pull:
         self._folder.mkdir(exist_ok=True)
 
     def missing(self) -> list[Part]:
-        """The files that neither the folder nor an earlier run holds whole."""
-        return [
-            part
-            for part in self._published.parts
-            if not _holds(self._work.output / part.file, part)
-            and not _holds(self._folder / part.file, part)
-        ]
+        """The files that neither the folder nor an earlier run holds whole.
+
+        What the earlier run holds in vain is removed: all that stays there is to be put in place.
+        """
+        lacking = []
+        for part in self._published.parts:
+            gathered = self._folder / part.file
+            in_place = _holds(self._work.output / part.file, part)
+            if in_place or not _holds(gathered, part):
+                gathered.unlink(missing_ok=True)
+                lacking += [] if in_place else [part]
+        return lacking
 
     def is_finished(self) -> bool:
-        """Whether the folder holds this build's manifest, and nothing waits to be put beside it."""
+        """Whether the folder holds this build's manifest, and nothing is to be put beside it."""
         path = manifest.find(self._work.output)
         waiting = any((self._folder / part.file).exists() for part in self._published.parts)
         return not waiting and path is not None and path.read_bytes() == self._published.text

@@ -55,6 +55,14 @@ def test_what_a_dead_upload_refers_to_stays_where_that_is_protected():
     assert [one.id for one in plan.spared] == ["b"]
 
 
+@pytest.mark.parametrize("visibility", ["public", "community", "shared"])
+def test_what_others_may_see_stays_since_their_images_may_refer_to_it(visibility):
+    seen = msgspec.structs.replace(image("k", age=OLD), visibility=visibility)
+    plan = prune.plan(MemoryImages(seen), BOUNDS, NOW)
+    assert plan.doomed == ()
+    assert f"it is {visibility}: images of other projects may refer to it" in plan.spared[0].why
+
+
 def test_a_hidden_base_and_its_kernel_go_only_where_that_is_asked_for():
     base = image("b", records.BASE, age=OLD, **{records.KERNEL_ID: "k"})
     images = (image("k", age=OLD), msgspec.structs.replace(base, hidden=True))

@@ -153,6 +153,19 @@ def test_a_file_that_a_killed_run_had_whole_is_put_in_place(folder, download, sh
     assert not (tmp_path / "out" / FOLDER).exists()
 
 
+def test_a_file_that_an_earlier_run_holds_damaged_never_takes_the_place_of_a_good_one(
+    folder, download, shared, tmp_path
+):
+    assert download(project=shared.project).returncode == 0
+    gathered = tmp_path / "out" / FOLDER / "download"
+    gathered.mkdir(parents=True)
+    (gathered / "made-kernel").write_bytes(b"damaged")
+    (gathered / "made-base").write_bytes(b"damaged")
+    (tmp_path / "out/made-base").unlink()
+    assert download(project=shared.project).returncode == 0
+    assert files(tmp_path / "out") == files(folder)
+
+
 def test_changed_kernel_arguments_bring_a_new_manifest_and_no_bytes(download, cloud, tmp_path):
     source = made(tmp_path / "source")
     upload(cloud, source)
