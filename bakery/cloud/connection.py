@@ -94,8 +94,9 @@ def plain(text: str) -> str:
 def _no_such_cloud(name: str) -> CloudError:
     from openstack.config import OpenStackConfig
 
-    known = sorted(OpenStackConfig().get_cloud_names())
-    shown = ", ".join(known[:20]) or "there is none"
+    # `defaults` is what the SDK makes up where it was told nothing.
+    known = sorted(set(OpenStackConfig().get_cloud_names()) - {"defaults"})
+    shown = ", ".join(known[:20]) or "none"
     return CloudError(
         f"no cloud is called {name!r}", f"clouds.yaml and the environment know: {shown}"
     )

@@ -93,7 +93,8 @@ def test_a_clouds_yaml_that_is_none(bakery, build, tmp_path):
     wrong = tmp_path / "clouds.yaml"
     wrong.write_text("clouds: [\n")
     done = bakery("upload", build, env={"OS_CLIENT_CONFIG_FILE": str(wrong), "OS_CLOUD": "a"})
-    refused(done, "cannot log in to a")
+    refused(done, "no cloud is called 'a'")
+    assert "know: none" in done.stderr
 
 
 def test_not_permitted_to_publish_to_everyone_nothing_is_sent_or_left(bakery, cloud, build, proxy):
