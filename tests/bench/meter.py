@@ -24,8 +24,9 @@ def measure(
 ) -> Reading:
     """Run a command to its end. With `memory`, a thread watches it, which costs it some speed.
 
-    `env` is added to the environment.
+    `env` is added to the environment. What an earlier run left to be written is written before.
     """
+    os.sync()
     started = time.perf_counter()
     process = subprocess.Popen(
         argv, env=os.environ | (env or {}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

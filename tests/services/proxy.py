@@ -52,7 +52,8 @@ class Proxy:
     """Listens on a port of its own while the `with` block lasts.
 
     `sent_bytes` and `received_bytes` count image data alone, as it is on the wire, that was passed
-    on to the service and to the client; `requests` are all the requests seen, "PUT /v2/…".
+    on to the service and to the client, counted before it goes: who has an answer may rely on the
+    count. `requests` are all the requests seen, "PUT /v2/…".
     """
 
     def __init__(self, target: str) -> None:
@@ -170,8 +171,8 @@ class _Relay:
         try:
             while piece or (piece := self.client.recv(PIECE_BYTES)):
                 piece = piece if left is None else piece[:left]
-                self.service.sendall(piece)
                 self.proxy.count(len(piece) if self.image else 0, 0)
+                self.service.sendall(piece)
                 left = None if left is None else left - len(piece)
                 if left == 0:
                     self._cut()
@@ -188,8 +189,8 @@ class _Relay:
         left = self.fault.received_bytes
         while piece or (piece := self.service.recv(PIECE_BYTES)):
             piece = piece if left is None else piece[:left]
-            self.client.sendall(piece)
             self.proxy.count(0, len(piece) if self.image and head.startswith(SUCCESS) else 0)
+            self.client.sendall(piece)
             left = None if left is None else left - len(piece)
             if left == 0:
                 self._cut()
