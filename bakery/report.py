@@ -137,7 +137,7 @@ def lines_sink(stream: IO[str], *, quiet: bool = False) -> Sink:
 
 
 def line(event: Event) -> str:
-    """An event as a line of text."""
+    """An event as one line of text: what is told may come out of an image or a server."""
     mark = {"started": "…", "finished": "done", "failed": "FAILED"}.get(event.kind, "")
     took = f"{event.seconds:.1f} s" if event.kind in ("finished", "failed") else ""
     return " ".join(
@@ -145,7 +145,7 @@ def line(event: Event) -> str:
         for part in (
             f"{event.step}:" if event.step else "",
             mark,
-            event.text,
+            "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in event.text),
             f"({took})" if took else "",
         )
         if part

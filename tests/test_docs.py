@@ -3,11 +3,14 @@
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
-from tests.conftest import BAKERY, REPOSITORY
+from tests.conftest import BAKERY, REPOSITORY, Sample
+from tests.services import venvs
 from tests.transcripts import Example, examples, matches
 
 PAGES = [
@@ -16,6 +19,7 @@ PAGES = [
 ]
 SAMPLES = {"atomic.qcow2": "default"}
 TIMEOUT_SECONDS = 1000
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def name_of(page: Path) -> str:
@@ -26,11 +30,21 @@ def pages(*, slow: bool) -> list[Path]:
     return [page for page in PAGES if any(bool(e.needs) == slow for e in examples(page))]
 
 
-def run_example(example: Example, folder: Path) -> None:
+def pages_with_cloud() -> list[Path]:
+    return [page for page in PAGES if any(e.cloud for e in examples(page))]
+
+
+def pages_without_cloud() -> list[Path]:
+    return [page for page in pages(slow=True) if page not in pages_with_cloud()]
+
+
+def run_example(example: Example, folder: Path, env: Mapping[str, str] = NOTHING) -> None:
     done = subprocess.run(
         ["bash", "-c", example.command],
         cwd=folder,
-        env=os.environ | {"PATH": f"{BAKERY.parent}:{os.environ['PATH']}", "COLUMNS": "100"},
+        env=os.environ
+        | {"PATH": f"{BAKERY.parent}:{os.environ['PATH']}", "COLUMNS": "100"}
+        | dict(env),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -55,14 +69,28 @@ def test_transcripts_that_need_no_image_are_true(page, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", pages(slow=True), ids=name_of)
+@pytest.mark.parametrize("page", pages_without_cloud(), ids=name_of)
 def test_transcripts_on_a_real_image_are_true(page, tmp_path, sample):
+    run_on_image(page, tmp_path, sample)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("services")
+@pytest.mark.parametrize("page", pages_with_cloud(), ids=name_of)
+def test_transcripts_against_a_real_cloud_are_true(page, tmp_path, sample, cloud):
+    path = f"{BAKERY.parent}:{os.environ['PATH']}:{venvs.venv('client') / 'bin'}"
+    run_on_image(page, tmp_path, sample, cloud.env() | {"PATH": path})
+
+
+def run_on_image(
+    page: Path, folder: Path, sample: Sample, env: Mapping[str, str] = NOTHING
+) -> None:
     for example in examples(page):
         if example.needs:
-            image = tmp_path / example.needs
+            image = folder / example.needs
             if not image.exists():
                 image.symlink_to(sample(SAMPLES[example.needs]))
-            run_example(example, tmp_path)
+            run_example(example, folder, env)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -90,6 +118,10 @@ $ second
 $ third
 …
 ```
+<!-- needs: atomic.qcow2, a cloud -->
+```console
+$ remote
+```
 <!-- not run: it would take a day -->
 ```console
 $ fourth
@@ -107,6 +139,7 @@ def test_a_page_gives_its_commands_with_their_output(tmp_path):
         Example("page.md:3", "first", ("one",)),
         Example("page.md:5", "second", ()),
         Example("page.md:9", "third", ("…",), "atomic.qcow2"),
+        Example("page.md:14", "remote", (), "atomic.qcow2", cloud=True),
     ]
 
 

@@ -115,6 +115,11 @@ def test_a_line_without_step_is_its_text():
     assert line(Event("note", "", "KVM is not usable here")) == "KVM is not usable here"
 
 
+def test_what_a_server_says_stays_on_its_line():
+    told = line(Event("note", "", "a\nb\x1b[31m\u202e"))
+    assert told == "a\ufffdb\ufffd[31m\ufffd"
+
+
 def test_a_terminal_keeps_a_line_for_each_end_and_each_note():
     stream = io.StringIO()
     sink = LiveSink(stream)

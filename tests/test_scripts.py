@@ -11,7 +11,7 @@ import pytest
 from bakery.tools import TOOLS
 from tests.conftest import REPOSITORY
 
-SCRIPTS = ("scripts/setup", "scripts/demo", "scripts/test", ".ci/run")
+SCRIPTS = ("scripts/setup", "scripts/demo", "scripts/test", "scripts/openstack", ".ci/run")
 PACKAGES = REPOSITORY / "scripts/packages.txt"
 OS_RELEASE = Path("/etc/os-release")
 QUIET_TIMEOUT_SECONDS = 300

@@ -6,6 +6,7 @@ terminal). In the output `…` stands for anything within a line, and a line of 
 number of lines. A comment on the line above the block says when it is run:
 
     <!-- needs: atomic.qcow2 -->    only with a sample image of that name in the folder (slow)
+    <!-- needs: atomic.qcow2, a cloud -->    the same, and with a project in a real Glance
     <!-- not run: REASON -->        never
 
 The blocks of a page are run in order, in one folder.
@@ -21,17 +22,22 @@ CLOSING = "```"
 PROMPT = "$ "
 ANYTHING = "…"
 NEEDS = "<!-- needs: "
+CLOUD = ", a cloud"
 NOT_RUN = "<!-- not run: "
 
 
 @dataclass(frozen=True)
 class Example:
-    """A command and what it prints, at a line of a page; `needs` names the image it works on."""
+    """A command and what it prints, at a line of a page.
+
+    `needs` names the image it works on; with `cloud` it speaks to OpenStack.
+    """
 
     where: str
     command: str
     expected: tuple[str, ...]
     needs: str = ""
+    cloud: bool = False
 
 
 def examples(page: Path) -> list[Example]:
@@ -42,19 +48,25 @@ def examples(page: Path) -> list[Example]:
         if line == OPENING:
             comment = lines[number - 1] if number else ""
             if not comment.startswith(NOT_RUN):
-                needs = comment.removeprefix(NEEDS).removesuffix(" -->")
-                needs = needs if comment.startswith(NEEDS) else ""
-                found += _block(page.name, lines, number + 1, needs)
+                found += _block(page.name, lines, number + 1, _needs(comment))
     return found
 
 
-def _block(page: str, lines: list[str], start: int, needs: str) -> Iterator[Example]:
+def _needs(comment: str) -> tuple[str, bool]:
+    """The image that a comment asks for, and whether it asks for a cloud."""
+    if not comment.startswith(NEEDS):
+        return "", False
+    words = comment.removeprefix(NEEDS).removesuffix(" -->")
+    return words.removesuffix(CLOUD), words.endswith(CLOUD)
+
+
+def _block(page: str, lines: list[str], start: int, needs: tuple[str, bool]) -> Iterator[Example]:
     end = lines.index(CLOSING, start)
     starts = [n for n in range(start, end) if lines[n].startswith(PROMPT)]
     assert starts[:1] == [start], f"{page}:{start}: a console block begins with a command"
     for first, last in zip(starts, [*starts[1:], end], strict=True):
         command = lines[first].removeprefix(PROMPT)
-        yield Example(f"{page}:{first + 1}", command, tuple(lines[first + 1 : last]), needs)
+        yield Example(f"{page}:{first + 1}", command, tuple(lines[first + 1 : last]), *needs)
 
 
 def matches(expected: tuple[str, ...], printed: str) -> bool:

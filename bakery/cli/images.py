@@ -24,6 +24,7 @@ CLOUD = click.option(
 # Where there is no terminal nothing is cut to its width.
 WIDTH_OF_A_FILE = 240
 SHORT_ID = 8
+OLDEST_HOURS = 24 * 3650
 
 
 @click.group("images", short_help="What is published, and its health.", invoke_without_command=True)
@@ -57,8 +58,8 @@ def command(out: Output, context: click.Context, cloud: str | None) -> None:
 @click.option("--hidden", is_flag=True, help="Also bases that another one replaced.")
 @click.option(
     "--older-than",
-    type=click.FloatRange(min=0, max=24 * 3650),
-    default=1.0,
+    type=click.IntRange(0, OLDEST_HOURS),
+    default=1,
     show_default=True,
     metavar="HOURS",
     help="Leave alone what was changed later: an upload may be under way.",
@@ -69,7 +70,7 @@ def prune(
     out: Output,
     context: click.Context,
     cloud: str | None,
-    older_than: float,
+    older_than: int,
     *,
     yes: bool,
     hidden: bool,

@@ -113,8 +113,8 @@ def _ready(
     with ThreadPoolExecutor(1) as pool:
         login = pool.submit(_login, cloud)
         with out.report.step("verify", str(build.directory)):
-            unchanged.safe(parts.base)
             stamps = unchanged.verified([*parts.companions, parts.base])
+            unchanged.safe(parts.base)
         return login.result(), stamps
 
 

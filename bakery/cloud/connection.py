@@ -49,9 +49,10 @@ def connect(cloud: str | None) -> "Connection":
     """
     import openstack
 
-    name = cloud or os.environ.get("OS_CLOUD") or "the cloud"
+    wanted = cloud or os.environ.get("OS_CLOUD") or None  # by name, the SDK checks that it is there
+    name = wanted or "the cloud"
     try:
-        connection = openstack.connect(cloud=cloud, app_name="bakery")
+        connection = openstack.connect(cloud=wanted, app_name="bakery")
         connection.session.get_token()
     except Exception as error:
         if str(error).startswith("Cloud ") and str(error).endswith(" was not found."):
@@ -93,8 +94,9 @@ def plain(text: str) -> str:
 def _no_such_cloud(name: str) -> CloudError:
     from openstack.config import OpenStackConfig
 
-    known = sorted(OpenStackConfig().get_cloud_names())
-    shown = ", ".join(known[:20]) or "there is none"
+    # `defaults` is what the SDK makes up where it was told nothing.
+    known = sorted(set(OpenStackConfig().get_cloud_names()) - {"defaults"})
+    shown = ", ".join(known[:20]) or "none"
     return CloudError(
         f"no cloud is called {name!r}", f"clouds.yaml and the environment know: {shown}"
     )

@@ -49,6 +49,9 @@ def fetch(images: Images, image: Image, path: Path, progress: Progress) -> int:
         if not kept:
             raise
         return _fetch(images, image, path, progress)
+    finally:
+        if path.exists() and path.stat().st_size == 0:
+            path.unlink()
 
 
 def _fetch(images: Images, image: Image, path: Path, progress: Progress) -> int:

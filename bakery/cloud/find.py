@@ -59,7 +59,7 @@ def published(images: Images, name_or_id: str) -> Published:
 
 def base_image(images: Images, name_or_id: str) -> Image:
     """The active base image of this name or id; hidden ones are found by id alone."""
-    known = images.get(name_or_id) if _is_id(name_or_id) else None
+    known = images.get(name_or_id) if is_id(name_or_id) else None
     found = [known] if known else images.named(name_or_id)
     if not found:
         raise BakeryError(
@@ -88,16 +88,16 @@ def _part(images: Images, base: Image, told: Manifest, name: ArtifactName) -> Pa
     image = base if name == records.BASE else _linked(images, base, name, artifact)
     part = Part(name, told.file(name), artifact, image)
     what = f"the {name} of {base.name or base.id} ({image.id})"
+    if not is_id(image.id):  # it becomes a file's name
+        raise BakeryError(f"{what}: its id is none that Glance gives")
     if image.status != records.ACTIVE:
         raise BakeryError(
             f"{what} is {image.status}: it has no bytes to give",
             "upload the build again from its folder",
         )
     if not part.is_raw and image.disk_format != QCOW2:
-        raise BakeryError(
-            f"{what} has the disk format {image.disk_format!r}, which is none of bakery's"
-        )
-    if image.size_bytes is None or not 0 < image.size_bytes <= _largest(part):
+        raise BakeryError(f"{what} has the disk format {image.disk_format!r}, none of bakery's")
+    if not _can_hold(part):
         raise BakeryError(
             f"{what} is not the one that was published: "
             f"{image.size_bytes} bytes, not {artifact.size_bytes}",
@@ -106,16 +106,16 @@ def _part(images: Images, base: Image, told: Manifest, name: ArtifactName) -> Pa
     return part
 
 
-def _largest(part: Part) -> int:
-    """The most bytes the image can have. A qcow2 of nothing but data has 0.02 % of tables."""
-    size = part.artifact.size_bytes
-    return size if part.is_raw else size + size // 64 + (4 << 20)
+def _can_hold(part: Part) -> bool:
+    """Whether the image has a size that fits. A qcow2 of nothing but data has 0.02 % of tables."""
+    size, told = part.image.size_bytes or 0, part.artifact.size_bytes
+    return size == told > 0 if part.is_raw else 0 < size <= told + told // 64 + (4 << 20)
 
 
 def _linked(images: Images, base: Image, name: ArtifactName, artifact: Artifact) -> Image:
     """The kernel or ramdisk the base links to, or another published image of the same bytes."""
     ids = [base.properties[key] for key in LINKS[name] if base.properties.get(key)]
-    linked = images.get(ids[0]) if ids and _is_id(ids[0]) else None
+    linked = images.get(ids[0]) if ids and is_id(ids[0]) else None
     if linked is not None:
         return linked
     for image in images.with_property(records.DIGEST, artifact.digest):
@@ -145,7 +145,8 @@ def _listed(found: Sequence[Image]) -> str:
     return ", ".join(shown) + (", …" if len(found) > LISTED else "")
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether it is a UUID as Glance writes one."""
     try:
         return str(UUID(text)) == text.lower()
     except ValueError:

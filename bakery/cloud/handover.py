@@ -194,21 +194,26 @@ def _store_of(location: Location) -> Store | None:
 def _opened(mount: Path, path: Path, image: Image) -> int:
     """A descriptor of the file, having seen that it can be the image's and nothing else."""
     if path.name != image.id:
-        raise NotHere(f"its location is not named by its id: {str(path)[:200]!r}")
+        raise NotHere(f"its location is not named by its id: {_shown(path)}")
     try:
         real = Path(os.path.realpath(path, strict=True))
         if not real.is_relative_to(os.path.realpath(mount, strict=True)):
-            raise NotHere(f"{path} leads out of {mount}")
+            raise NotHere(f"{_shown(path)} leads out of {_shown(mount)}")
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(real, flags)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no path of this machine"
-        raise NotHere(f"{str(path)[:200]} is not here: {why}") from error
+        raise NotHere(f"{_shown(path)} is not here: {why}") from error
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_size == image.size_bytes:
         return descriptor
     os.close(descriptor)
-    raise NotHere(f"{path} is not the image: {found.st_size} bytes, not {image.size_bytes}")
+    raise NotHere(f"{_shown(path)} is not the image: {found.st_size} bytes, not {image.size_bytes}")
+
+
+def _shown(path: Path) -> str:
+    """A path that a server told, in words."""
+    return repr(str(path)[:200])
 
 
 def _linked(source: Held, destination: Path) -> None:

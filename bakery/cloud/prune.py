@@ -13,9 +13,8 @@ from bakery.cloud import health, records
 from bakery.cloud.connection import CloudError
 from bakery.cloud.images import Images
 from bakery.cloud.records import Image
-from bakery.errors import BakeryError
 
-SEEN_BY_OTHERS = frozenset({"public", "community"})
+SEEN_BY_OTHERS = frozenset({"public", "community", "shared"})
 
 
 class Doomed(msgspec.Struct, frozen=True):
@@ -75,19 +74,30 @@ def remove(images: Images, doomed: Sequence[Doomed], bounds: Bounds) -> list[Doo
     """Remove those of `doomed` that nothing refers to still; those that are gone then.
 
     Bases go first, so that no base is ever left with a link into nothing. One that another run
-    removed meanwhile counts as removed. Raises BakeryError that says what was removed so far.
+    removed meanwhile counts as removed. Raises CloudError that says what was removed so far.
     """
     still = {one.id for one in plan(images, bounds).doomed}
     gone: list[Doomed] = []
     for one in sorted(doomed, key=lambda one: one.role != records.BASE):
         try:
+            if one.id in still:
+                _delete(images, one.id)
             if one.id in still or images.get(one.id) is None:
-                images.delete(one.id)
                 gone.append(one)
         except CloudError as error:
-            removed = ", ".join(other.id for other in gone) or "nothing"
-            raise BakeryError(f"{error.message}; removed so far: {removed}", error.hint) from error
+            raise error.knowing(
+                "removed so far: " + (", ".join(other.id for other in gone) or "nothing")
+            ) from error
     return gone
+
+
+def _delete(images: Images, image_id: str) -> None:
+    """Delete an image; what another run deletes at the same moment Glance may call an error."""
+    try:
+        images.delete(image_id)
+    except CloudError:
+        if images.get(image_id) is not None:
+            raise
 
 
 def _own_reason(image: Image, bounds: Bounds, now: datetime) -> str:

@@ -153,36 +153,44 @@ class _Publishing:
     def _bring(self, piece: Piece) -> None:
         """Have the piece's bytes in an active image."""
         store = self._store if piece.role == records.BASE else None
-        with self._report.step(f"{piece.role} {piece.disk_format}") as step:
-            stamp = self._order.stamps[piece.file]
-            transfer = Transfer(self._images, piece, stamp, step, store, self._patience)
+        stamp = self._order.stamps[piece.file]
+        with (
+            self._report.step(f"{piece.role} {piece.disk_format}") as step,
+            Transfer(self._images, piece, stamp, step, store, self._patience) as transfer,
+        ):
             for generation in range(GENERATIONS):
-                image = self._record(piece, generation)
-                filled = transfer.filled(image) if image else None
-                if filled is not None:
-                    found = self._found[piece.role]
-                    found.image, found.sha512 = filled, transfer.sha512
-                    found.sent_bytes = transfer.sent_bytes
-                    step.summary(f"{filled.id}, {transfer.sent_bytes} bytes sent")
+                if self._filled(piece, generation, transfer):
+                    sent = transfer.sent_bytes
+                    step.summary(f"{self._found[piece.role].image.id}, {sent} bytes sent")
                     return
         raise BakeryError(f"{piece.name}: its image was deleted {GENERATIONS} times")
 
-    def _record(self, piece: Piece, generation: int) -> Image | None:
+    def _filled(self, piece: Piece, generation: int, transfer: Transfer) -> bool:
+        """Whether the image of this generation could be brought to hold the piece."""
+        found = self._record(piece, generation, transfer)
+        if found is None:
+            return False
+        self._found[piece.role] = found
+        if found.image.status not in records.UNDER_WAY:
+            # Before any byte is sent: it may be forbidden.
+            found.image = self._images.update(found.image, visibility=self._order.visibility)
+        filled = transfer.filled(found.image, ours=found.created)
+        if filled is None:
+            return False
+        found.image, found.sha512 = filled, transfer.sha512
+        found.sent_bytes = transfer.sent_bytes
+        return True
+
+    def _record(self, piece: Piece, generation: int, transfer: Transfer) -> _Found | None:
         """The record of this generation, made where there is none; None where it was deleted."""
         image_id = piece.image_id(self._images.project, generation)
         image = self._images.get(image_id)
         if image is None and generation == 0:
             image = self._later(piece)
-        if image is None:
-            image = self._created(piece, image_id)
-        else:
-            self._found[piece.role] = _Found(image)
-        if image is not None and self._order.visibility:
-            # Before any byte is sent: it may be forbidden.
-            image = self._images.update(image, visibility=self._order.visibility)
-        return image
+        return self._created(piece, image_id, transfer) if image is None else _Found(image)
 
-    def _created(self, piece: Piece, image_id: str) -> Image | None:
+    def _created(self, piece: Piece, image_id: str, transfer: Transfer) -> _Found | None:
+        said = self._properties(piece) | transfer.prepared()
         try:
             image = self._images.create(
                 image_id,
@@ -190,16 +198,13 @@ class _Publishing:
                 piece.disk_format,
                 piece.container_format,
                 self._order.visibility or "private",
-                self._properties(piece),
+                said,
                 piece.min_disk_gib,
             )
         except Taken:
-            image_or_none = self._images.get(image_id)  # another publisher's, or deleted
-            if image_or_none:
-                self._found[piece.role] = _Found(image_or_none)
-            return image_or_none
-        self._found[piece.role] = _Found(image, created=True)
-        return image
+            there = self._images.get(image_id)  # another publisher's; or deleted, and not shown
+            return _Found(there) if there else None
+        return _Found(image, created=True)
 
     def _later(self, piece: Piece) -> Image | None:
         """An image of a later generation whose first one Glance has forgotten (db purge)."""
@@ -226,6 +231,7 @@ class _Publishing:
         now = self._images.update(
             found.image,
             name=piece.name,
+            visibility=self._order.visibility,
             hidden=False,
             min_disk=piece.min_disk_gib,
             properties=wanted,
@@ -282,12 +288,16 @@ class _Publishing:
 
 
 def _with_manifest_of(image: Image, wanted: Mapping[str, str]) -> dict[str, str]:
-    """`wanted`, its manifest written as the image has it where it is the same manifest.
+    """`wanted`, its manifest written as the image has it where it holds the same one.
 
     What zlib makes of a manifest may differ from machine to machine.
     """
     held = image.properties
     if held.get(embedded.SHA256) != wanted.get(embedded.SHA256):
+        return dict(wanted)
+    try:
+        embedded.unpack(held)
+    except BakeryError:
         return dict(wanted)
     rest = {key: value for key, value in wanted.items() if key not in embedded.names(wanted)}
     return rest | {key: held[key] for key in embedded.names(held)}

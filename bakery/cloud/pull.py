@@ -15,16 +15,17 @@ import msgspec
 
 from bakery import manifest
 from bakery.cloud import fetch, find, handover
+from bakery.cloud.fetch import Differs
 from bakery.cloud.find import Part, Published
 from bakery.cloud.handover import Held, Store
 from bakery.cloud.images import Images
+from bakery.cloud.rate import Rate
 from bakery.disk import copy, digest, nodes, safety
 from bakery.disk.extents import Extent, total
 from bakery.errors import BakeryError
 from bakery.folder import claim, withdraw
 from bakery.manifest import Build
 from bakery.report import Report, Step
-from bakery.source import refuse_unsafe
 from bakery.workdir import WorkDir, sync, write_whole
 
 DOWNLOADS = "download"
@@ -65,19 +66,19 @@ def pull(
     claim(output)
     with report.step("find", name_or_id) as step:
         published = find.published(images, name_or_id)
-        step.summary(f"{published.base.name} ({published.base.id})")
+        step.summary(f"image {published.base.id}")
     work = WorkDir(output)
     with _explained(output), work.locked(), _tidied(work):
         pulling = _Pull(images, published, work, stores, link=link)
-        finished = pulling.has_manifest()
         with report.step("verify", "what is here already"):
             missing = pulling.missing()
-        if missing or not finished:
+        if missing or not pulling.is_finished():
             pulling.refuse_full_disk(missing)
             for part in missing:
                 with report.step(part.name, part.file) as step:
                     pulling.bring(part, step)
             pulling.publish()
+        pulling.clear()
     build = Build(output, published.manifest)
     return Pulled(build, published.base.id, pulling.ways, pulling.fetched_bytes)
 
@@ -105,24 +106,30 @@ class _Pull:
         self._folder.mkdir(exist_ok=True)
 
     def missing(self) -> list[Part]:
-        """The files that neither the folder nor an earlier run holds whole."""
-        return [
-            part
-            for part in self._published.parts
-            if not _holds(self._work.output / part.file, part)
-            and not _holds(self._folder / part.file, part)
-        ]
+        """The files that neither the folder nor an earlier run holds whole.
 
-    def has_manifest(self) -> bool:
-        """Whether the folder holds this build's manifest: then its files, as far as they are
-        whole, have their names already.
+        What the earlier run holds in vain is removed: all that stays there is to be put in place.
         """
+        lacking = []
+        for part in self._published.parts:
+            gathered = self._folder / part.file
+            in_place = _holds(self._work.output / part.file, part)
+            if in_place or not _holds(gathered, part):
+                gathered.unlink(missing_ok=True)
+                lacking += [] if in_place else [part]
+        return lacking
+
+    def is_finished(self) -> bool:
+        """Whether the folder holds this build's manifest, and nothing is to be put beside it."""
         path = manifest.find(self._work.output)
-        return path is not None and path.read_bytes() == self._published.text
+        waiting = any((self._folder / part.file).exists() for part in self._published.parts)
+        return not waiting and path is not None and path.read_bytes() == self._published.text
 
     def refuse_full_disk(self, missing: Sequence[Part]) -> None:
         """Refuse before a byte is fetched where the disk cannot take what is missing."""
-        needed = sum(_room(part) for part in missing)
+        needed = sum(
+            _room(part) for part in missing if not handover.is_shown(part.image, self._stores)
+        )
         kept = sum(path.stat().st_blocks * 512 for path in self._folder.glob("*" + PARTIAL))
         free = shutil.disk_usage(self._folder).free
         if needed + SPARE_BYTES > free + kept:
@@ -135,14 +142,13 @@ class _Pull:
     def bring(self, part: Part, step: Step) -> None:
         """Bring one file into the download folder, verified."""
         partial = self._folder / (part.image.id + PARTIAL)
-        made, way = self._made(part, partial, step)
-        if not _holds(made, part):
+        try:
+            made, way = self._made(part, partial, step)
+            if not _holds(made, part):
+                raise _differs(part, "its digest is not the manifest's")
+        except Differs:
             partial.unlink(missing_ok=True)
-            raise BakeryError(
-                f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
-                "published: its digest is not the manifest's",
-                "it was changed or damaged on the server: upload the build again from its folder",
-            )
+            raise
         sync(made)
         made.rename(self._folder / part.file)
         partial.unlink(missing_ok=True)
@@ -159,6 +165,9 @@ class _Pull:
         sync(output)
         path = output / (told.name + manifest.SUFFIX)
         write_whole(path, self._published.text, self._work.scratch)
+
+    def clear(self) -> None:
+        """Forget what was gathered: it is in place, or it belonged to another build."""
         shutil.rmtree(self._folder)
 
     def _made(self, part: Part, partial: Path, step: Step) -> tuple[Path, str]:
@@ -170,7 +179,12 @@ class _Pull:
         before = partial.stat().st_size if partial.exists() else 0
         if before:
             step.note(f"{before} bytes are here from an earlier run")
-        self.fetched_bytes += fetch.fetch(self._images, part.image, partial, step.progress)
+        rate = Rate(part.image.size_bytes or 0)
+
+        def progress(done_bytes: int, total_bytes: int) -> None:
+            step.progress(done_bytes, total_bytes, rate.at(done_bytes))
+
+        self.fetched_bytes += fetch.fetch(self._images, part.image, partial, progress)
         if part.is_raw:
             return partial, FETCHED
         _convert(partial, part, draft, step)
@@ -196,16 +210,22 @@ class _Pull:
 
 def _convert(image: Path, part: Part, destination: Path, step: Step) -> None:
     """The raw bytes of a qcow2 image, confined; an image that is no plain qcow2 is refused."""
-    refuse_unsafe(image, safety.check(image, claimed=find.QCOW2, with_partitions=False))
+    checked = safety.check(image, claimed=find.QCOW2, with_partitions=False)
+    if not checked.is_safe:
+        raise _differs(part, checked.refusals[0].message)
     size = safety.identify(image).virtual_size_bytes
     if size != part.artifact.size_bytes:
-        raise BakeryError(
-            f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
-            f"published: a disk of {size} bytes, not {part.artifact.size_bytes}",
-            "upload the build again from its folder",
-        )
+        raise _differs(part, f"a disk of {size} bytes, not {part.artifact.size_bytes}")
     source = nodes.image(image, find.QCOW2)
     copy.copy_ranges(source, [image], [Extent(0, size)], destination, step.progress)
+
+
+def _differs(part: Part, why: str) -> Differs:
+    return Differs(
+        f"the {part.name} in Glance (image {part.image.id}) is not the one that was "
+        f"published: {why}",
+        "it was changed or damaged on the server: upload the build again from its folder",
+    )
 
 
 def _holds(path: Path, part: Part) -> bool:

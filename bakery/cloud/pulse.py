@@ -15,6 +15,8 @@ from bakery.cloud.images import Images
 from bakery.cloud.records import Image
 
 INTERVAL_SECONDS = 10.0
+WHOLE = "whole"
+"""What stands behind the numbers once all bytes are sent."""
 
 
 class Pulse:
@@ -31,6 +33,7 @@ class Pulse:
         self._images = images
         self._image = image
         self._total = total_bytes
+        self._beats = 0
         self._interval = interval
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
@@ -48,8 +51,8 @@ class Pulse:
         An upload that took long is marked as sent whole: its store may now take long as well.
         """
         self._stop()
-        if self.sent_bytes and records.SENT in self._image.properties:
-            self._beat(self._total)
+        if self._beats:
+            self._beat(self._total, WHOLE)
 
     def _stop(self) -> None:
         self._stopped.set()
@@ -59,8 +62,20 @@ class Pulse:
         while not self._stopped.wait(self._interval):
             self._beat(self.sent_bytes)
 
-    def _beat(self, sent_bytes: int) -> None:
+    def _beat(self, sent_bytes: int, *more: str) -> None:
         with contextlib.suppress(CloudError):  # the sending itself will tell what is wrong
-            self._image = self._images.update(
-                self._image, properties={records.SENT: str(sent_bytes)}
-            )
+            self._beats += 1
+            words = (str(sent_bytes), str(self._beats), *more)
+            said = {records.SENT: " ".join(words)}
+            self._image = self._images.update(self._image, properties=said)
+
+
+def sent_bytes(image: Image) -> int:
+    """How far the publisher of an image says it is; 0 where it says nothing that makes sense."""
+    first = image.properties.get(records.SENT, "").partition(" ")[0]
+    return int(first) if first.isascii() and first.isdigit() and len(first) < 20 else 0
+
+
+def is_whole(image: Image) -> bool:
+    """Whether the publisher of an image has said that all bytes are sent."""
+    return image.properties.get(records.SENT, "").endswith(f" {WHOLE}")

@@ -28,7 +28,7 @@ KERNEL_VERSION = "bakery_kernel_version"
 KEY = "bakery_key"
 """The content key of the build."""
 SENT = "bakery_sent"
-"""While an image is sent: bytes so far. It moves as long as its publisher lives."""
+"""While an image is sent: bytes so far, and a number that grows as long as its publisher lives."""
 OWN_PREFIX = "bakery_"
 
 # What others read.

@@ -20,7 +20,9 @@ class SparseFile:
     def __init__(self, path: Path) -> None:
         """Open `path`, made where it is not there; writing goes on at its end."""
         self.path = path
-        self._gathered = bytearray()
+        # One buffer for all that passes: new memory for every piece costs more than copying it.
+        self._buffer = bytearray(GATHER_BYTES)
+        self._gathered = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._end = os.fstat(self._descriptor).st_size
 
@@ -36,54 +38,54 @@ class SparseFile:
     @property
     def size_bytes(self) -> int:
         """How much of the stream was taken."""
-        return self._end + len(self._gathered)
+        return self._end + self._gathered
 
     def restart(self) -> None:
         """Forget all that was written."""
-        self._gathered.clear()
+        self._gathered = 0
         os.ftruncate(self._descriptor, 0)
         self._end = 0
 
     def write(self, piece: bytes) -> None:
         """Take the next bytes of the stream."""
-        self._gathered += piece
-        while self.size_bytes - self._end >= self._room():
-            room = self._room()
-            self._put(bytes(self._gathered[:room]))
-            del self._gathered[:room]
+        view = memoryview(piece)
+        while view:
+            # Up to the next multiple of GATHER_BYTES in the file.
+            room = GATHER_BYTES - self.size_bytes % GATHER_BYTES
+            part = view[:room]
+            self._buffer[self._gathered : self._gathered + len(part)] = part
+            self._gathered += len(part)
+            view = view[len(part) :]
+            if len(part) == room:
+                self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered."""
-        if self._gathered:
-            self._put(bytes(self._gathered))
-            self._gathered.clear()
+        """Write what was gathered, leaving zero blocks out."""
+        count = self._gathered
+        if count and not self._buffer.startswith(
+            _ZEROS[:count] if count < GATHER_BYTES else _ZEROS
+        ):
+            with memoryview(self._buffer) as view:
+                for start, stop in _runs(self._buffer, count, self._end % BLOCK_BYTES):
+                    _write_all(self._descriptor, view[start:stop], self._end + start)
+        if count:
+            os.ftruncate(self._descriptor, self._end + count)
+        self._end += count
+        self._gathered = 0
 
     def sync(self) -> None:
         """Write what was gathered and bring all to the disk (fsync(2))."""
         self.flush()
         os.fsync(self._descriptor)
 
-    def _room(self) -> int:
-        """The bytes up to the next multiple of GATHER_BYTES."""
-        return GATHER_BYTES - self._end % GATHER_BYTES
 
-    def _put(self, content: bytes) -> None:
-        """Write `content` at the end, which lies in one gathering, leaving zero blocks out."""
-        if content != _ZEROS[: len(content)]:
-            for start, stop in _runs(content, self._end % BLOCK_BYTES):
-                _write_all(self._descriptor, content[start:stop], self._end + start)
-        os.ftruncate(self._descriptor, self._end + len(content))
-        self._end += len(content)
-
-
-def _runs(content: bytes, skew: int) -> list[tuple[int, int]]:
-    """The ranges of `content` that are to be written; it begins `skew` bytes into a block."""
+def _runs(content: bytearray, count: int, skew: int) -> list[tuple[int, int]]:
+    """The ranges of the first `count` bytes to be written; they begin `skew` bytes into a block."""
     runs: list[tuple[int, int]] = []
     start = 0
-    while start < len(content):
-        stop = min(len(content), start + BLOCK_BYTES - (start + skew) % BLOCK_BYTES)
-        block = content[start:stop]
-        if block != _ZERO_BLOCK:
+    while start < count:
+        stop = min(count, start + BLOCK_BYTES - (start + skew) % BLOCK_BYTES)
+        if content[start:stop] != _ZERO_BLOCK:
             if runs and runs[-1][1] == start:
                 runs[-1] = (runs[-1][0], stop)
             else:
@@ -92,7 +94,7 @@ def _runs(content: bytes, skew: int) -> list[tuple[int, int]]:
     return runs
 
 
-def _write_all(descriptor: int, content: bytes, offset: int) -> None:
+def _write_all(descriptor: int, content: memoryview, offset: int) -> None:
     while content:
         count = os.pwrite(descriptor, content, offset)
         content, offset = content[count:], offset + count

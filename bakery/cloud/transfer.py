@@ -2,13 +2,19 @@
 
 `queued` takes the bytes; `saving` belongs to a publisher at work, or to one that died; `active`
 is looked at, and is right or is not.
+
+Glance lets two send to one record at the same moment, and then each undoes what the other did
+(glance/api/v2/image_data.py: `_restore` sets `queued`, whoever else is saving). So only who made
+a record sends at once; others look for a while first whether somebody does, and no record is
+written to while another may be sending to it.
 """
 
 import contextlib
+import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
@@ -17,7 +23,7 @@ from bakery.cloud.connection import CloudError
 from bakery.cloud.convert import as_qcow2
 from bakery.cloud.images import Images
 from bakery.cloud.pieces import Piece
-from bakery.cloud.pulse import Pulse
+from bakery.cloud.pulse import Pulse, is_whole, sent_bytes
 from bakery.cloud.rate import Rate
 from bakery.cloud.records import Image
 from bakery.errors import BakeryError
@@ -37,7 +43,9 @@ class Patience(msgspec.Struct, frozen=True):
     landing: float = 1800.0
     """The same where all bytes are sent: a store may take long to bring them down."""
     settle: float = 15.0
-    """After a cut connection, until the server knows what came of it."""
+    """After a failed sending, until the server knows what came of it."""
+    grace: tuple[float, float] = (0.7, 2.0)
+    """A time between these is spent on looking at a record of others before we send to it."""
 
 
 class Store(Protocol):
@@ -71,11 +79,39 @@ class Transfer:
         self._step = step
         self._store = store
         self._patience = patience
+        self._made = contextlib.ExitStack()
+        self._file: Path | None = None
+        self._sha512_of_file = ""
 
-    def filled(self, image: Image) -> Image | None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._made.close()
+
+    def prepared(self) -> dict[str, str]:
+        """Have the bytes ready to be sent; what can be said of them beforehand.
+
+        A qcow2 is made now, as long as nobody waits for it, and its sha512 is told first: who
+        meets such an image later need not convert again to know it.
+        """
+        if not self._piece.converted:
+            return {}
+        if self._file is None:
+            self._step.note(f"{self._piece.file.name} becomes qcow2")
+            self._file = self._made.enter_context(
+                as_qcow2(
+                    self._piece.file, compress=self._piece.compress, progress=self._step.progress
+                )
+            )
+            self._sha512_of_file = body.digest(self._file)
+        return {records.SHA512: self._sha512_of_file}
+
+    def filled(self, image: Image, *, ours: bool) -> Image | None:
         """The record, active and with the right bytes; None where another must be made.
 
-        Raises BakeryError where the bytes cannot be brought there.
+        `ours` where this run has just made it. Raises BakeryError where the bytes cannot be
+        brought there.
         """
         now: Image | None = image
         for _ in range(TURNS):
@@ -83,12 +119,12 @@ class Transfer:
                 return None
             if now.status == records.ACTIVE:
                 return self._judged(now)
-            now = self._advanced(now)
+            now, ours = self._advanced(now, ours=ours), False
         raise BakeryError(f"image {image.id} does not settle: others are at work on it as well")
 
-    def _advanced(self, image: Image) -> Image | None:
+    def _advanced(self, image: Image, *, ours: bool) -> Image | None:
         if image.status == records.QUEUED:
-            return self._stored(image, self._store) if self._store else self._sent(image)
+            return self._queued(image, ours=ours)
         if image.status in records.UNDER_WAY:
             return self._awaited(image)
         if image.status == "killed":
@@ -98,6 +134,26 @@ class Transfer:
             f"image {image.id} ({image.name}) is {image.status}",
             "who runs the cloud did that: ask them, or publish under another --name",
         )
+
+    def _queued(self, image: Image, *, ours: bool) -> Image | None:
+        if self._store:
+            return self._stored(image, self._store)
+        said = self.prepared()
+        if not ours:
+            now = self._looked_at(image)
+            if now is None or now.status != records.QUEUED:
+                return now
+            image = self._images.update(now, properties=said)
+        return self._sent(image)
+
+    def _looked_at(self, image: Image) -> Image | None:
+        """A queued image of others after a while, or as soon as somebody sends to it."""
+        end = time.monotonic() + random.uniform(*self._patience.grace)  # noqa: S311 - no secret
+        now: Image | None = image
+        while now is not None and now.status == records.QUEUED and time.monotonic() < end:
+            time.sleep(min(self._patience.poll, 0.2))
+            now = self._images.get(image.id)
+        return now
 
     def _judged(self, image: Image) -> Image | None:
         """An active image, if its bytes are those of the piece; nothing is deleted that is not."""
@@ -123,37 +179,22 @@ class Transfer:
         return body.digest(self._piece.file, image.hash_algo, progress) == image.hash_value
 
     def _sent(self, image: Image) -> Image | None:
-        with self._content(image) as file:
-            rate = Rate(file.stat().st_size)
-            pulse = Pulse(self._images, image, rate.total_bytes)
+        file = self._file or self._piece.file
+        rate = Rate(file.stat().st_size)
+        pulse = Pulse(self._images, image, rate.total_bytes)
 
-            def progress(done: int, total: int) -> None:
-                pulse.sent_bytes = done
-                self._step.progress(done, total, rate.at(done))
+        def progress(done: int, total: int) -> None:
+            pulse.sent_bytes = done
+            self._step.progress(done, total, rate.at(done))
 
-            content = body.Body(file, progress, pulse.finish)
-            try:
-                with pulse:
-                    self._images.send(image.id, content, len(content))
-            except CloudError as error:
-                return self._after(error, image)
-            self.sent_bytes = len(content)
-            return self._accepted(image, file, content)
-
-    @contextlib.contextmanager
-    def _content(self, image: Image) -> Iterator[Path]:
-        """The file to send: the piece's own, or the qcow2 made of it, whose sha512 is told first.
-
-        Another publisher that meets such an image later need not convert again to know it.
-        """
-        piece = self._piece
-        if not piece.converted:
-            yield piece.file
-            return
-        self._step.note(f"{piece.file.name} becomes qcow2")
-        with as_qcow2(piece.file, compress=piece.compress, progress=self._step.progress) as file:
-            self._images.update(image, properties={records.SHA512: body.digest(file)})
-            yield file
+        content = body.Body(file, progress, pulse.finish)
+        try:
+            with pulse:
+                self._images.send(image.id, content, len(content))
+        except CloudError as error:
+            return self._after(error, image)
+        self.sent_bytes = len(content)
+        return self._accepted(image, file, content)
 
     def _accepted(self, image: Image, file: Path, content: body.Body) -> Image | None:
         """Compare what Glance says it has with what was sent. Raises BakeryError, image deleted."""
@@ -177,22 +218,31 @@ class Transfer:
         """What became of an image whose sending failed; raises the error where that is all.
 
         409 and 410 say that another publisher got there first, 404 that the image was deleted. A
-        cut may mean the same: who sends to an image that is taken is hung up on.
+        cut or a failure may mean the same: who sends to an image that is taken is hung up on. 401
+        comes before any byte is taken, where a token has expired: the next look gets another.
         """
-        if error.status in (404, 409, 410):
+        if error.status in (401, 404, 409, 410):
             return self._images.get(image.id)
-        if error.status is not None:
+        if error.status is not None and error.status < 500:
             raise error
+        try:
+            now = self._outcome(image.id)
+        except CloudError:
+            raise error from None  # it told more
+        if now is None:
+            raise error
+        return now
+
+    def _outcome(self, image_id: str) -> Image | None:
+        """An image whose sending failed, if it is active, or if another is at work on it."""
         end = time.monotonic() + self._patience.settle
-        first = now = self._images.get(image.id)
+        first = now = self._images.get(image_id)
         while now is not None and now.status in records.UNDER_WAY and time.monotonic() < end:
             time.sleep(self._patience.poll)
-            now = self._images.get(image.id)
-            if _moved(first, now):
-                return now
-        if now is not None and now.status == records.ACTIVE:
-            return now
-        raise error
+            now = self._images.get(image_id)
+            if now is not None and now.status in records.UNDER_WAY and _moved(first, now):
+                return now  # not ours: we send nothing any more
+        return now if now is not None and now.status == records.ACTIVE else None
 
     def _awaited(self, image: Image) -> Image | None:
         """Wait for who is sending it; delete it where nobody is any more."""
@@ -200,10 +250,8 @@ class Transfer:
         now: Image | None = image
         since = time.monotonic()
         while now is not None and now.status in records.UNDER_WAY:
-            sent = int(now.properties.get(records.SENT) or 0)
-            self._step.progress(sent, self._piece.size_bytes)
-            whole = sent >= self._piece.size_bytes
-            bound = self._patience.landing if whole else self._patience.still
+            self._step.progress(sent_bytes(now), self._piece.size_bytes)
+            bound = self._patience.landing if is_whole(now) else self._patience.still
             if time.monotonic() - since > bound:
                 self._step.note(f"image {image.id} has lost its sender: deleted")
                 self._images.delete(image.id)

@@ -9,13 +9,15 @@ standard output tell, in the order of the destination:
     chunk NUMBER HEX    the sha256 of a chunk of 1 MiB that has data; those left out are zeros
     done BYTES          all of the destination before this byte is complete
 
-Clusters are inflated on all cores, each written as it comes: qemu-img takes more than twice the
-processor time for the same (docs/performance.md). Source of the format: QEMU,
+Clusters are inflated and hashed on all cores, and written by one thread: qemu-img takes more than
+twice the processor time for the same (docs/performance.md). Source of the format: QEMU,
 docs/interop/qcow2.txt, "Cluster mapping" and "Compressed Clusters Descriptor".
 """
 
+import errno
 import itertools
 import json
+import mmap
 import os
 import sys
 from collections import deque
@@ -24,6 +26,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from queue import SimpleQueue
     from typing import BinaryIO
 
     from bakery.disk.extents import Extent
@@ -38,7 +41,6 @@ THREADS_LIMIT = 8
 BLOCK = bytes(4096)
 """Zeros of this length and place become holes, as qemu-img's `-S 4k` has it."""
 DEFLATE_BITS = -12  # raw deflate with a window of 4 KiB
-VECTORS_LIMIT = 256
 ZEROS = memoryview(bytes(CHUNK_BYTES))
 
 
@@ -52,17 +54,20 @@ class Part(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A chunk that was read: its sha256, and by place in the destination what is not zeros."""
+    """A chunk that was read: its bytes, their sha256, and the ranges that are not all zeros."""
 
     number: int
+    content: mmap.mmap
     sha256: str
-    pieces: list[tuple[int, bytes]]
+    runs: list[tuple[int, int]]
 
 
 class Reader:
-    """The image, shared by all threads; `size` is the destination's."""
+    """The image, shared by all threads; `size` is the destination's, `spare` are buffers."""
 
-    def __init__(self, image: "BinaryIO", header: "Header", size: int) -> None:
+    def __init__(
+        self, image: "BinaryIO", header: "Header", size: int, spare: "SimpleQueue[mmap.mmap]"
+    ) -> None:
         import hashlib
 
         from isal import isal_zlib
@@ -72,6 +77,7 @@ class Reader:
         self._broken: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub errs
         self._source = image.fileno()
         self._size = size
+        self._spare = spare
         self._cluster_bytes = header.cluster_bytes
 
     def read(self, parts: list[Part]) -> Chunk:
@@ -79,16 +85,18 @@ class Reader:
         number = parts[0].at // CHUNK_BYTES
         begin = number * CHUNK_BYTES
         length = min(CHUNK_BYTES, self._size - begin)
-        digest, hashed = self._sha256(), 0
-        pieces: list[tuple[int, bytes]] = []
+        content, filled = self._spare.get(), 0
+        runs: list[tuple[int, int]] = []
         for part in parts:
             data = self._read(part)
-            digest.update(ZEROS[: part.at - begin - hashed])
-            digest.update(data)
-            hashed = part.at - begin + len(data)
-            pieces += nonzero(part.at, data)
-        digest.update(ZEROS[: length - hashed])
-        return Chunk(number, digest.hexdigest(), pieces)
+            start = part.at - begin
+            content[filled:start] = ZEROS[filled:start]
+            filled = start + len(data)
+            content[start:filled] = data
+            join(runs, nonzero(start, data))
+        content[filled:length] = ZEROS[filled:length]
+        digest = self._sha256(memoryview(content)[:length]).hexdigest()
+        return Chunk(number, content, digest, runs)
 
     def _read(self, part: Part) -> bytes:
         cluster = part.cluster
@@ -105,41 +113,62 @@ class Reader:
         return data if part.end - part.skip == len(data) else data[part.skip : part.end]
 
 
-def write(target: int, pieces: list[tuple[int, bytes]]) -> None:
-    """Write pieces where they belong; those that touch go together."""
-    start = end = 0
-    run: list[bytes] = []
-    for at, piece in pieces:
-        if at != end or len(run) == VECTORS_LIMIT:
-            put(target, start, run)
-            run, start, end = [], at, at
-        run.append(piece)
-        end = at + len(piece)
-    put(target, start, run)
+class Writer:
+    """The destination. Whole blocks go past the page cache where its filesystem allows that.
+
+    They are read again by nobody soon, and a page to hold them costs more than the write.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.buffered = os.open(path, os.O_RDWR)
+        try:
+            self.direct = os.open(path, os.O_RDWR | os.O_DIRECT)
+        except OSError:
+            self.direct = self.buffered
+
+    def write(self, chunk: Chunk) -> None:
+        """Write what of a chunk is not zeros."""
+        view = memoryview(chunk.content)
+        for start, end in chunk.runs:
+            whole = end - (end - start) % len(BLOCK) if start % len(BLOCK) == 0 else start
+            at = chunk.number * CHUNK_BYTES
+            self._put(self.direct, view[start:whole], at + start)
+            self._put(self.buffered, view[whole:end], at + whole)
+
+    def _put(self, descriptor: int, data: memoryview, at: int) -> None:
+        while data:
+            try:
+                written = os.pwrite(descriptor, data, at)
+            except OSError as error:
+                if error.errno != errno.EINVAL or descriptor == self.buffered:
+                    raise
+                self.direct = descriptor = self.buffered  # blocks there are larger than ours
+                continue
+            data, at = data[written:], at + written
 
 
-def put(target: int, start: int, run: list[bytes]) -> None:
-    """Write one run, however many calls it takes."""
-    left = sum(map(len, run))
-    written = os.pwritev(target, run, start) if run else 0
-    while written < left:
-        start, left, run = start + written, left - written, [b"".join(run)[written:]]
-        written = os.pwritev(target, run, start)
-
-
-def nonzero(at: int, data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The runs of blocks that are not all zeros, and where they go."""
+def nonzero(at: int, data: bytes) -> Iterator[tuple[int, int]]:
+    """Where blocks of data are not all zeros: ranges of a chunk in which `data` begins at `at`."""
     start = None
     for offset in range(0, len(data), len(BLOCK)):
         left = len(data) - offset
         empty = data.startswith(BLOCK if left >= len(BLOCK) else BLOCK[:left], offset)
         if empty and start is not None:
-            yield at + start, data[start:offset]
+            yield at + start, at + offset
             start = None
         elif not empty and start is None:
             start = offset
     if start is not None:
-        yield at + start, data[start:]
+        yield at + start, at + len(data)
+
+
+def join(runs: list[tuple[int, int]], more: Iterable[tuple[int, int]]) -> None:
+    """Append ranges; one that begins where the last one ends makes that longer."""
+    for start, end in more:
+        if runs and runs[-1][1] == start:
+            runs[-1] = runs[-1][0], end
+        else:
+            runs.append((start, end))
 
 
 def parts(image: "BinaryIO", header: "Header", ranges: Iterable["Extent"]) -> Iterator[Part]:
@@ -165,15 +194,16 @@ def chunks(every: Iterable[Part]) -> Iterator[list[Part]]:
         yield list(parts_of_one)
 
 
-def read_ahead(reader: Reader, work: Iterable[list[Part]]) -> Iterator[Chunk]:
-    """Read all chunks, some at a time, on all cores; in order."""
-    threads = min(THREADS_LIMIT, len(os.sched_getaffinity(0)))
+def read_ahead(
+    reader: Reader, work: Iterable[list[Part]], threads: int, ahead: int
+) -> Iterator[Chunk]:
+    """Read all chunks on all cores, at most `ahead` of them beyond the one handed out."""
     running: deque[Future[Chunk]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for parts_of_one in work:
                 running.append(pool.submit(reader.read, parts_of_one))
-                if len(running) > 4 * threads:
+                if len(running) == ahead:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
@@ -185,19 +215,28 @@ def read_ahead(reader: Reader, work: Iterable[list[Part]]) -> Iterator[Chunk]:
 def main() -> None:
     """Copy, and tell how far it is."""
     sys.path[:0] = sys.argv[1].split(os.pathsep)
+    from queue import SimpleQueue
+
     from bakery.disk import qcow2
     from bakery.disk.extents import Extent
 
     ranges = [Extent(*pair) for pair in json.load(sys.stdin.buffer)]
     size = sum(extent.length for extent in ranges)
-    with open(sys.argv[2], "rb") as image, open(sys.argv[3], "r+b", buffering=0) as target:  # noqa: PTH123 - pathlib takes longer to import than this takes to run
+    threads = min(THREADS_LIMIT, len(os.sched_getaffinity(0)))
+    spare: SimpleQueue[mmap.mmap] = SimpleQueue()
+    for _ in range(4 * threads + 1):
+        spare.put(mmap.mmap(-1, CHUNK_BYTES))
+    with open(sys.argv[2], "rb") as image:  # noqa: PTH123 - pathlib takes longer to import than this takes to run
         header = qcow2.parse(image.read(qcow2.HEAD_BYTES))
+        reader, writer = Reader(image, header, size, spare), Writer(sys.argv[3])
         gathered = 0
+        work = chunks(parts(image, header, ranges))
         # One thread writes: two would wait for one another at the file's lock, and spin there.
-        for chunk in read_ahead(Reader(image, header, size), chunks(parts(image, header, ranges))):
-            write(target.fileno(), chunk.pieces)
+        for chunk in read_ahead(reader, work, threads, 4 * threads):
+            writer.write(chunk)
+            spare.put(chunk.content)
             print("chunk", chunk.number, chunk.sha256)
-            gathered += sum(len(piece) for _, piece in chunk.pieces)
+            gathered += sum(end - start for start, end in chunk.runs)
             if gathered >= TOLD_BYTES:
                 print("done", min(size, (chunk.number + 1) * CHUNK_BYTES), flush=True)
                 gathered = 0

@@ -50,6 +50,9 @@ def environment(accel: Accel, place: Place, *, caged: bool) -> dict[str, str]:
         "LIBGUESTFS_TMPDIR": str(private),
         "LIBGUESTFS_CACHEDIR": str(place.cache),
         "LIBGUESTFS_BACKEND": "direct",
+        # supermin unpacks parts of the appliance with tar, which as root gives files to the
+        # owners they had where the package was built: users that the cage does not have.
+        "TAR_OPTIONS": "--no-same-owner",
     }
     if accel == "tcg":
         variables["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"

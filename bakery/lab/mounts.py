@@ -15,18 +15,21 @@ from bakery.run import run
 # <linux/sched.h> and <linux/mount.h>
 CLONE_NEWNS = 0x00020000
 MS_REC = 0x4000
-MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
 
 
 @contextlib.contextmanager
 def private_mounts() -> Iterator[None]:
-    """Give this thread, and the programs it starts, a mount namespace of their own."""
+    """Give this thread, and the programs it starts, a mount namespace of their own.
+
+    What is unmounted outside goes here too: nobody's disk is kept busy by the copy of its mount.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     directory = Path.cwd()
     with Path("/proc/thread-self/ns/mnt").open("rb") as home:
         _check(libc.unshare(CLONE_NEWNS), "unshare")
         try:
-            _check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
+            _check(libc.mount(b"none", b"/", None, MS_REC | MS_SLAVE, None), "mount")
             yield
         finally:
             _check(libc.setns(home.fileno(), CLONE_NEWNS), "setns")

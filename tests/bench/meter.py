@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,18 @@ class Reading(NamedTuple):
     memory_bytes: int
 
 
-def measure(argv: Sequence[str | Path], *, memory: bool = False) -> Reading:
-    """Run a command to its end. With `memory`, a thread watches it, which costs it some speed."""
+def measure(
+    argv: Sequence[str | Path], *, memory: bool = False, env: Mapping[str, str] | None = None
+) -> Reading:
+    """Run a command to its end. With `memory`, a thread watches it, which costs it some speed.
+
+    `env` is added to the environment. What an earlier run left to be written is written before.
+    """
+    os.sync()
     started = time.perf_counter()
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        argv, env=os.environ | (env or {}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     peak = [0]
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(process.pid, peak, ended))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny
 from tests.conftest import Sample
 
 
@@ -18,6 +19,8 @@ def test_the_build_benchmark_prints_every_ratio(sample: Sample):
         "tests.bench.build",
         "--pairs",
         "1",
+        "--original",
+        "1",
         "--image",
         sample("default"),
     ]
@@ -27,4 +30,22 @@ def test_the_build_benchmark_prints_every_ratio(sample: Sample):
     assert done.returncode == 0, done.stderr
     print(done.stdout)
     for name in ("build ÷ floor", "disk written ÷ data", "original of 2014 ÷ build", "peak memory"):
+        assert name in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.bench
+@pytest.mark.xdist_group("services")
+def test_the_upload_benchmark_prints_every_figure(tmp_path: Path):
+    argv = [sys.executable, "-m", "tests.bench.upload", "--pairs", "1"]
+    done = subprocess.run(
+        [*argv, "--image", tiny.make(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    for name in ("throughput", "peak memory", "second upload, seconds", "image bytes sent"):
         assert name in done.stdout

@@ -15,10 +15,14 @@ import json, os, pathlib, shutil, sys
 
 here = pathlib.Path({here!r})
 name, args = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
+if name == "qemu-img" and not any(word.startswith("rbd:") for word in args):
+    os.environ["PATH"] = os.environ["PATH"].replace(str(here / "bin"), "")
+    os.execvp(name, sys.argv)
 kept = {{k: v for k, v in os.environ.items() if k.startswith("CEPH_")}}
 with (here / "calls").open("a") as log:
     log.write(json.dumps([name, args, kept]) + "\\n")
-fault = here / ("fault-" + "-".join([name, *[a for a in args if a.isalpha()][: 2 if "snap" in args else 1]]))
+verbs = [word for word in args if word.isalpha()][: 2 if "snap" in args else 1]
+fault = here / "-".join(["fault", name, *verbs])
 if fault.exists():
     sys.stderr.write(fault.read_text())
     sys.exit(1)
@@ -64,6 +68,49 @@ else:
     (rbd if name == "rbd" else qemu_img)(args)
 """
 
+# The two libraries of Ceph as glance_store calls them, over the same folder.
+RADOS = """
+import contextlib
+
+class Error(Exception): pass
+class ObjectNotFound(Error): pass
+
+class Rados:
+    def __init__(self, conffile=None, rados_id=None): pass
+    def conf_set(self, name, value): pass
+    def connect(self): pass
+    def shutdown(self): pass
+    def get_fsid(self): return {fsid!r}
+    @contextlib.contextmanager
+    def open_ioctx(self, pool): yield pool
+"""
+RBD = """
+import json, pathlib
+
+RBD_FEATURE_LAYERING = 1
+
+class ImageNotFound(Exception): pass
+class ImageBusy(Exception): pass
+class InvalidArgument(Exception): pass
+
+class Image:
+    def __init__(self, ioctx, name, snapshot=None, read_only=False):
+        self.file = pathlib.Path({here!r}, "pool", ioctx + "+" + name)
+        snap = self.file.with_suffix(".snap")
+        if not self.file.exists():
+            raise ImageNotFound(name)
+        if snapshot and json.loads(snap.read_text())["name"] != snapshot:
+            raise ImageNotFound(snapshot)
+    def __enter__(self): return self
+    def __exit__(self, *exc): pass
+    def size(self): return self.file.stat().st_size
+    def stat(self): return dict(size=self.size())
+    def read(self, offset, length):
+        with self.file.open("rb") as data:
+            data.seek(offset)
+            return data.read(length)
+"""
+
 
 class Ceph:
     """A folder of stand-ins to put first on PATH, and what they noted."""
@@ -72,8 +119,13 @@ class Ceph:
         self.folder = folder
         self.bin = folder / "bin"
         self.pool = folder / "pool"
+        self.libraries = folder / "lib"
         self.bin.mkdir(parents=True)
         self.pool.mkdir()
+        self.libraries.mkdir()
+        words = {"fsid": FSID, "here": str(folder)}
+        (self.libraries / "rados.py").write_text(RADOS.format_map(words))
+        (self.libraries / "rbd.py").write_text(RBD.format_map(words))
         text = PROGRAM.format(python=sys.executable, here=str(folder), fsid=FSID)
         for name in ("rbd", "ceph", "qemu-img"):
             (self.bin / name).write_text(text)

@@ -2,19 +2,21 @@
 
 import json
 import os
+import random
+import shutil
 import subprocess
 from pathlib import Path
 
 import msgspec
 
 from bakery import manifest
-from bakery.cloud.sparse import SparseFile
 from bakery.disk import digest
 from bakery.manifest import Artifact, ArtifactName, Manifest
 from tests import tiny
 from tests.conftest import BAKERY
 from tests.services.openstack import Project
 
+MIB = 1 << 20
 SHAPES = {
     "ami": (),
     "partition-qcow2": ("--as", "partition"),
@@ -42,13 +44,20 @@ def build(folder: Path, *options: str, name: str = "tiny") -> Path:
     return folder / name
 
 
-def made(folder: Path, base: bytes, *, name: str = "made") -> Path:
-    """A build folder as bakery leaves it, around the bytes of a base; its zeros are holes."""
+def made(folder: Path, *, name: str = "made", data: int = 8 * MIB, size: int = 28 * MIB) -> Path:
+    """A build folder as bakery leaves it; its base of `size` bytes holds `data` random ones."""
     folder.mkdir()
     (folder / f"{name}-kernel").write_bytes(b"kernel" * 100)
     (folder / f"{name}-ramdisk").write_bytes(b"ramdisk" * 100)
-    with SparseFile(folder / f"{name}-base") as file:
-        file.write(base)
+    tree = folder / "tree"
+    tree.mkdir()
+    dice = random.Random(name)
+    with (tree / "data").open("wb") as file:
+        for _ in range(data // MIB):
+            file.write(dice.randbytes(MIB))
+    base = folder / f"{name}-base"
+    tiny.run("mkfs.ext4", "-q", "-F", "-d", tree, base, f"{size >> 10}k")
+    shutil.rmtree(tree)
     write_manifest(folder, name)
     return folder
 

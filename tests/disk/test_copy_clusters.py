@@ -3,6 +3,7 @@
 import io
 import random
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,6 +94,13 @@ def test_every_range_of_every_shape_is_copied(raw: Path, tmp_path: Path, shape: 
         found = copied(image, ranges, out)
         assert out.read_bytes() == expected(disk, ranges), name
         assert digest.fingerprint(out) == found, name
+
+
+def test_a_filesystem_without_direct_writes_is_written_too(raw: Path, tmp_path: Path):
+    image = made(raw, tmp_path, Shape("65536"))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        copied(image, [Extent(0, SIZE)], Path(folder) / "out")
+        assert (Path(folder) / "out").read_bytes() == raw.read_bytes()
 
 
 def test_zeros_inside_clusters_become_holes(raw: Path, tmp_path: Path):

@@ -31,13 +31,8 @@ def made(folder: Path, *options: str) -> Path:
 
 @contextlib.contextmanager
 def mounted(image: Path) -> Iterator[Path]:
-    folder = image.with_name("mounted")
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
-    try:
+    with mounts.private_mounts(), mounts.mounted(image, image.with_name("mounted")) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 class Volume:

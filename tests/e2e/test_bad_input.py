@@ -186,13 +186,11 @@ def test_a_full_disk_is_named_and_nothing_is_left(bakery: Bakery, tmp_path: Path
     assert "full" in line or "No space left" in line
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_build_says_so_cleans_up_and_goes_on(
-    bakery: Bakery, tmp_path: Path, number: signal.Signals
-):
-    (tmp_path / "in").mkdir()
-    image = tiny.make(tmp_path / "in")
-    output = tmp_path / "out"
+def interrupted(image: Path, output: Path, number: signal.Signals) -> tuple[int, str]:
+    """A build that gets a signal once a stage has been finished: its exit code, and what it told.
+
+    A busy machine may let it end first; the exit code is 0 then.
+    """
     process = subprocess.Popen(
         [BAKERY, "build", image, "-o", output], stderr=subprocess.PIPE, text=True
     )
@@ -203,9 +201,21 @@ def test_an_interrupted_build_says_so_cleans_up_and_goes_on(
         time.sleep(0.002)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
-    if process.returncode == 0:
-        pytest.fail("the build ended before it could be interrupted")
-    assert process.returncode == 128 + number
+    return process.returncode, told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_says_so_cleans_up_and_goes_on(
+    bakery: Bakery, tmp_path: Path, number: signal.Signals
+):
+    (tmp_path / "in").mkdir()
+    image = tiny.make(tmp_path / "in")
+    for attempt in range(10):
+        output = tmp_path / f"out-{attempt}"
+        code, told = interrupted(image, output, number)
+        if code != 0:
+            break
+    assert code == 128 + number, "0: each build ended before it could be interrupted"
     assert "Traceback" not in told
     assert not (output / ".bakery" / "tmp").exists()
     assert not list(output.glob("tiny*"))

@@ -274,6 +274,17 @@ def test_a_damaged_filesystem_is_told_in_one_line(disk: Path, work: Path):
 
 
 @pytest.mark.slow
+def test_the_first_session_of_a_machine_makes_its_appliance_in_the_cage(
+    disk: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with GuestfsEngine(disk, "raw", work, silent()) as engine:
+        (place,) = engine.survey().volumes
+        assert engine.read_file(place, "/etc/fstab") == TEXT
+    assert list((tmp_path / "cache").rglob("appliance.d/root"))
+
+
+@pytest.mark.slow
 def test_an_appliance_that_dies_ends_the_session_and_its_overlay(disk: Path, work: Path):
     engine = GuestfsEngine(disk, "raw", work, silent())
     (place,) = engine.survey().volumes

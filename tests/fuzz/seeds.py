@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from bakery import manifest
+from bakery.cloud import embedded, handover, health, records
 from bakery.disk import lvm, partitions, qcow2, qcow2_map, safety
 from bakery.system import bls, fstab, grub, grubdefaults, kargs, ostree, release
 from tests import tiny
@@ -29,6 +32,13 @@ submenu 'Advanced options' --id adv {
   menuentry 'old' { linux /boot/vmlinuz-5.10 root=/dev/sda1 ; initrd /boot/i }
 }
 """
+
+STORES = b'[{"id": "a", "mountpoint": "/srv/glance"}, {"id": "b", "mountpoint": "/srv/b"}]'
+IMAGE = """{"id": "7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10", "status": "active", "name": "tiny",
+"size": 4096, "disk_format": "ami", "os_hidden": false, "os_hash_algo": "sha512",
+"kernel_id": "0f6a1c9e-58a1-5f6b-8c11-5a3f5d6b7c88", "bakery_role": "base", "min_disk": 1,
+"locations": [{"url": "file:///srv/glance/7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10",
+"metadata": {"id": "a", "mountpoint": "/srv/glance"}}]}"""
 
 
 class Target(NamedTuple):
@@ -73,7 +83,33 @@ def targets(work: Path) -> list[Target]:
         ),
         Target("os-release", release.parse, tiny.ROOT["etc/os-release"]),
         Target("manifest", lambda data: manifest.decode(data, "fuzz"), _manifest()),
+        Target("embedded manifest", _unpacked, json.dumps(embedded.pack(_manifest())).encode()),
+        Target("image record", _image, IMAGE.encode()),
+        Target("store metadata", lambda data: _stores(work, data), STORES),
     ]
+
+
+def _unpacked(data: bytes) -> object:
+    try:
+        properties = msgspec.json.decode(data, type=dict[str, str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return embedded.unpack(properties)
+
+
+def _image(data: bytes) -> object:
+    try:
+        answer = msgspec.json.decode(data, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    image = records.image(answer)
+    return health.links(image), list(handover._candidates(image, ()))
+
+
+def _stores(work: Path, data: bytes) -> object:
+    path = work / "store.json"
+    path.write_bytes(data)
+    return handover.stores(path)
 
 
 def _reader(data: bytes) -> Callable[[int, int], bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.services.api import Glance
 from tests.services.openstack import Project, Services
 
 
@@ -15,6 +16,11 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture
-def cloud(services: Services) -> Project:
-    """A project of the test's own in them: `cloud.env()` leads the SDK there."""
-    return services.fresh_project()
+def cloud(services: Services) -> Iterator[Project]:
+    """A project of the test's own in them: `cloud.env()` leads the SDK there.
+
+    Its images go with the test: some are as large as a disk.
+    """
+    project = services.fresh_project()
+    yield project
+    Glance(project, services.image_url).clear()

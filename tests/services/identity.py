@@ -11,15 +11,15 @@ TIMEOUT_SECONDS = 60
 
 
 class Keystone:
-    """An administrator's session; `url` ends in /v3."""
+    """The administrator's session, or that of a `user` in a `project`; `url` ends in /v3."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user: str = "admin", project: str = "admin") -> None:
         self.url = url
-        self.token = self._login()
+        self.token = self._login(user, project)
 
-    def _login(self) -> str:
-        user = {"name": "admin", "domain": {"id": "default"}, "password": PASSWORD}
-        scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
+    def _login(self, name: str, project: str) -> str:
+        user = {"name": name, "domain": {"id": "default"}, "password": PASSWORD}
+        scope = {"project": {"name": project, "domain": {"id": "default"}}}
         identity = {"methods": ["password"], "password": {"user": user}}
         headers, _ = self._send(
             "POST", "/auth/tokens", {"auth": {"identity": identity, "scope": scope}}

@@ -38,6 +38,7 @@ class Project:
     def __init__(self, name: str, project_id: str, auth_url: str, folder: Path) -> None:
         self.name = name
         self.id = project_id
+        self.auth_url = auth_url
         folder.mkdir(parents=True, exist_ok=True)
         self.clouds_yaml = folder / "clouds.yaml"
         users = {MEMBER: name, ADMIN: "admin"}
@@ -54,6 +55,10 @@ class Project:
         return run.run(
             [program, *argv], env=self.env(cloud), timeout=CLIENT_TIMEOUT_SECONDS, check=check
         )
+
+    def token(self) -> str:
+        """A token of the member, for who speaks to Glance by hand."""
+        return Keystone(self.auth_url, self.name, self.name).token
 
     def images(self) -> list[dict[str, str]]:
         """The project's images of any status, hidden ones too: id and name."""

@@ -35,7 +35,7 @@ def _make(seed: Path, keystone: Path, glance: Path) -> None:
     conf = work / "seed.conf"
 
     conf.write_text(settings.text(settings.keystone(work)))
-    manage = [keystone / "bin/keystone-manage", "--config-file", conf]
+    manage: list[run.Arg] = [keystone / "bin/keystone-manage", "--config-file", conf]
     owner = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
     keys = (["fernet_setup", *owner], ["credential_setup", *owner])
     for words in (["db_sync"], *keys, _admin(), _glance()):
@@ -43,7 +43,7 @@ def _make(seed: Path, keystone: Path, glance: Path) -> None:
 
     choices = settings.Choices()
     conf.write_text(settings.text(settings.glance(work, "", "", choices)))
-    sync = [glance / "bin/glance-manage", "--config-file", conf, "db", "sync"]
+    sync: list[run.Arg] = [glance / "bin/glance-manage", "--config-file", conf, "db", "sync"]
     run.run(sync, timeout=MAKE_TIMEOUT_SECONDS)
     conf.unlink()
     work.rename(seed)

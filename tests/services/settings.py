@@ -59,6 +59,7 @@ def keystone(folder: Path) -> Sections:
         "cache": {"enabled": "true", "backend": "oslo_cache.dict"},
         "credential": {"key_repository": folder / "credential-keys"},
         "fernet_tokens": {"key_repository": folder / "fernet-keys"},
+        "fernet_receipts": {"key_repository": folder / "fernet-keys"},
         # the least bcrypt can do: every token costs one
         "identity": {"password_hash_rounds": 4},
         "token": {"provider": "fernet", "expiration": 86400},
@@ -75,7 +76,6 @@ def glance(folder: Path, auth_url: str, image_url: str, choices: Choices) -> Sec
         "DEFAULT": {
             "use_stderr": "true",
             "enabled_backends": backends,
-            "public_endpoint": image_url,
             "worker_self_reference_url": image_url,
             "show_multiple_locations": str(choices.locations).lower(),
             "user_storage_quota": choices.quota_bytes or 0,

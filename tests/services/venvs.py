@@ -8,7 +8,9 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bakery import run
@@ -31,13 +33,12 @@ def venv(name: str) -> Path:
 
     Raises run.CommandFailed with pip's last words where it cannot be installed.
     """
-    requirements = REQUIREMENTS / f"{name}.txt"
-    folder = cache() / f"{name}-{_key(requirements)}"
+    folder = _folder(name)
     if (folder / READY).exists():
         return folder
     with locked(cache() / f"{name}.lock"):
         if not (folder / READY).exists():
-            _install(folder, requirements)
+            _install(folder, REQUIREMENTS / f"{name}.txt")
     return folder
 
 
@@ -50,14 +51,22 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _key(requirements: Path) -> str:
+def _folder(name: str) -> Path:
+    requirements = (REQUIREMENTS / f"{name}.txt").read_bytes()
     version = run.run([PYTHON, "--version"]).stdout
-    return hashlib.sha256(version + requirements.read_bytes()).hexdigest()[:16]
+    return cache() / f"{name}-{hashlib.sha256(version + requirements).hexdigest()[:16]}"
 
 
 def _install(folder: Path, requirements: Path) -> None:
     run.run([PYTHON, "-m", "venv", "--clear", folder], timeout=INSTALL_TIMEOUT_SECONDS)
-    pip = [folder / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    pip: list[run.Arg] = [
+        folder / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--quiet",
+    ]
     pip_settings = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or "proxy" in k}
     run.run(
         [*pip, "--requirement", requirements], timeout=INSTALL_TIMEOUT_SECONDS, env=pip_settings
@@ -65,10 +74,18 @@ def _install(folder: Path, requirements: Path) -> None:
     (folder / READY).touch()
 
 
+def missing() -> list[str]:
+    """Those of NAMES that are not installed yet."""
+    return [name for name in NAMES if not (_folder(name) / READY).exists()]
+
+
 def main() -> None:
-    """Install what is missing: `python -m tests.services.venvs`."""
-    for name in NAMES:
-        venv(name)
+    """Install what is missing; with `--missing`, name it instead."""
+    if sys.argv[1:] == ["--missing"]:
+        print(*missing())
+        return
+    with ThreadPoolExecutor() as several:
+        list(several.map(venv, NAMES))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ OPTIONS = (
     *("--buffer-size", "65535", "--socket-timeout", "60"),
     *("--chunked-input-timeout", "60", "--chunked-input-limit", str(64 << 20)),
 )
+LAUNCHER = ("--pythonpath", Path(__file__).parent / "launch", "--module", "launcher:application")
 
 
 class Wsgi:
@@ -39,9 +40,9 @@ class Wsgi:
         env: Mapping[str, str],
         wrapper: tuple[str | Path, ...] = (),
     ) -> None:
-        self.argv = [*wrapper, venv / "bin/uwsgi", "--module", f"{module}:application", *OPTIONS]
+        self.argv = [*wrapper, venv / "bin/uwsgi", *LAUNCHER, *OPTIONS]
         self.log = log
-        self.env = env
+        self.env = {**env, "SERVICE_MODULE": module}
         self.url = ""
         self._running = contextlib.ExitStack()
         self._process: run.Process | None = None

@@ -1,0 +1,118 @@
+"""Answers a real Glance does not give; what it does give is in tests/e2e/test_download.py."""
+
+import msgspec
+import pytest
+
+from bakery import manifest
+from bakery.cloud import embedded, find, records
+from bakery.cloud.records import Image
+from bakery.errors import BakeryError
+from tests.cloud.memory import MemoryImages
+from tests.cloud.publishing import made
+
+BASE_ID = "7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10"
+KERNEL_ID = "0f6a1c9e-58a1-5f6b-8c11-5a3f5d6b7c88"
+RAMDISK_ID = "1f6a1c9e-58a1-5f6b-8c11-5a3f5d6b7c88"
+
+
+class Service(MemoryImages):
+    def named(self, name):
+        return [image for image in self.images.values() if image.name == name]
+
+    def with_property(self, key, value):
+        return [image for image in self.images.values() if image.properties.get(key) == value]
+
+
+@pytest.fixture
+def images(tmp_path):
+    """What a sound upload of an ami leaves, by role."""
+    build = manifest.load(made(tmp_path / "made")).manifest
+    text = (tmp_path / "made/made.manifest.json").read_bytes()
+    links = {records.KERNEL_ID: KERNEL_ID, records.RAMDISK_ID: RAMDISK_ID}
+    formats = {"base": "ami", "kernel": "aki", "ramdisk": "ari"}
+    ids = {"base": BASE_ID, "kernel": KERNEL_ID, "ramdisk": RAMDISK_ID}
+    more = embedded.pack(text) | links
+    return {
+        role: Image(
+            id=ids[role],
+            name="made" if role == "base" else f"made-{role}",
+            status="active",
+            size_bytes=build.artifacts[role].size_bytes,
+            disk_format=formats[role],
+            properties={records.ROLE: role, records.DIGEST: build.artifacts[role].digest}
+            | (more if role == "base" else {}),
+        )
+        for role in ("base", "kernel", "ramdisk")
+    }
+
+
+def found(images, **changed):
+    """What is found where the images of these roles are changed so."""
+    for role, change in changed.items():
+        images[role] = msgspec.structs.replace(images[role], **change)
+    return find.published(Service(*images.values()), "made")
+
+
+def test_every_file_of_the_build_has_its_image(images):
+    parts = found(images).parts
+    assert [(part.file, part.image.id) for part in parts] == [
+        ("made-kernel", KERNEL_ID),
+        ("made-ramdisk", RAMDISK_ID),
+        ("made-base", BASE_ID),
+    ]
+    assert all(part.is_raw for part in parts)
+
+
+@pytest.mark.parametrize("image_id", ["../../../tmp/x", "x", "", f"{BASE_ID}/../x"])
+def test_an_id_that_could_lead_a_file_elsewhere_is_refused(images, image_id):
+    with pytest.raises(BakeryError, match="its id is none that Glance gives"):
+        found(images, base={"id": image_id})
+
+
+@pytest.mark.parametrize("size", [None, -1, 0, 1, 1 << 60])
+@pytest.mark.parametrize("disk_format", ["ami", "qcow2"])
+def test_a_size_that_cannot_be_is_refused(images, size, disk_format):
+    if size == 1 and disk_format == "qcow2":
+        assert found(images, base={"size_bytes": size, "disk_format": disk_format})
+        return
+    with pytest.raises(BakeryError, match="is not the one that was published"):
+        found(images, base={"size_bytes": size, "disk_format": disk_format})
+
+
+@pytest.mark.parametrize("disk_format", ["", "iso", "vmdk", "QCOW2"])
+def test_a_format_that_bakery_never_publishes_is_refused(images, disk_format):
+    with pytest.raises(BakeryError, match="none of bakery's"):
+        found(images, base={"disk_format": disk_format})
+
+
+@pytest.mark.parametrize("status", ["deactivated", "queued", "pending_delete"])
+def test_a_kernel_without_bytes_is_told_with_its_status(images, status):
+    with pytest.raises(BakeryError, match=f"the kernel of made .* is {status}"):
+        found(images, kernel={"status": status})
+
+
+@pytest.mark.parametrize("link", ["", "no-uuid", "../../images", "a" * 100_000])
+def test_a_link_that_is_none_is_told_in_a_short_line(images, link):
+    properties = images["base"].properties | {records.KERNEL_ID: link}
+    images["kernel"] = msgspec.structs.replace(images["kernel"], properties={})
+    with pytest.raises(BakeryError, match="the kernel of made is gone") as caught:
+        found(images, base={"properties": properties})
+    assert len(caught.value.message) < 300
+
+
+def test_bytes_published_otherwise_serve_only_in_their_role(images):
+    kernel = images.pop("kernel")
+    said = kernel.properties | {records.ROLE: "ramdisk"}
+    images["twin"] = msgspec.structs.replace(kernel, id=BASE_ID[::-1], properties=said)
+    with pytest.raises(BakeryError, match="the kernel of made is gone"):
+        found(images)
+
+
+def test_the_ids_of_many_images_of_one_name_are_not_listed_without_end(images):
+    many = [
+        msgspec.structs.replace(images["base"], id=f"{number:08}{BASE_ID[8:]}")
+        for number in range(500)
+    ]
+    with pytest.raises(BakeryError, match="500 images are called") as caught:
+        find.base_image(Service(*many), "made")
+    assert len(caught.value.message) < 1000

@@ -1,0 +1,71 @@
+"""A download that is killed at any moment leaves nothing half done, and the next one ends right."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from bakery import manifest
+from bakery.workdir import FOLDER
+from tests.cloud.publishing import MIB, files, made, upload
+from tests.conftest import BAKERY
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
+
+KILLS = 16
+SEED = 20160405
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("made") / "made", data=96 * MIB, size=160 * MIB)
+
+
+def killed_after(seconds: float, words: list[str | Path], env: dict[str, str]) -> bool:
+    """Start a command, SIGKILL it after a while; whether it was still running."""
+    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+@pytest.mark.parametrize("shape", ["ami", "partition"])
+def test_killed_at_random_moments_then_downloaded(shape, folder, cloud, tmp_path):
+    base = upload(cloud, folder, "--as", shape)["base"]
+    output, reference = tmp_path / "out", files(folder)
+    words: list[str | Path] = [BAKERY, "download", "made", "-o", output]
+    env = os.environ | cloud.env()
+    started = time.monotonic()
+    subprocess.run(words, env=env, check=True, capture_output=True)
+    whole = time.monotonic() - started
+    shutil.rmtree(output)
+
+    moments = random.Random(SEED)
+    hits = parts = 0
+    for _ in range(KILLS * 4):
+        killed = killed_after(moments.uniform(0, whole), words, env)
+        hits += killed
+        parts += (output / FOLDER / "download" / f"{base}.part").exists()
+        # A manifest that is there is that of the whole build, and its files are all there.
+        if manifest.find(output):
+            assert files(output) == reference
+        # Now and then the same command goes on from whatever several kills have left.
+        if not killed or hits % 2 == 0:
+            again = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+            assert again.returncode == 0, again.stderr
+            assert files(output) == reference
+            assert not (output / FOLDER).exists()
+            shutil.rmtree(output)
+        if hits == KILLS:
+            break
+    assert hits == KILLS, "the kills came too late to mean anything"
+    assert parts, "no kill hit the base on its way"
