@@ -25,7 +25,7 @@ SECTOR = 512
 
 
 def floor(image: Path, work: Path) -> Reading:
-    """The partition alone, by one qemu-img, and brought to the disk as bakery does."""
+    """The partition alone, by one qemu-img; it may still be in memory when this returns."""
     window = {
         "driver": "raw",
         "offset": START,

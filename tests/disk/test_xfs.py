@@ -13,6 +13,7 @@ import pytest
 from bakery.disk import xfs
 from bakery.disk.extents import Extent
 from bakery.errors import BakeryError
+from bakery.lab import mounts
 
 SIZE_BYTES = 320 << 20
 BLOCK = 1024
