@@ -49,3 +49,21 @@ def test_the_upload_benchmark_prints_every_figure(tmp_path: Path):
     print(done.stdout)
     for name in ("throughput", "peak memory", "second upload, seconds", "image bytes sent"):
         assert name in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.bench
+@pytest.mark.xdist_group("lab")
+@pytest.mark.timeout(2400)
+def test_the_deploy_benchmark_prints_every_part(sample: Sample):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.deploy", "--image", sample("default")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    for name in ("power-on → POST", "write", "verify", "switch", "login", "dd ÷ write"):
+        assert name in done.stdout

@@ -17,6 +17,7 @@ import pytest
 
 from bakery.serve.events import Dhcp, Entry, Http, TftpSent, read_log
 from tests.conftest import BAKERY, Bakery, Sample
+from tests.deploy.capture import Packet, captured, file_sent, packets, steps, stream
 from tests.deploy.targets import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lab"), pytest.mark.timeout(2400)]
@@ -65,18 +66,57 @@ def test_bios_pxe_brings_a_blank_disk_to_the_login_of_the_atomic_image(bakery, s
     image = built(bakery, sample, tmp_path, "pv")
     args = json.loads((image / "fedora-atomic.manifest.json").read_text())["kernel_args"]
     deployment = next(arg for arg in args if arg.startswith("ostree="))
+    record = tmp_path / "wire.pcap"
     with lab(bakery, tmp_path / "lab") as there:
-        done = there.deploy(image)
+        with captured(there.folder, record):
+            done = there.deploy(image)
         assert done.returncode == 0, done.stderr
         (outcome,) = json.loads(done.stdout)
         assert (outcome["state"], outcome["attempts"]) == ("running", 1)
         console = there.console()
         assert console.index("is exported as") < console.index(deployment)
         assert console.index(deployment) < console.rindex("login:")
-        the_wire_is_that_of_the_classic_deploy(there.wire(), there.nodes[0]["uuid"])
+        the_log_is_that_of_the_classic_deploy(there.wire(), there.nodes[0]["uuid"])
+        the_wire_is_that_of_the_classic_deploy(list(packets(record)), there.nodes[0])
 
 
-def the_wire_is_that_of_the_classic_deploy(wire: list[Entry], node: str) -> None:
+def the_wire_is_that_of_the_classic_deploy(seen: list[Packet], node: dict[str, Any]) -> None:
+    """As a capture has it: token, POST, login, zeros, data, logout, port 10000, the system."""
+    uuid, config = node["uuid"], f"RRQ pxelinux.cfg/01-{node['mac'].replace(':', '-')}"
+    iqn = f"iqn.2008-10.org.openstack:{uuid}"
+    post = f"POST /v1/nodes/{uuid}/vendor_passthru/pass_deploy_info"
+    wanted = [
+        *(config, f"RRQ {uuid}/deploy_kernel", f"RRQ {uuid}/deploy_ramdisk"),
+        *(f"RRQ token-{uuid}", post),
+        *(f"iSCSI login {iqn}", "iSCSI zero", "iSCSI write", "iSCSI logout"),
+        *("connect to 10000", "say done"),
+        *(config, f"RRQ {uuid}/kernel", f"RRQ {uuid}/ramdisk"),
+    ]
+    names = [name for name, _ in steps(seen)]
+    met = in_order(seen, wanted)
+    for once in (post, f"iSCSI login {iqn}", "iSCSI logout", "connect to 10000"):
+        assert names.count(once) == 1, once
+    head, _, body = stream(seen, met[4]).partition(b"\r\n\r\n")
+    info, offered = json.loads(body), file_sent(seen, met[0]).decode().lower()
+    assert f"x-auth-token: {file_sent(seen, met[3]).decode()}".lower() in head.decode().lower()
+    assert info == {"address": met[4].source[0], "key": info["key"], "iqn": iqn, "error": ""}
+    assert f"deployment_key={info['key']} ".lower() in offered
+    assert "default deploy" in offered
+    assert "default boot_partition" in file_sent(seen, met[11]).decode().lower()
+
+
+def in_order(seen: list[Packet], wanted: list[str]) -> list[Packet]:
+    """The packets that mean the wanted steps, each after the one before."""
+    rest = iter(list(steps(seen)))
+    met: list[Packet] = []
+    for step in wanted:
+        packet = next((packet for name, packet in rest if name == step), None)
+        assert packet, f"{step} is not there after {wanted[: len(met)]}"
+        met.append(packet)
+    return met
+
+
+def the_log_is_that_of_the_classic_deploy(wire: list[Entry], node: str) -> None:
     """Address, deploy ramdisk, token, POST; then address, system's kernel and ramdisk."""
     seen = []
     for entry in wire:
@@ -115,6 +155,42 @@ def test_a_conductor_killed_while_it_writes_is_followed_by_one_that_goes_on(
         (outcome,) = json.loads(done.stdout)
         assert outcome["state"] == "running"
         until(lambda: "login:" in there.console())
+
+
+def test_of_three_nodes_the_one_killed_while_it_is_written_recovers_alone(bakery, sample, tmp_path):
+    image = built(bakery, sample, tmp_path, "pv")
+    with lab(bakery, tmp_path / "lab", "--nodes", "3") as there:
+        words = [BAKERY, *there.words(image)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            assert run.stdout is not None and run.stderr is not None
+            told = []
+            for line in run.stderr:
+                told.append(event := json.loads(line))
+                if event["step"] == "node-2 writing" and event["kind"] == "progress":
+                    break
+            os.kill(machine(there.nodes[1]["disk"]), signal.SIGKILL)
+            told += map(json.loads, run.stderr)
+            outcomes = json.loads(run.stdout.read())
+        ends = {outcome["name"]: (outcome["state"], outcome["attempts"]) for outcome in outcomes}
+        assert ends == {
+            "node-1": ("running", 1),
+            "node-2": ("running", 2),
+            "node-3": ("running", 1),
+        }, told[-20:]
+        for undisturbed in (outcomes[0], outcomes[2]):
+            states = [visit["state"] for visit in undisturbed["visits"]]
+            assert len(states) == len(set(states))
+        assert all("login:" in there.console(number) for number in range(3))
+
+
+def machine(disk: str) -> int:
+    """The process of the node with that disk."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes()
+            if words.startswith(b"qemu-system") and disk.encode() in words:
+                return int(path.parent.name)
+    raise LookupError(disk)
 
 
 @pytest.mark.parametrize(
