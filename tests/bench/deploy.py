@@ -51,7 +51,8 @@ class Bench:
 
     def lab(self, *words: str) -> None:
         """`bakery lab …`."""
-        subprocess.run([BAKERY, "lab", *words, "--lab", self.folder, "-q"], check=True)
+        argv = [BAKERY, "lab", *words, "--lab", self.folder, "-q"]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
 
     def count(self) -> Count:
         """Now."""
@@ -146,7 +147,8 @@ def main() -> None:
         work = Path(folder)
         build = work / "build"
         image = options.image or sample(work)
-        subprocess.run([BAKERY, "build", image, "-o", build, "-q"], check=True)
+        argv = [BAKERY, "build", image, "-o", build, "-q"]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
         bench = Bench(work, build)
         bench.lab("up")
         try:

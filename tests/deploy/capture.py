@@ -107,7 +107,7 @@ def steps(seen: Sequence[Packet]) -> Iterator[tuple[str, Packet]]:
         elif port == AGENT and packet.flags & (SYN | ACK) == SYN:
             yield "connect to 10000", packet
         elif port == AGENT and payload:
-            yield f"say {payload.decode()}", packet
+            yield f"say {payload.decode().strip()}", packet
 
 
 def _name(request: bytes) -> str:
@@ -128,9 +128,12 @@ def _iscsi(payload: bytes) -> Iterator[str]:
 def file_sent(seen: Sequence[Packet], request: Packet) -> bytes:
     """What a TFTP read request was answered with (RFC 1350: blocks from a port of their own)."""
     blocks: dict[int, bytes] = {}
-    for packet in seen:
-        if packet.target == request.source and packet.payload[:2] == struct.pack(">H", DATA):
-            blocks[struct.unpack_from(">H", packet.payload, 2)[0]] = packet.payload[4:]
+    sender = None
+    for packet in seen[seen.index(request) :]:
+        if packet.target == request.source and sender in (None, packet.source):
+            sender = packet.source
+            if packet.payload[:2] == struct.pack(">H", DATA):
+                blocks[struct.unpack_from(">H", packet.payload, 2)[0]] = packet.payload[4:]
     return b"".join(blocks[number] for number in sorted(blocks))
 
 
