@@ -1,6 +1,6 @@
 """How long a deploy takes, part by part, and what it sends, beside dd through the same target.
 
-    .venv/bin/python -m tests.bench.deploy [--image FILE]
+    .venv/bin/python -m tests.bench.deploy [--image FILE] [--no-dd]
 
 One node of a lab boots the deploy ramdisk and exports its disk. Then dd writes all bytes of the
 base to it, and after that bakery goes on: it writes, reads back, and lets the node go to its login
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bakery import manifest
 from bakery.lab import network, state
@@ -48,10 +48,11 @@ class Bench:
             "--json",
         ]
         self.counts: dict[str, Count] = {}
+        self.offered_seconds = 0.0
 
     def lab(self, *words: str) -> None:
         """`bakery lab …`."""
-        argv = [BAKERY, "lab", *words, "--lab", self.folder, "-q"]
+        argv: list[str | Path] = [BAKERY, "lab", *words, "--lab", self.folder, "-q"]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
 
     def count(self) -> Count:
@@ -66,8 +67,11 @@ class Bench:
         """The URL of the node's disk; whoever deployed is killed then, and the node waits on."""
         with subprocess.Popen(self.words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
             for step, kind, text in _events(run):
-                if (step, kind) == (f"{NODE} ramdisk", "finished"):
+                if (step, kind) == (f"{NODE} power-on", "started"):
+                    started = time.monotonic()
+                elif (step, kind) == (f"{NODE} ramdisk", "finished"):
                     run.kill()
+                    self.offered_seconds = time.monotonic() - started
                     _, iqn, _, address = text.split()
                     return f"iscsi://{address}:3260/{iqn}/1"
         raise RuntimeError("the node did not offer its disk")
@@ -79,8 +83,8 @@ class Bench:
         subprocess.run(state.load(self.folder).enter(words), check=True)
         return _passed(before, self.count())
 
-    def deploy(self) -> list[dict[str, Any]]:
-        """To the end; the node's visits to its states. `counts` are those of this run's steps."""
+    def deploy(self) -> None:
+        """To the end; `counts` are those of the beginnings of its steps."""
         with subprocess.Popen(self.words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
             for step, kind, _ in _events(run):
                 if kind == "started":
@@ -90,8 +94,6 @@ class Bench:
         self.counts["end"] = self.count()
         if outcome["state"] != "running":
             raise RuntimeError(outcome["reason"])
-        visits: list[dict[str, Any]] = outcome["visits"]
-        return visits
 
 
 def _events(run: "subprocess.Popen[bytes]") -> Iterator[tuple[str, str, str]]:
@@ -106,26 +108,27 @@ def _passed(before: Count, after: Count) -> Count:
     return Count(after.seconds - before.seconds, after.wire_bytes - before.wire_bytes)
 
 
-def report(bench: Bench, build: Path) -> None:
+def report(bench: Bench, build: Path, *, with_dd: bool) -> None:
     """Run everything once, and print it."""
     base = manifest.load(build).manifest.artifacts["base"]
     data = sum(extent.length for extent in base.extents)
     disk = bench.until_the_disk_is_offered()
-    plain = bench.dd(manifest.load(build).base, disk)
-    begun = {visit["state"]: visit["at"] for visit in bench.deploy()}
+    plain = bench.dd(manifest.load(build).base, disk) if with_dd else None
+    bench.deploy()
     counts = bench.counts
     parts = {step: _passed(counts[step], counts[following]) for step, following in pairwise(STEPS)}
     written, read = parts["writing"], parts["verifying"]
-    seconds("power-on → POST", begun["writing"] - begun["power-on"])
+    seconds("power-on → POST", bench.offered_seconds)
     seconds("write", written.seconds)
     seconds("verify, and the first MiB", read.seconds)
     seconds("switch", parts["switched"].seconds)
     seconds("login", parts["rebooted"].seconds)
-    seconds("dd of all bytes", plain.seconds)
-    ratio("dd ÷ write, seconds", plain.seconds / written.seconds)
-    ratio("dd ÷ write, wire bytes", plain.wire_bytes / written.wire_bytes)
     ratio("wire bytes ÷ data bytes, write", written.wire_bytes / data, "  goal ≤ 1.05")
     ratio("wire bytes ÷ data bytes, verify", read.wire_bytes / data)
+    if plain:
+        seconds("dd of all bytes", plain.seconds)
+        ratio("dd ÷ write, seconds", plain.seconds / written.seconds)
+        ratio("dd ÷ write, wire bytes", plain.wire_bytes / written.wire_bytes)
 
 
 def seconds(name: str, value: float) -> None:
@@ -142,6 +145,7 @@ def main() -> None:
     """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path)
+    parser.add_argument("--no-dd", action="store_true", help="leave out dd, which takes minutes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bakery-bench-", dir=Path.home()) as folder:
         work = Path(folder)
@@ -152,7 +156,7 @@ def main() -> None:
         bench = Bench(work, build)
         bench.lab("up")
         try:
-            report(bench, build)
+            report(bench, build, with_dd=not options.no_dd)
         finally:
             bench.lab("down")
 
