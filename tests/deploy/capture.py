@@ -18,7 +18,7 @@ from bakery.lab import state
 
 SNAP_BYTES = 2048
 BUFFER_KIB = 65536
-ISCSI, AGENT, API, TFTP = 3260, 10000, 6385, 69
+ISCSI, AGENT, API, TFTP, BOOTPC = 3260, 10000, 6385, 69, 68
 RRQ, DATA = 1, 3  # RFC 1350, 5
 ETHERNET_BYTES = 14
 IPV4, TCP, UDP = b"\x08\x00", 6, 17
@@ -98,7 +98,9 @@ def steps(seen: Sequence[Packet]) -> Iterator[tuple[str, Packet]]:
     """What each packet means to a deploy, in order, for those that mean something."""
     for packet in seen:
         port, payload = packet.target[1], packet.payload
-        if port == TFTP and payload[:2] == struct.pack(">H", RRQ):
+        if BOOTPC in (port, packet.source[1]):
+            yield _dhcp(payload), packet
+        elif port == TFTP and payload[:2] == struct.pack(">H", RRQ):
             yield f"RRQ {_name(payload)}", packet
         elif port == API and payload.startswith(b"POST "):
             yield payload.split(b" HTTP/")[0].decode(), packet
@@ -108,6 +110,14 @@ def steps(seen: Sequence[Packet]) -> Iterator[tuple[str, Packet]]:
             yield "connect to 10000", packet
         elif port == AGENT and payload:
             yield f"say {payload.decode().strip()}", packet
+
+
+def _dhcp(message: bytes) -> str:
+    """Its type: option 53 (RFC 2132, 9.6) in what follows the fixed fields and the cookie."""
+    at = 240
+    while message[at] != 53:
+        at += 1 if message[at] == 0 else 2 + message[at + 1]
+    return "DHCP" + ("", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK")[message[at + 2]]
 
 
 def _name(request: bytes) -> str:

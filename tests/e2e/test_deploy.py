@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from bakery.serve.events import Dhcp, Entry, Http, TftpSent, read_log
-from tests.conftest import BAKERY, Bakery, Sample
+from tests.conftest import BAKERY, REPOSITORY, Bakery, Sample
+from tests.deploy import timeline
 from tests.deploy.capture import Packet, captured, file_sent, packets, steps, stream
 from tests.deploy.targets import until
 
@@ -77,7 +78,9 @@ def test_bios_pxe_brings_a_blank_disk_to_the_login_of_the_atomic_image(bakery, s
         assert console.index("is exported as") < console.index(deployment)
         assert console.index(deployment) < console.rindex("login:")
         the_log_is_that_of_the_classic_deploy(there.wire(), there.nodes[0]["uuid"])
-        the_wire_is_that_of_the_classic_deploy(list(packets(record)), there.nodes[0])
+        seen = list(packets(record))
+        the_wire_is_that_of_the_classic_deploy(seen, there.nodes[0])
+        the_notes_tell_the_same_steps(seen)
 
 
 def the_wire_is_that_of_the_classic_deploy(seen: list[Packet], node: dict[str, Any]) -> None:
@@ -104,6 +107,14 @@ def the_wire_is_that_of_the_classic_deploy(seen: list[Packet], node: dict[str, A
     assert f"deployment_key={info['key']} ".lower() in offered
     assert "default deploy" in offered
     assert "default boot_partition" in file_sent(seen, met[11]).decode().lower()
+
+
+def the_notes_tell_the_same_steps(seen: list[Packet]) -> None:
+    """docs/protocol.md has a table of a capture; times differ, steps do not."""
+    notes = (REPOSITORY / "docs/protocol.md").read_text()
+    rows = notes.split(timeline.HEAD + "\n")[1].split("\n\n")[0].splitlines()
+    told = [tuple(row.strip("| ").split(" | ")[3:]) for row in rows]
+    assert [(line.source, line.what) for line in timeline.lines(seen)][: len(told)] == told
 
 
 def in_order(seen: list[Packet], wanted: list[str]) -> list[Packet]:
