@@ -27,6 +27,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     karg_append: tuple[str, ...] = ()
     karg_delete: tuple[str, ...] = ()
     sha256: bool = False
+    compress: Literal["", "zstd"] = ""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import get_args
 
 from bakery import manifest
 from bakery.errors import BakeryError
-from bakery.manifest import ArtifactName
+from bakery.manifest import PACKED, ArtifactName
 from bakery.workdir import FOLDER, sync
 
 
@@ -35,7 +35,7 @@ def withdraw(output: Path, keep: Collection[str] = ()) -> None:
         old = None
     path.unlink()
     sync(output)
-    for name in get_args(ArtifactName) if old else ():
-        file = old.file(name)  # type: ignore[union-attr]
+    for name in (*get_args(ArtifactName), *PACKED) if old else ():
+        file = f"{old.name}-{name}"  # type: ignore[union-attr]
         if file not in keep:
             (output / file).unlink(missing_ok=True)

@@ -14,6 +14,8 @@ SUFFIX = ".manifest.json"
 SIZE_LIMIT_BYTES = 16 << 20
 Layout = Literal["pv", "lv", "disk"]
 ArtifactName = Literal["kernel", "ramdisk", "base"]
+PACKED = ("base.zst", "base.index", "base.bmap")
+"""The base once more, for who reads it over a network: no artifacts, since they say nothing new."""
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -63,7 +63,7 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
         source = open_image(image, report, work)
         job = Job(source, options, engine, work, report)
         with contextlib.closing(job):
-            for stage in STAGES:
+            for stage in _wanted(job):
                 _run_stage(stage, job)
                 if stage.name == "inspect":
                     _begin(job)
@@ -90,7 +90,7 @@ def plan(image: Path, options: Options, output: Path) -> Plan:
         source = open_image(image, silent(), work)
         job = Job(source, options, engine, aside, silent())
         with aside.locked(), contextlib.closing(job):
-            steps = tuple(_planned(stage, job, work) for stage in STAGES)
+            steps = tuple(_planned(stage, job, work) for stage in _wanted(job))
             choice = job.choice if "inspect" in job.results else None
     if choice and choice.edit_reason:
         reason = f"{reason}; guestfs edits, since {choice.edit_reason}"
@@ -108,6 +108,11 @@ def _leaving_nothing(work: WorkDir) -> Iterator[None]:
         if isinstance(error, OSError):
             raise BakeryError(f"{error.filename or work.output}: {error.strerror}") from error
         raise
+
+
+def _wanted(job: Job) -> list[Stage]:
+    """The stages of this build."""
+    return [stage for stage in STAGES if stage.wanted(job)]
 
 
 def _run_stage(stage: Stage, job: Job) -> None:
@@ -128,7 +133,7 @@ def _run_stage(stage: Stage, job: Job) -> None:
 
 def _begin(job: Job) -> None:
     """Begin what can run beside the coming stages. Their keys hang on keys, not on results."""
-    for stage in STAGES:
+    for stage in _wanted(job):
         if stage.name not in job.keys:
             job.keys[stage.name] = stage.key(job)
             if stage.begin and job.work.result(stage.name, job.keys[stage.name]) is None:

@@ -62,6 +62,11 @@ def build_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 is_flag=True,
                 help="Record the whole base's sha256 too; reads its holes as zeros.",
             ),
+            click.option(
+                "--compress",
+                type=click.Choice(["zstd"]),
+                help="Write the base as NAME-base.zst as well, with an index and a block map.",
+            ),
         )
     ):
         function = option(function)
@@ -74,7 +79,7 @@ def options_of(given: dict[str, object]) -> "Options":
 
     from bakery.choice import Options
 
-    return msgspec.convert(given, Options)
+    return msgspec.convert(given | {"compress": given["compress"] or ""}, Options)
 
 
 def folder_of(image: Path, directory: Path | None) -> Path:
@@ -97,6 +102,8 @@ def command(out: Output, image: Path, directory: Path | None, **given: object) -
 
 
 def _show(out: Output, build: "Build", *, fresh: bool) -> None:
+    from bakery.manifest import PACKED
+
     manifest = build.manifest
     if not fresh:
         out.print(f"{build.directory} is up to date: nothing to do")
@@ -104,6 +111,9 @@ def _show(out: Output, build: "Build", *, fresh: bool) -> None:
         size = manifest.artifacts[name].size_bytes
         data = sum(extent.length for extent in manifest.artifacts[name].extents)
         out.print(f"{build.directory / manifest.file(name)}  {_bytes(size)}, data {_bytes(data)}")
+    for path in (build.directory / f"{manifest.name}-{name}" for name in PACKED):
+        if path.exists():
+            out.print(f"{path}  {_bytes(path.stat().st_size)}")
     if manifest.kernel_args:
         out.print(f"kernel arguments: {' '.join(manifest.kernel_args)}")
     out.document({"directory": str(build.directory), "fresh": fresh, "manifest": manifest})

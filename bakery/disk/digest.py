@@ -100,6 +100,34 @@ class Chunks:
         return CHUNKED + hashlib.sha256(self._digests).hexdigest()
 
 
+def of_chunks(size_bytes: int, known: Iterable[tuple[int, bytes]]) -> str:
+    """The digest of a file of `size_bytes` from the sha256 of its chunks, by rising number.
+
+    Chunks left out are zeros. Memory does not grow with the size. ValueError where a number or a
+    digest cannot be.
+    """
+    count, rest = -(-size_bytes // CHUNK_BYTES), size_bytes % CHUNK_BYTES
+    total, at = hashlib.sha256(), 0
+    for number, digest in known:
+        if not at <= number < count or len(digest) != 32:
+            raise ValueError(f"chunk {number} cannot be there, or its digest is none")
+        _zero_chunks(total, number - at)
+        total.update(digest)
+        at = number + 1
+    if at < count:
+        _zero_chunks(total, count - at - 1)
+        total.update(_zeros(rest or CHUNK_BYTES))
+    return CHUNKED + total.hexdigest()
+
+
+def _zero_chunks(total: "hashlib._Hash", count: int) -> None:
+    several = _zeros(CHUNK_BYTES) * min(count, 1 << 15)
+    while count:
+        part = min(count, 1 << 15)
+        total.update(several[: part * 32])
+        count -= part
+
+
 class Growing:
     """The fingerprint of a sparse file while it is written, range by range.
 

@@ -8,9 +8,11 @@ as the image is inspected, and runs beside the stages that take out the kernel a
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 from bakery.disk import changes, copy, digest
 from bakery.disk.changes import Change
+from bakery.disk.extents import Extent
 from bakery.errors import BakeryError
 from bakery.manifest import Artifact
 from bakery.report import Step
@@ -21,21 +23,33 @@ NAME = "base"
 
 
 class Copying:
-    """The copy under way, in a thread of its own; it is given up where nobody waits for it."""
+    """The copy under way, in a thread of its own; it is given up where nobody waits for it.
+
+    Others may follow it: `landed` tells how far it is, and `edits` what goes over it. `reader` is
+    the copy, open for reading from the first landing on.
+    """
+
+    reader: BinaryIO
 
     def __init__(self, job: Job) -> None:
         self.path = job.work.scratch / "copy"
+        self.size_bytes = sum(extent.length for extent in job.choice.place)
         self._image, self._place = job.image, job.choice.place
         self._step: Step | None = None
-        self._given_up = threading.Event()
-        size = sum(extent.length for extent in self._place)
-        self._growing = digest.Growing(self.path, size)
+        self._given_up = False
+        self._news = threading.Condition()
+        self._landed = 0
+        self._edits: list[Change] | None = None
+        self._growing = digest.Growing(self.path, self.size_bytes)
         self._pool = ThreadPoolExecutor(1)
         self._running = self._pool.submit(self._run)
 
     def finish(self, edits: list[Change], step: Step) -> digest.Fingerprint:
         """Wait for the copy, put the edited bytes over it, and bring it to the disk."""
         self._step = step
+        with self._news:
+            self._edits = edits
+            self._news.notify_all()
         self._running.result()
         with self.path.open("r+b") as file:
             for edit in edits:
@@ -45,20 +59,53 @@ class Copying:
                     self._growing.altered(chunk)
         return self._growing.fingerprint()
 
+    def landed(self, beyond: int) -> int:
+        """Wait until more than `beyond` bytes are complete: how many are, but for the edits."""
+        with self._news:
+            while self._landed <= beyond:
+                self._wait()
+            return self._landed
+
+    def edits(self) -> list[Change]:
+        """Wait until it is known what goes over the copy, by offset in it."""
+        with self._news:
+            while self._edits is None:
+                self._wait()
+            return self._edits
+
+    def give_up(self) -> None:
+        """Nobody waits for the copy any more, nor does anything that follows it."""
+        with self._news:
+            self._given_up = True
+            self._news.notify_all()
+
     def close(self) -> None:
         """End the copy, wherever it is."""
-        self._given_up.set()
+        self.give_up()
         self._pool.shutdown()
         self._growing.close()
+        if self._landed:
+            self.reader.close()
+
+    def _wait(self) -> None:
+        if self._given_up:
+            raise BakeryError("the copy was given up")
+        self._news.wait()
 
     def _run(self) -> None:
         source, reads = self._image.node, [self._image.path]
-        copy.copy_ranges(
-            source, reads, self._place, self.path, self._progress, self._growing.landed
-        )
+        copy.copy_ranges(source, reads, self._place, self.path, self._progress, self._has_landed)
+
+    def _has_landed(self, extent: Extent, digests: dict[int, bytes] | None) -> None:
+        self._growing.landed(extent, digests)
+        with self._news:
+            if not self._landed:
+                self.reader = self.path.open("rb", buffering=0)
+            self._landed = extent.end
+            self._news.notify_all()
 
     def _progress(self, done_bytes: int, total_bytes: int) -> None:
-        if self._given_up.is_set():
+        if self._given_up:
             raise BakeryError("the copy was given up")
         if self._step:
             self._step.progress(done_bytes, total_bytes)

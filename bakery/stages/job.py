@@ -68,6 +68,11 @@ class Job:
         """Work of a later stage has begun beside the present one; it is closed with the job."""
         self._beside[stage] = work
 
+    @property
+    def begun_stages(self) -> frozenset[str]:
+        """The stages of which work has begun."""
+        return frozenset(self._beside)
+
     def beside(self, stage: str, kind: type[T]) -> T:
         """What was begun for that stage."""
         work = self._beside[stage]
@@ -104,7 +109,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     `options` answers what of the job, beside what it `reads`, its result depends on.
     `version` rises whenever the same inputs would give another result. `begin`, where there is
-    one, is called before `run`, as soon as the image is inspected.
+    one, is called before `run`, as soon as the image is inspected. `wanted` tells whether the
+    stage belongs to this build at all.
     """
 
     name: str
@@ -114,6 +120,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     options: Callable[[Job], dict[str, Any]]
     run: Callable[[Job, Path, Step], None]
     begin: Callable[[Job], None] | None = None
+    wanted: Callable[[Job], bool] = lambda _job: True
 
     def key(self, job: Job) -> str:
         """Its content key, 16 hexadecimal digits."""

@@ -8,7 +8,7 @@ from bakery.disk import digest
 from bakery.disk.extents import Extent, translated
 from bakery.errors import BakeryError
 from bakery.folder import withdraw
-from bakery.manifest import Artifact, ArtifactName, Deployment, Edit, Manifest
+from bakery.manifest import PACKED, Artifact, ArtifactName, Deployment, Edit, Manifest
 from bakery.run import run
 from bakery.stages.edit import Edits
 from bakery.stages.job import Job
@@ -28,6 +28,12 @@ def results(job: Job) -> dict[ArtifactName, Path]:
     return {name: path for name, path in files.items() if path.exists()}
 
 
+def _files(job: Job) -> dict[str, Path]:
+    """All files that a build leaves, the packed base among them, by what follows its name."""
+    packed = job.results.get("pack")
+    return dict(results(job)) | ({name: packed / name for name in PACKED} if packed else {})
+
+
 def published(job: Job, key: str) -> Manifest | None:
     """The manifest of a finished build with this key, if its files are those the stages made."""
     path = manifest.find(job.work.output)
@@ -39,7 +45,7 @@ def published(job: Job, key: str) -> Manifest | None:
         return None
     if found.key != key:
         return None
-    for name, made in results(job).items():
+    for name, made in _files(job).items():
         file = job.work.output / f"{found.name}-{name}"
         if not file.is_file() or Stamp.of(file) != Stamp.of(made):
             return None
@@ -51,7 +57,7 @@ def publish(job: Job, key: str) -> Manifest:
     new = _manifest(job, key)
     output = job.work.output
     withdraw(output)
-    for name, made in results(job).items():
+    for name, made in _files(job).items():
         _link(made, output / f"{new.name}-{name}", job.work.scratch)
     sync(output)
     path = output / (new.name + manifest.SUFFIX)

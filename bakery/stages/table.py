@@ -1,5 +1,5 @@
 """The stages of a build, in their order."""
 
-from bakery.stages import base, boot, check, edit, inspect
+from bakery.stages import base, boot, check, edit, inspect, pack
 
-STAGES = (check.STAGE, inspect.STAGE, boot.STAGE, edit.STAGE, base.STAGE)
+STAGES = (check.STAGE, inspect.STAGE, boot.STAGE, edit.STAGE, base.STAGE, pack.STAGE)

@@ -12,7 +12,7 @@ import msgspec
 
 from bakery import manifest
 from bakery.cloud import embedded, handover, health, records
-from bakery.disk import lvm, partitions, qcow2, qcow2_map, safety
+from bakery.disk import digest, lvm, packed, partitions, qcow2, qcow2_map, safety
 from bakery.system import bls, fstab, grub, grubdefaults, kargs, ostree, release
 from tests import tiny
 from tests.disk import pvs
@@ -62,6 +62,7 @@ def targets(work: Path) -> list[Target]:
         Target("lvm", lambda data: lvm.read(_reader(data), 0, pvs.SIZE_BYTES, 2), pv),
         Target("bls", lambda data: bls.arguments(bls.parse(data, "a.conf")), tiny.ENTRY.encode()),
         Target("fstab", fstab.without, tiny.FSTAB),
+        Target("packed index", lambda data: packed.decode(data, "index"), _index()),
         Target("grub.cfg", lambda data: grub.ordered(grub.parse(data)), GRUB_CFG),
         Target(
             "grubenv",
@@ -126,6 +127,18 @@ def _check(work: Path, data: bytes) -> object:
         file.flush()
         # Without the programs: they would be fuzzed, at a hundredth of the speed.
         return safety.check(Path(file.name), with_partitions=False, with_openstack=False)
+
+
+def _index() -> bytes:
+    """Two chunks of three, of which the last is short."""
+    size = 2 * digest.CHUNK_BYTES + 100
+    sums = {0: "11" * 32, 2: "22" * 32}
+    known = ((number, bytes.fromhex(text)) for number, text in sums.items())
+    chunks = tuple(packed.PackedChunk(n, n * 500, 400, text) for n, text in sums.items())
+    whole = digest.of_chunks(size, known)
+    return packed.encode(
+        packed.Index(size_bytes=size, digest=whole, packed_bytes=2000, chunks=chunks)
+    )
 
 
 def _qcow2(work: Path) -> bytes:

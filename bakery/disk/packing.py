@@ -1,0 +1,163 @@
+"""Packing a raw image while it grows: zstd frames, their index, and a block map, in one reading.
+
+The image is read where it has data alone. Chunks are hashed and compressed on all cores and written
+in order by whoever calls, with a bounded number of them in memory.
+"""
+
+import hashlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO, NamedTuple
+
+from bakery.disk import bmap, extents
+from bakery.disk.changes import Change
+from bakery.disk.digest import CHUNK_BYTES, Chunks
+from bakery.disk.extents import Extent
+from bakery.disk.frames import FrameWriter, pack
+from bakery.disk.packed import Index, PackedChunk
+from bakery.errors import BakeryError
+
+Progress = Callable[[int, int], None]
+
+
+class _Chunk(NamedTuple):
+    """A chunk that was read: where its data lies in the image, and the frame made of it."""
+
+    number: int
+    content: bytes
+    data: tuple[Extent, ...]
+    sha256: bytes
+    packed: bytes
+
+
+class Packer:
+    """Packs an image of `size_bytes` into `destination`, range by range, in order.
+
+    `edits` go over what is read, by offset in the image: they may be there already or not.
+    """
+
+    def __init__(
+        self, source: BinaryIO, size_bytes: int, destination: BinaryIO, edits: Iterable[Change] = ()
+    ) -> None:
+        self._source = source.fileno()
+        self._size = size_bytes
+        self._edits = tuple(edits)
+        self._frames = FrameWriter(destination)
+        self._blocks = _Blocks()
+        self._digests = Chunks(size_bytes)
+        self._index: list[PackedChunk] = []
+        self._begun = 0  # the first byte that no thread was given yet
+        self._done = 0  # the first byte that is not in the frames
+        threads = os.cpu_count() or 1
+        self._ahead = 4 * threads
+        self._pool = ThreadPoolExecutor(threads)
+        self._running: deque[Future[_Chunk]] = deque()
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def take(self, end: int, progress: Progress | None = None) -> None:
+        """The image is complete up to byte `end`: pack the chunks that lie before it."""
+        whole = end if end == self._size else end - end % CHUNK_BYTES
+        window = Extent(self._begun, max(0, whole - self._begun))
+        data = [*extents.of_file(self._source, window.end, window.offset)]
+        data += extents.clipped([edit.extent for edit in self._edits], window)
+        found = extents.merged(data)
+        for number, parts in itertools.groupby(_cut(found), lambda e: e.offset // CHUNK_BYTES):
+            self._running.append(self._pool.submit(self._read, number, tuple(parts)))
+            if len(self._running) >= self._ahead:
+                self._write(self._running.popleft().result())
+                if progress:
+                    progress(self._done, self._size)
+        self._begun = max(self._begun, whole)
+
+    def finish(self) -> tuple[Index, bytes]:
+        """All of the image was taken: the index, and the block map's text."""
+        if self._begun != self._size:
+            raise BakeryError(f"{self._begun} of {self._size} bytes were packed")
+        while self._running:
+            self._write(self._running.popleft().result())
+        self._frames.zeros(self._size - self._done)
+        packed_bytes = self._frames.finish()
+        index = Index(
+            size_bytes=self._size,
+            digest=self._digests.digest(),
+            packed_bytes=packed_bytes,
+            chunks=tuple(self._index),
+        )
+        return index, bmap.text(self._size, self._blocks.finish())
+
+    def _read(self, number: int, data: tuple[Extent, ...]) -> _Chunk:
+        start = number * CHUNK_BYTES
+        content = bytearray(min(CHUNK_BYTES, self._size - start))
+        for part in data:
+            view = memoryview(content)[part.offset - start : part.end - start]
+            at = part.offset
+            while view:
+                count = os.preadv(self._source, [view], at)
+                if count == 0:
+                    raise BakeryError("a file became shorter while it was packed")
+                view, at = view[count:], at + count
+        for edit in self._edits:
+            for part in extents.clipped([edit.extent], Extent(start, len(content))):
+                new = edit.data[part.offset - edit.extent.offset : part.end - edit.extent.offset]
+                content[part.offset - start : part.end - start] = new
+        whole = bytes(content)
+        return _Chunk(number, whole, data, hashlib.sha256(whole).digest(), pack(whole))
+
+    def _write(self, chunk: _Chunk) -> None:
+        start = chunk.number * CHUNK_BYTES
+        self._frames.zeros(start - self._done)
+        frame = self._frames.data(chunk.packed, len(chunk.content))
+        self._digests.take(chunk.number, chunk.sha256)
+        place = (chunk.number, frame.offset, frame.length, chunk.sha256.hex())
+        self._index.append(PackedChunk(*place))
+        for part in chunk.data:
+            self._blocks.take(start, chunk.content, part)
+        self._done = start + len(chunk.content)
+
+
+class _Blocks:
+    """The block map's ranges, hashed from chunks in order."""
+
+    def __init__(self) -> None:
+        self._ranges: list[bmap.Range] = []
+        self._first = self._next = 0
+        self._sha256: Any = None
+
+    def take(self, start: int, content: bytes, part: Extent) -> None:
+        """The blocks that `part` touches hold data; `content` begins at byte `start`."""
+        first = max(part.offset // bmap.BLOCK_BYTES, self._next)
+        end = -(-part.end // bmap.BLOCK_BYTES)
+        if end <= first:
+            return
+        if self._sha256 is None or first > self._next:
+            self._close()
+            self._first, self._sha256 = first, hashlib.sha256()
+        place = slice(first * bmap.BLOCK_BYTES - start, end * bmap.BLOCK_BYTES - start)
+        self._sha256.update(memoryview(content)[place])
+        self._next = end
+
+    def finish(self) -> list[bmap.Range]:
+        """All ranges."""
+        self._close()
+        return self._ranges
+
+    def _close(self) -> None:
+        if self._sha256 is not None:
+            one = bmap.Range(self._first, self._next - 1, self._sha256.hexdigest())
+            self._ranges.append(one)
+
+
+def _cut(found: Iterable[Extent]) -> Iterator[Extent]:
+    """Extents cut at chunk borders."""
+    for extent in found:
+        offset = extent.offset
+        while offset < extent.end:
+            end = min(extent.end, (offset // CHUNK_BYTES + 1) * CHUNK_BYTES)
+            yield Extent(offset, end - offset)
+            offset = end
