@@ -1,0 +1,102 @@
+"""The index of a packed image: which chunk of 1 MiB lies where in the zstd file, and its sha256.
+
+docs/packed.md tells the format. What is not listed is zeros.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .errors import AgentError
+
+VERSION = 1
+CHUNK = 1 << 20
+SIZE_LIMIT = 16 << 40
+SHA256 = re.compile(r"[0-9a-f]{64}")
+CHUNKED = "sha256-1m:"
+
+
+class Chunk(NamedTuple):
+    """A chunk with data: its number, its frame's place in the zstd file, its content's sha256."""
+
+    number: int
+    offset: int
+    length: int
+    sha256: bytes
+
+
+class Index(NamedTuple):
+    """An image of `size` bytes, and its chunks with data in order."""
+
+    size: int
+    digest: str
+    chunks: tuple[Chunk, ...]
+
+    def length(self, number: int) -> int:
+        """The bytes of chunk `number`; the last one may be shorter."""
+        return min(CHUNK, self.size - number * CHUNK)
+
+
+def parse(content: bytes) -> Index:
+    """The index in these bytes; AgentError where it is none, or does not add up."""
+    try:
+        told = json.loads(content)
+        if (told["version"], told["chunk_bytes"]) != (VERSION, CHUNK):
+            raise ValueError("another version")
+        size, packed = _number(told["size_bytes"], SIZE_LIMIT), _number(told["packed_bytes"])
+        index = Index(size, told["digest"], tuple(_chunk(words) for words in told["chunks"]))
+        _check(index, packed)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise AgentError(f"the image's index is none: {error}") from None
+    return index
+
+
+def _chunk(words: object) -> Chunk:
+    if not isinstance(words, list) or len(words) != 4 or not isinstance(words[3], str):
+        raise ValueError("a chunk that is none")
+    number, offset, length = (_number(word) for word in words[:3])
+    if not SHA256.fullmatch(words[3]):
+        raise ValueError(f"chunk {number} has no sha256")
+    return Chunk(number, offset, length, bytes.fromhex(words[3]))
+
+
+def _number(value: object, limit: int = 1 << 62) -> int:
+    if type(value) is not int or not 0 <= value <= limit:
+        raise ValueError("a number that cannot be")
+    return value
+
+
+def _check(index: Index, packed: int) -> None:
+    last, place = -1, 0
+    for chunk in index.chunks:
+        if chunk.number <= last or chunk.number * CHUNK >= index.size:
+            raise ValueError(f"chunk {chunk.number} cannot be there")
+        if chunk.offset < place or not chunk.length or chunk.offset + chunk.length > packed:
+            raise ValueError(f"the frame of chunk {chunk.number} cannot be there")
+        last, place = chunk.number, chunk.offset + chunk.length
+    if _digest(index) != index.digest:
+        raise ValueError("its chunks are not those of its digest")
+
+
+def _digest(index: Index) -> str:
+    """The sha256 of all chunks' sha256, those of zeros included."""
+    total, at, count = hashlib.sha256(), 0, -(-index.size // CHUNK)
+    for chunk in index.chunks:
+        _zeros(total.update, chunk.number - at)
+        total.update(chunk.sha256)
+        at = chunk.number + 1
+    if at < count:
+        _zeros(total.update, count - at - 1)
+        total.update(hashlib.sha256(bytes(index.length(count - 1))).digest())
+    return CHUNKED + total.hexdigest()
+
+
+def _zeros(update: Callable[[bytes], None], count: int) -> None:
+    one = hashlib.sha256(bytes(CHUNK)).digest()
+    several = one * min(count, 1 << 14)
+    while count:
+        part = min(count, 1 << 14)
+        update(several[: part * len(one)])
+        count -= part
