@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,20 @@ def test_vagrant_takes_the_machine_description(tmp_path):
         (REPOSITORY / "Vagrantfile").read_text().replace("config.vm.hostname", "config.vm.hostnme")
     )
     assert vagrant_validates(tmp_path, tmp_path).returncode != 0
+
+
+def test_tests_of_one_group_run_in_one_process(tmp_path: Path):
+    """They share a service, a build, a network; twice at once they would only be slow."""
+    (tmp_path / "test_group.py").write_text(
+        "import os, pathlib, pytest, time\n"
+        "@pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('number', range(6))\n"
+        "def test_it(number):\n"
+        "    time.sleep(0.05)\n"
+        "    pathlib.Path(f'{os.environ[\"PYTEST_XDIST_WORKER\"]}-ran').touch()\n"
+    )
+    options = ("-p", "no:cacheprovider", "--numprocesses", "2", "--dist", "loadgroup")
+    words = [sys.executable, "-m", "pytest", "-q", *options, "test_group.py"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert len(list(tmp_path.glob("*-ran"))) == 1
