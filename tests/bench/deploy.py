@@ -1,6 +1,6 @@
 """How long a deploy takes, part by part, and what it sends, beside dd through the same target.
 
-    .venv/bin/python -m tests.bench.deploy [--image FILE] [--no-dd]
+    .venv/bin/python -m tests.bench.deploy [--image FILE] [--no-dd] [--bios ipxe]
 
 One node of a lab boots the deploy ramdisk and exports its disk. Then dd writes all bytes of the
 base to it, and after that bakery goes on: it writes, reads back, and lets the node go to its login
@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from bakery import manifest
 from bakery.lab import network, state
+from bakery.serve.events import Http, TftpSent, read_log
 from tests.bench.build import BAKERY, sample
 
 NODE = "node-1"
@@ -35,7 +36,7 @@ class Count(NamedTuple):
 class Bench:
     """A lab with one node, and a build for it."""
 
-    def __init__(self, work: Path, build: Path) -> None:
+    def __init__(self, work: Path, build: Path, bios: str) -> None:
         self.folder = work / "lab"
         self.words: list[str | Path] = [
             BAKERY,
@@ -47,6 +48,8 @@ class Bench:
             self.folder,
             "--json",
         ]
+        self.words += ["--bios", bios]
+        self.wire_log = work / "lab-deploys" / "wire.jsonl"
         self.counts: dict[str, Count] = {}
         self.offered_seconds = 0.0
 
@@ -108,6 +111,16 @@ def _passed(before: Count, after: Count) -> Count:
     return Count(after.seconds - before.seconds, after.wire_bytes - before.wire_bytes)
 
 
+def boot_files(log: Path) -> Iterator[tuple[str, int, float]]:
+    """How each kernel and ramdisk went to the node: by what, bytes, seconds."""
+    for entry in read_log(log):
+        event = entry.event
+        if isinstance(event, TftpSent) and event.path.endswith(("kernel", "ramdisk")):
+            yield "TFTP", event.size_bytes, event.seconds
+        elif isinstance(event, Http) and event.path.endswith(("kernel", "ramdisk")):
+            yield "HTTP", event.sent_bytes, event.seconds
+
+
 def report(bench: Bench, build: Path, *, with_dd: bool) -> None:
     """Run everything once, and print it."""
     base = manifest.load(build).manifest.artifacts["base"]
@@ -125,6 +138,11 @@ def report(bench: Bench, build: Path, *, with_dd: bool) -> None:
     seconds("login", parts["rebooted"].seconds)
     ratio("wire bytes ÷ data bytes, write", written.wire_bytes / data, "  goal ≤ 1.05")
     ratio("wire bytes ÷ data bytes, verify", read.wire_bytes / data)
+    sent = list(boot_files(bench.wire_log))
+    size, taken = sum(size for _, size, _ in sent), sum(taken for _, _, taken in sent)
+    print(
+        f"{'kernels and ramdisks by ' + sent[0][0]:<40} {size / taken / 1e6:8.1f} MB/s", flush=True
+    )
     if plain:
         seconds("dd of all bytes", plain.seconds)
         ratio("dd ÷ write, seconds", plain.seconds / written.seconds)
@@ -146,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--no-dd", action="store_true", help="leave out dd, which takes minutes")
+    parser.add_argument("--bios", choices=("pxelinux", "ipxe"), default="pxelinux")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bakery-bench-", dir=Path.home()) as folder:
         work = Path(folder)
@@ -153,7 +172,7 @@ def main() -> None:
         image = options.image or sample(work)
         argv = [BAKERY, "build", image, "-o", build, "-q"]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
-        bench = Bench(work, build)
+        bench = Bench(work, build, options.bios)
         bench.lab("up")
         try:
             report(bench, build, with_dd=not options.no_dd)

@@ -1,4 +1,4 @@
-"""Mutates real inputs of every parser: only BakeryError may come out, soon, and in little memory.
+"""Mutates real inputs of every parser: only a refusal may come out, soon, and in little memory.
 
     .venv/bin/python -m tests.fuzz.mutate [--seconds 60] [--seed N] [--only NAME]
 
@@ -15,8 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
-from bakery.errors import BakeryError
-from tests.fuzz.seeds import Target, targets
+from tests.fuzz.seeds import REFUSALS, Target, targets
 
 CALL_SECONDS = 5.0
 MEMORY_BYTES = 1 << 30
@@ -69,7 +68,7 @@ def attempt(target: Target, data: bytes) -> str:
     started = time.monotonic()
     try:
         target.parse(data)
-    except BakeryError:
+    except REFUSALS:
         pass
     except Exception:  # noqa: BLE001 - any other is what is looked for
         return traceback.format_exc()

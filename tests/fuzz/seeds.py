@@ -7,12 +7,22 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from bakery import manifest
+from bakery.agent import api as agent_api
+from bakery.agent import hints, kernel_args
+from bakery.agent.errors import AgentError
 from bakery.cloud import embedded, handover, health, records
+from bakery.deploy import api
+from bakery.deploy.journal import Deployment
 from bakery.disk import digest, lvm, packed, partitions, qcow2, qcow2_map, safety
+from bakery.errors import BakeryError
+from bakery.serve import dhcp_packet, http_message, tftp
+from bakery.serve.http_message import Refused
+from bakery.serve.tftp import Refusal
 from bakery.system import bls, fstab, grub, grubdefaults, kargs, ostree, release
 from tests import tiny
 from tests.disk import pvs
@@ -39,6 +49,27 @@ IMAGE = """{"id": "7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10", "status": "active", "n
 "kernel_id": "0f6a1c9e-58a1-5f6b-8c11-5a3f5d6b7c88", "bakery_role": "base", "min_disk": 1,
 "locations": [{"url": "file:///srv/glance/7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10",
 "metadata": {"id": "a", "mountpoint": "/srv/glance"}}]}"""
+
+
+REFUSALS = (BakeryError, AgentError, Refusal, Refused)
+"""What a parser may raise; each server, and the node's own half, has a kind of its own."""
+
+DISCOVER = dhcp_packet.encode(
+    dhcp_packet.Packet(
+        op=dhcp_packet.REQUEST,
+        xid=7,
+        mac=bytes.fromhex("5254004c0001"),
+        options={53: b"\x01", 93: b"\0\x07", 97: b"\0" + bytes(16), 77: b"iPXE", 55: b"\x01\x03"},
+    )
+)
+READ_REQUEST = b"\0\x01pxelinux.cfg/01-52-54-00-4c-00-01\0octet\0tsize\x000\0blksize\x001456\0"
+DEPLOY_INFO = b'{"address": "192.168.77.128", "key": "k", "iqn": "iqn.2008-10.org:n", "error": ""}'
+NODE_ARGS = (
+    "disk=vda iscsi_target_iqn=iqn.2008-10.org.openstack:n deployment_id=n deployment_key=k "
+    'ironic_api_url=http://192.168.77.1:6385 troubleshoot=0 root_device="size=>= 100" '
+    "ip=192.168.77.128:192.168.77.1::255.255.255.0 BOOTIF=01-52-54-00-4c-00-01"
+)
+HINTS = "size=>= 100,vendor=<or> ata <or> scsi,rotational=false,wwn=s== 0x5000"
 
 
 class Target(NamedTuple):
@@ -86,6 +117,7 @@ def targets(work: Path) -> list[Target]:
         Target("manifest", lambda data: manifest.decode(data, "fuzz"), _manifest()),
         Target("embedded manifest", _unpacked, json.dumps(embedded.pack(_manifest())).encode()),
         Target("image record", _image, IMAGE.encode()),
+        *_of_a_deploy(),
         Target("store metadata", lambda data: _stores(work, data), STORES),
     ]
 
@@ -127,6 +159,52 @@ def _check(work: Path, data: bytes) -> object:
         file.flush()
         # Without the programs: they would be fuzzed, at a hundredth of the speed.
         return safety.check(Path(file.name), with_partitions=False, with_openstack=False)
+
+
+def _of_a_deploy() -> list[Target]:
+    """What a node and a network say, and what a node is told."""
+
+    def text(data: bytes) -> str:
+        return data.decode("latin-1")
+
+    return [
+        Target("DHCP", dhcp_packet.parse, DISCOVER),
+        Target("TFTP request", tftp.parse_request, READ_REQUEST),
+        Target("HTTP range", lambda d: http_message.piece(text(d), 1 << 20), b"bytes=100-2000"),
+        Target("HTTP target", lambda d: http_message.split_target(text(d)), b"/a/b%20c?d=e%2F"),
+        Target("pass_deploy_info", _asked, DEPLOY_INFO),
+        Target("node's arguments", lambda d: kernel_args.parse(text(d)), NODE_ARGS.encode()),
+        Target("root device hints", lambda d: hints.parse(text(d)), HINTS.encode()),
+        Target("API address", lambda d: agent_api.parse(text(d)), b"http://192.168.77.1:6385/x"),
+    ]
+
+
+def _asked(body: bytes) -> object:
+    """Whatever the body is, the API answers by a status."""
+    deployment = Deployment.fresh()
+    node = UUID(int=1)
+    waiting = _Waiting(deployment)
+    parameters = {"node": str(node), "call": "pass_deploy_info"}
+    headers = {"x-auth-token": deployment.token}
+    request = http_message.Request("POST", "/", parameters, "", headers, body, "192.0.2.1")
+    status = api.answer(request, {node: waiting}).status
+    assert status in (202, 400), status
+    return status
+
+
+class _Waiting(NamedTuple):
+    """A node that takes everything."""
+
+    deployment: Deployment
+
+    def ramdisk_up(self, _agent: object) -> bool:
+        return True
+
+    def ramdisk_failed(self, _error: str) -> bool:
+        return True
+
+    def bootloader(self, _error: str) -> bool:
+        return True
 
 
 def _index() -> bytes:
