@@ -20,15 +20,15 @@ CHUNKS_LIMIT = (END - START - BLOCK) * 8
 
 
 class Progress:
-    """The chunks of one image, written to one place of one disk."""
+    """The `count` chunks of an order, whose `identity` says what goes where, on one disk."""
 
-    def __init__(self, disk: BlockDevice, image: str, place: int, count: int) -> None:
+    def __init__(self, disk: BlockDevice, identity: str, count: int) -> None:
         if count > CHUNKS_LIMIT:
             raise AgentError(
                 f"the image has {count} chunks, and {CHUNKS_LIMIT} can be kept track of"
             )
         self._disk = disk
-        self._head = MAGIC + hashlib.sha256(f"{image} {place} {count}".encode()).digest()
+        self._head = MAGIC + hashlib.sha256(f"{count} {identity}".encode()).digest()
         self._bits = mmap.mmap(-1, -(-(BLOCK + -(-count // 8)) // BLOCK) * BLOCK)
         self._lock = threading.Lock()
 

@@ -25,6 +25,8 @@ CONNECTIONS = 4
 GROUP_BYTES = 4 << 20
 """Frames that lie one behind the other are asked for together, up to so many bytes."""
 SAVE_SECONDS = 5.0
+TELL_SECONDS = 0.5
+TOLD_CHUNKS = 64
 PATIENCE_SECONDS = 300.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 REPAIRS = 3
@@ -34,93 +36,122 @@ PROBE, PROBE_STEP = 4096, 16 << 20
 Tell = Callable[[str, int, int], None]
 
 
-class Order(NamedTuple):
-    """What goes where: the image at byte `place` of the disk, `head` into its first bytes.
-
-    `place` is 0, where the image brings its own first MiB, or a multiple of 1 MiB.
-    """
+class Piece(NamedTuple):
+    """A packed image, and the byte of the disk where it begins: 0 or a multiple of 1 MiB."""
 
     frames_url: str
     image: Index
     place: int
-    head: bytes
+
+
+class Work(NamedTuple):
+    """A chunk on its way: its number among all chunks of all pieces, and where its content goes."""
+
+    number: int
+    url: str
+    chunk: Chunk
+    at: int
+    length: int
+
+
+class Order:
+    """What goes onto the disk: pieces that do not lie over one another."""
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self.pieces = sorted(pieces, key=lambda piece: piece.place)
+        self.count = 0
+        self.end = 0
+        work: list[Work] = []
+        for piece in self.pieces:
+            if piece.place % CHUNK or piece.place < self.end:
+                raise AgentError(f"an image cannot begin at byte {piece.place}")
+            work += _work(piece, self.count)
+            self.count += -(-piece.image.size // CHUNK)
+            self.end = piece.place + piece.image.size
+        self.head = [one for one in work if one.at < HEAD]
+        self.rest = [one for one in work if one.at >= HEAD]
+
+    @property
+    def identity(self) -> str:
+        """The same for what puts the same bytes in the same places."""
+        return " ".join(f"{piece.place}:{piece.image.digest}" for piece in self.pieces)
+
+    def holes(self) -> Iterable[tuple[int, int]]:
+        """The ranges of the disk, behind its first MiB, where pieces have zeros."""
+        known = iter([*((one.at, one.at + one.length) for one in self.rest), (1 << 62, 1 << 62)])
+        start, end = next(known)
+        for piece in self.pieces:
+            at, last = max(HEAD, piece.place), piece.place + piece.image.size
+            while at < last:
+                if start > at:
+                    yield at, min(start, last)
+                if start >= last:
+                    break
+                at = end
+                start, end = next(known)
+
+
+def _work(piece: Piece, first: int) -> Iterable[Work]:
+    for chunk in piece.image.chunks:
+        at = piece.place + chunk.number * CHUNK
+        length = piece.image.length(chunk.number)
+        yield Work(first + chunk.number, piece.frames_url, chunk, at, length)
 
 
 def pull(disk: BlockDevice, order: Order, tell: Tell) -> None:
-    """Bring the image onto the disk; AgentError where that cannot be, with nothing to boot."""
-    _check(disk, order)
-    count = -(-order.image.size // CHUNK)
-    progress = Progress(disk, order.image.digest, order.place, count)
+    """Bring all pieces onto the disk; AgentError where that cannot be, with nothing to boot."""
+    if disk.size < order.end:
+        raise AgentError(f"{disk.path} has {disk.size} bytes, and {order.end} are needed")
+    progress = Progress(disk, order.identity, order.count)
     if not progress.resume():
         _clear(disk, order)
         progress.save()
-    every = [chunk for chunk in order.image.chunks if order.place or chunk.number]
+    fetch = _Fetch(disk, progress, tell)
     for _ in range(REPAIRS):
-        missing = [chunk for chunk in every if not progress.has(chunk.number)]
-        _Fetch(disk, order, progress, tell).run(missing, len(every))
+        fetch.run([one for one in order.rest if not progress.has(one.number)], len(order.rest))
         progress.save()
-        if _verified(disk, order, every, progress, tell):
+        if _verified(disk, order, progress, tell):
             break
         progress.save()
     else:
         raise AgentError(f"{disk.path} gives back other bytes than were written")
-    _finish(disk, order)
-
-
-def _check(disk: BlockDevice, order: Order) -> None:
-    needed = order.place + order.image.size
-    if disk.size < needed:
-        raise AgentError(f"{disk.path} has {disk.size} bytes, and {needed} are needed")
-    if order.place % CHUNK or (order.place and len(order.head) > HEAD):
-        raise AgentError(f"an image cannot begin at byte {order.place}")
+    _finish(disk, order, fetch)
 
 
 def _clear(disk: BlockDevice, order: Order) -> None:
-    """Nothing boots from here on; what the image has no data for is zeros."""
+    """Nothing boots from here on; what the pieces have no data for is zeros."""
     disk.zero(0, HEAD)
     disk.flush()
     disk.discard()
-    disk.zero(max(HEAD, disk.size - HEAD), disk.size - max(HEAD, disk.size - HEAD))
-    for start, end in _holes(order):
+    tail = max(HEAD, disk.size - HEAD)
+    disk.zero(tail, disk.size - tail)
+    for start, end in order.holes():
         disk.zero(start, end - start)
-
-
-def _holes(order: Order) -> Iterable[tuple[int, int]]:
-    """The ranges of the disk, behind its first MiB, where the image is zeros."""
-    at = max(HEAD, order.place)
-    for chunk in order.image.chunks:
-        start = order.place + chunk.number * CHUNK
-        if start > at:
-            yield at, start
-        at = max(at, start + order.image.length(chunk.number))
-    if order.place + order.image.size > at:
-        yield at, order.place + order.image.size
 
 
 class _Fetch:
     """Chunks on their way to the disk."""
 
-    def __init__(self, disk: BlockDevice, order: Order, progress: Progress, tell: Tell) -> None:
-        self._disk, self._order, self._progress, self._tell = disk, order, progress, tell
-        self._url = http.parse(order.frames_url)
+    def __init__(self, disk: BlockDevice, progress: Progress, tell: Tell) -> None:
+        self._disk, self._progress, self._tell = disk, progress, tell
         self._inflate = Decompressor().into
         self._lock = threading.Lock()
-        self._groups: deque[deque[Chunk]] = deque()
-        self._last_news = time.monotonic()
+        self._groups: deque[deque[Work]] = deque()
+        self._last_news = 0.0
         self._done = 0
         self._error: AgentError | None = None
 
-    def run(self, chunks: list[Chunk], total: int) -> None:
-        """Fetch and write all of `chunks`; `total` is what the whole image has."""
-        self._groups.extend(_groups(chunks))
-        self._done, self._last_news = total - len(chunks), time.monotonic()
+    def run(self, work: list[Work], total: int) -> None:
+        """Fetch and write all of `work`; `total` is what there is, done before included."""
+        self._groups.extend(_groups(work))
+        self._done, self._last_news = total - len(work), time.monotonic()
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(CONNECTIONS)]
         for thread in threads:
             thread.start()
         saved = time.monotonic()
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
-                thread.join(SAVE_SECONDS / 10 / len(threads))
+                thread.join(TELL_SECONDS / len(threads))
             self._tell("writing", self._done, total)
             if time.monotonic() - saved > SAVE_SECONDS:
                 self._progress.save()
@@ -130,15 +161,24 @@ class _Fetch:
             self._progress.save()
             raise self._error
 
-    def _work(self) -> None:
+    def content(self, work: Work) -> bytes:
+        """One chunk, fetched alone."""
+        content: list[bytes] = []
+        self._groups.append(deque([work]))
+        self._last_news = time.monotonic()
+        self._work(lambda _work, buffer: content.append(buffer[: work.length]))
+        if self._error:
+            raise self._error
+        return content[0]
+
+    def _work(self, keep: Callable[[Work, mmap.mmap], None] | None = None) -> None:
         buffer, pause = mmap.mmap(-1, CHUNK), FIRST_PAUSE
         while (group := self._next()) and not self._error:
             try:
-                with http.Connection(self._url) as connection:
+                with http.Connection(http.parse(group[0].url)) as connection:
                     while group:
-                        self._take(connection, group, buffer)
+                        self._take(connection, group, buffer, keep or self._write)
                         pause = FIRST_PAUSE
-                        group = self._next() or deque()
             except AgentError as error:
                 self._error = self._error or error
             except OSError as error:
@@ -149,78 +189,84 @@ class _Fetch:
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _next(self) -> deque[Chunk] | None:
+    def _next(self) -> deque[Work] | None:
         with contextlib.suppress(IndexError):
             return self._groups.popleft()
         return None
 
-    def _take(self, connection: http.Connection, group: deque[Chunk], buffer: mmap.mmap) -> None:
+    def _take(
+        self,
+        connection: http.Connection,
+        group: deque[Work],
+        buffer: mmap.mmap,
+        keep: Callable[[Work, mmap.mmap], None],
+    ) -> None:
         """Fetch a group; what is done leaves it, so that what is left can be asked for again."""
-        start, last = group[0].offset, group[-1]
+        start, last = group[0].chunk.offset, group[-1].chunk
         connection.ask(start, last.offset + last.length - start)
         while group:
-            chunk = group[0]
-            frame = connection.take(chunk.length)
-            self._write(chunk, frame, buffer)
+            work = group[0]
+            frame = connection.take(work.chunk.length)
+            if not self._is_whole(work, frame, buffer):
+                # Nothing of it is written. Another try may pass by whatever spoiled it.
+                raise ConnectionError(f"the chunk for byte {work.at} arrived damaged")
+            keep(work, buffer)
+            with self._lock:
+                self._last_news = time.monotonic()
             group.popleft()
 
-    def _write(self, chunk: Chunk, frame: bytes, buffer: mmap.mmap) -> None:
-        length = self._order.image.length(chunk.number)
-        whole = self._inflate(frame, buffer, length)
-        if not whole or hashlib.sha256(memoryview(buffer)[:length]).digest() != chunk.sha256:
-            # Nothing of it is written. Another try may pass by whatever spoiled it.
-            raise ConnectionError(f"chunk {chunk.number} arrived damaged")
-        self._disk.write(buffer, length, self._order.place + chunk.number * CHUNK)
-        self._progress.add(chunk.number)
+    def _is_whole(self, work: Work, frame: bytes, buffer: mmap.mmap) -> bool:
+        if not self._inflate(frame, buffer, work.length):
+            return False
+        return hashlib.sha256(memoryview(buffer)[: work.length]).digest() == work.chunk.sha256
+
+    def _write(self, work: Work, buffer: mmap.mmap) -> None:
+        self._disk.write(buffer, work.length, work.at)
+        self._progress.add(work.number)
         with self._lock:
             self._done += 1
-            self._last_news = time.monotonic()
 
 
-def _groups(chunks: Iterable[Chunk]) -> Iterable[deque[Chunk]]:
+def _groups(every: Iterable[Work]) -> Iterable[deque[Work]]:
     """Chunks whose frames touch, up to GROUP_BYTES."""
-    group: deque[Chunk] = deque()
-    for chunk in chunks:
+    group: deque[Work] = deque()
+    for work in every:
         if group:
-            end = group[-1].offset + group[-1].length
-            if chunk.offset != end or chunk.offset + chunk.length - group[0].offset > GROUP_BYTES:
+            first, last, chunk = group[0], group[-1], work.chunk
+            apart = work.url != first.url or chunk.offset != last.chunk.offset + last.chunk.length
+            if apart or chunk.offset + chunk.length - first.chunk.offset > GROUP_BYTES:
                 yield group
                 group = deque()
-        group.append(chunk)
+        group.append(work)
     if group:
         yield group
 
 
-def _verified(
-    disk: BlockDevice, order: Order, chunks: list[Chunk], progress: Progress, tell: Tell
-) -> bool:
+def _verified(disk: BlockDevice, order: Order, progress: Progress, tell: Tell) -> bool:
     """Read everything back; what is not right has to be fetched again."""
     wrong, buffer = 0, mmap.mmap(-1, CHUNK)
-    for done, chunk in enumerate(chunks):
-        length = order.image.length(chunk.number)
-        disk.read(buffer, length, order.place + chunk.number * CHUNK)
-        if hashlib.sha256(memoryview(buffer)[:length]).digest() != chunk.sha256:
-            progress.drop(chunk.number)
+    for done, work in enumerate(order.rest):
+        disk.read(buffer, work.length, work.at)
+        if hashlib.sha256(memoryview(buffer)[: work.length]).digest() != work.chunk.sha256:
+            progress.drop(work.number)
             wrong += 1
-        if not done % 64:
-            tell("verifying", done, len(chunks))
-    for start, end in _holes(order):
+        if not done % TOLD_CHUNKS:
+            tell("verifying", done, len(order.rest))
+    for start, end in order.holes():
         for at in (*range(start, end, PROBE_STEP), max(start, end - PROBE)):
             length = min(PROBE, end - at)
             disk.read(buffer, length, at)
             if any(buffer[:length]):
                 raise AgentError(f"{disk.path} does not read as zeros at byte {at}")
-    tell("verifying", len(chunks), len(chunks))
+    tell("verifying", len(order.rest), len(order.rest))
     return not wrong
 
 
-def _finish(disk: BlockDevice, order: Order) -> None:
+def _finish(disk: BlockDevice, order: Order, fetch: _Fetch) -> None:
     """The first MiB, last; it is taken back where it does not read as written."""
     buffer, again = mmap.mmap(-1, HEAD), mmap.mmap(-1, HEAD)
-    if order.place:
-        buffer[: len(order.head)] = order.head
-    else:
-        _fetch_first(order, buffer)
+    for work in order.head:
+        buffer[work.at : work.at + work.length] = fetch.content(work)
     disk.write(buffer, HEAD, 0)
     disk.flush()
     disk.read(again, HEAD, 0)
@@ -228,16 +274,3 @@ def _finish(disk: BlockDevice, order: Order) -> None:
         disk.zero(0, HEAD)
         disk.flush()
         raise AgentError(f"{disk.path} gives back another first MiB than was written")
-
-
-def _fetch_first(order: Order, buffer: mmap.mmap) -> None:
-    """Chunk 0 of an image that begins where the disk does; it may be zeros."""
-    for chunk in order.image.chunks[:1]:
-        if chunk.number == 0:
-            with http.Connection(http.parse(order.frames_url)) as connection:
-                connection.ask(chunk.offset, chunk.length)
-                frame = connection.take(chunk.length)
-            length = order.image.length(0)
-            whole = Decompressor().into(frame, buffer, length)
-            if not whole or hashlib.sha256(memoryview(buffer)[:length]).digest() != chunk.sha256:
-                raise AgentError("the first chunk arrived damaged")

@@ -5,13 +5,14 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bakery.agent import image
 from bakery.agent.disk import BlockDevice
 from bakery.agent.errors import AgentError
-from bakery.agent.pull import Order, pull
+from bakery.agent.pull import Order, Piece, pull
 from bakery.disk import packed
 from bakery.disk.packing import Packer
 from bakery.serve.http import HttpServer
@@ -20,6 +21,7 @@ from bakery.serve.tree import Tree
 MIB = 1 << 20
 SIZE = 40 * MIB + 8192
 DISK = 64 * MIB
+TABLE = bytes(440) + b"\x55" * 72
 PLACES = (0, 3 * MIB - 4096, 7 * MIB, 12 * MIB, 13 * MIB, 14 * MIB, 30 * MIB, SIZE - 8192)
 
 
@@ -33,26 +35,38 @@ def base(path: Path) -> Path:
     return path
 
 
+def packing(image_file: Path) -> tuple[image.Index, bytes]:
+    frames = io.BytesIO()
+    size = image_file.stat().st_size
+    with image_file.open("rb", buffering=0) as source:
+        packer = Packer(source, size, frames)
+        packer.take(size)
+        index, _ = packer.finish()
+        packer.close()
+    return image.parse(packed.encode(index)), frames.getvalue()
+
+
 class Served:
-    """A packed image on a real server."""
+    """A packed image, and a partition table, on a real server."""
 
     def __init__(self, folder: Path) -> None:
         self.base = base(folder / "base")
-        frames = io.BytesIO()
-        with self.base.open("rb", buffering=0) as source:
-            packer = Packer(source, SIZE, frames)
-            packer.take(SIZE)
-            index, _ = packer.finish()
-            packer.close()
-        self.index = image.parse(packed.encode(index))
-        self.frames = bytearray(frames.getvalue())
+        self.index, frames = packing(self.base)
+        self.frames = bytearray(frames)
+        table = folder / "table"
+        table.write_bytes(TABLE)
+        self.table, table_frames = packing(table)
         self.tree = Tree()
-        self.tree.put("base.zst", bytes(self.frames))
-        self.events: list[object] = []
+        self.tree.put("base.zst", frames)
+        self.tree.put("table.zst", table_frames)
+        self.events: list[Any] = []
         self.server = HttpServer("127.0.0.1", self.tree, self.events.append)
 
-    def order(self, place: int = MIB, head: bytes = b"\x55" * 512, url: str = "") -> Order:
-        return Order(f"{url or self.server.url}/base.zst", self.index, place, head)
+    def order(self, place: int = MIB) -> Order:
+        pieces = [Piece(f"{self.server.url}/base.zst", self.index, place)]
+        if place:
+            pieces.append(Piece(f"{self.server.url}/table.zst", self.table, 0))
+        return Order(pieces)
 
 
 @pytest.fixture
@@ -82,7 +96,7 @@ def brought(disk: Path, order: Order) -> bytes:
 
 def test_the_image_is_on_the_disk_and_nothing_of_what_was_there_before(served, disk):
     content = brought(disk, served.order())
-    assert content[:MIB] == b"\x55" * 512 + bytes(MIB - 512)
+    assert content[:MIB] == TABLE + bytes(MIB - len(TABLE))
     assert content[MIB : MIB + SIZE] == served.base.read_bytes()
     assert not any(content[DISK - MIB :]), "an old copy of a GPT would be believed"
 
@@ -102,7 +116,8 @@ def test_a_disk_too_small_is_left_alone(served, disk):
 def test_only_frames_with_data_are_fetched(served, disk):
     brought(disk, served.order())
     sent = sum(event.sent_bytes for event in served.events)
-    assert sent == sum(chunk.length for chunk in served.index.chunks)
+    every = (*served.index.chunks, *served.table.chunks)
+    assert sent == sum(chunk.length for chunk in every)
 
 
 @pytest.mark.parametrize("seed", range(4))
