@@ -1,8 +1,9 @@
 """The other side of a deployment, as the agent reaches it: token by TFTP, calls to the API."""
 
+import contextlib
 from collections.abc import Mapping
 
-from . import api, tftp
+from . import api, http, plan, tftp
 from .console import say
 from .errors import AgentError
 from .kernel_args import Settings
@@ -24,6 +25,24 @@ class Conductor:
         """The disk is exported: the image can be written."""
         self._pass_deploy_info("")
 
+    def plan(self, disk_bytes: int) -> bytes:
+        """What is to be written on a disk of that size; asked for again while nobody answers."""
+        settings, where = self._settings, self._api
+        words = f"key={settings.deployment_key}&address={self._net.address}&disk_bytes={disk_bytes}"
+        node = f"{where.path}/v1/nodes/{settings.deployment_id}/vendor_passthru"
+        place = http.Place(where.host, where.port, f"{node}/get_deploy_plan?{words}")
+        return http.fetch(place, plan.LIMIT, self._fetch_token(), api.RETRY_SECONDS)
+
+    def progress(self, part: str, done: int, total: int) -> None:
+        """How far it is, if anybody listens: this one is told once."""
+        news = {"part": part, "done": str(done), "total": str(total)}
+        with contextlib.suppress(AgentError):
+            self._post("pass_deploy_progress", news, patience=0)
+
+    def written(self) -> None:
+        """The disk is written, and was read back."""
+        self._post("pass_deploy_done", {})
+
     def failed(self, reason: str) -> None:
         """There will be no deployment."""
         self._pass_deploy_info(reason)
@@ -36,9 +55,12 @@ class Conductor:
     def _pass_deploy_info(self, error: str) -> None:
         self._post("pass_deploy_info", {"iqn": self._settings.iqn, "error": error})
 
-    def _post(self, method: str, news: Mapping[str, str]) -> None:
+    def _post(
+        self, method: str, news: Mapping[str, str], patience: float = api.RETRY_SECONDS
+    ) -> None:
+        node, token = self._settings.deployment_id, self._fetch_token()
         body = {"address": self._net.address, "key": self._settings.deployment_key, **news}
-        api.post(self._api, self._settings.deployment_id, method, body, self._fetch_token())
+        api.post(self._api, node, method, body, token, patience)
 
     def _fetch_token(self) -> str:
         """The token, fetched once; empty where there is none: an API without login needs none."""

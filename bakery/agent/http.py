@@ -5,6 +5,7 @@ Spoken on a plain socket: what Python brings for it takes a quarter of a second 
 
 import re
 import socket
+import time
 from typing import NamedTuple
 
 from .errors import AgentError
@@ -15,6 +16,7 @@ LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGN
 RANGE = re.compile(rb"\r\ncontent-range:[ \t]*bytes ([0-9]{1,18})-([0-9]{1,18})/", re.IGNORECASE)
 HEAD_LIMIT = 65536
 SILENCE_SECONDS = 20.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 
 
 class Place(NamedTuple):
@@ -35,6 +37,21 @@ def parse(url: str) -> Place:
     if not match:
         raise AgentError(f"the image's address is not of the form http://HOST[:PORT]/PATH: {url}")
     return Place(match[1].strip("[]"), int(match[2] or 80), match[3])
+
+
+def fetch(place: Place, limit: int, token: str, patience: float) -> bytes:
+    """A file as a whole, asked for again for `patience` seconds while nobody can give it."""
+    deadline, pause = time.monotonic() + patience, FIRST_PAUSE
+    while True:
+        try:
+            with Connection(place) as connection:
+                return connection.whole(limit, token)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if time.monotonic() + pause > deadline:
+            raise AgentError(f"{place.host}:{place.port} did not answer: {reason}")
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 class Connection:
@@ -60,9 +77,9 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._link.close()
 
-    def whole(self, limit: int) -> bytes:
-        """The file, which has at most `limit` bytes."""
-        length = self._ask("", 200)[0]
+    def whole(self, limit: int, token: str = "") -> bytes:
+        """The file, which has at most `limit` bytes; `token` is sent along."""
+        length = self._ask(f"X-Auth-Token: {token}\r\n" if token else "", 200)[0]
         if length > limit:
             raise Refused(f"{self._place.path} has {length} bytes, and {limit} are allowed")
         return self.take(length)

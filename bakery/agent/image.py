@@ -42,14 +42,20 @@ class Index(NamedTuple):
 def parse(content: bytes) -> Index:
     """The index in these bytes; AgentError where it is none, or does not add up."""
     try:
-        told = json.loads(content)
-        if (told["version"], told["chunk_bytes"]) != (VERSION, CHUNK):
-            raise ValueError("another version")
-        size, packed = _number(told["size_bytes"], SIZE_LIMIT), _number(told["packed_bytes"])
-        index = Index(size, told["digest"], tuple(_chunk(words) for words in told["chunks"]))
-        _check(index, packed)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return from_json(json.loads(content))
+    except (ValueError, RecursionError) as error:
         raise AgentError(f"the image's index is none: {error}") from None
+
+
+def from_json(told: object) -> Index:
+    """The index that was read from JSON; ValueError where it is none, or does not add up."""
+    if not isinstance(told, dict) or not isinstance(told.get("chunks"), list):
+        raise ValueError("no index")
+    if (told.get("version"), told.get("chunk_bytes")) != (VERSION, CHUNK):
+        raise ValueError("another version")
+    size, packed = _number(told.get("size_bytes"), SIZE_LIMIT), _number(told.get("packed_bytes"))
+    index = Index(size, str(told.get("digest")), tuple(_chunk(words) for words in told["chunks"]))
+    _check(index, packed)
     return index
 
 

@@ -12,6 +12,7 @@ from .errors import AgentError
 
 ETHERNET = re.compile(r"(?:01[-:])?([0-9a-f]{2}(?:[-:][0-9a-f]{2}){5})")
 IQN = re.compile(r"iqn[-.][A-Za-z0-9][A-Za-z0-9.:_-]{0,218}")  # RFC 3720, 3.2.6.1: 223 bytes
+PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")  # RFC 8032: 32 bytes
 WORD = re.compile(r"[A-Za-z0-9._-]{1,255}")
 OFF = ("", "0", "no", "off", "false")
 
@@ -28,7 +29,8 @@ class Address(NamedTuple):
 class Settings(NamedTuple):
     """The arguments the agent goes by; texts are empty where an argument is not given.
 
-    `mac` is in lower case with colons. `address` is None where DHCP has to be asked.
+    `mac` is in lower case with colons. `address` is None where DHCP has to be asked. With a
+    `plan_key`, the public key of who signs plans, the node writes its disk itself.
     """
 
     disk: str
@@ -41,6 +43,7 @@ class Settings(NamedTuple):
     troubleshoot: bool
     mac: str
     address: Address | None
+    plan_key: str
 
 
 def parse(cmdline: str) -> Settings:
@@ -61,13 +64,15 @@ def parse(cmdline: str) -> Settings:
         troubleshoot=_is_on(words),
         mac=_mac(words.get("BOOTIF", "")),
         address=_address(words.get("ip", "")),
+        plan_key=words.get("bakery_key", "").lower(),
     )
 
 
 def check(settings: Settings) -> None:
     """Raise AgentError for an argument without which, or with which, there is no deployment."""
+    way = ("bakery_key", settings.plan_key, PUBLIC_KEY)
     for name, value, form in (
-        ("iscsi_target_iqn", settings.iqn, IQN),
+        way if settings.plan_key else ("iscsi_target_iqn", settings.iqn, IQN),
         ("deployment_id", settings.deployment_id, WORD),
         ("deployment_key", settings.deployment_key, WORD),
     ):

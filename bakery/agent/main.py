@@ -8,13 +8,16 @@ import contextlib
 import time
 from typing import NoReturn
 
-from . import bootloader, choose, disks, drivers, kernel_args, network, target
+from . import bootloader, choose, disks, drivers, kernel_args, network, plan, target
 from .conductor import Conductor
 from .console import say
+from .disk import BlockDevice
 from .disks import Disk
 from .errors import AgentError
 from .kernel_args import Settings
 from .notice import Notice
+from .pull import pull
+from .teller import Teller
 
 REBOOT, WAIT, SHELL = 0, 1, 2  # exit codes; /init knows them
 CMDLINE = "/proc/cmdline"
@@ -43,6 +46,31 @@ def deploy(settings: Settings) -> None:
     drivers.load()
     net = network.bring_up(settings)
     conductor = Conductor(settings, net)
+    if settings.plan_key:
+        write_it(settings, conductor)
+    else:
+        have_it_written(settings, conductor)
+
+
+def write_it(settings: Settings, conductor: Conductor) -> None:
+    """Direct: the node fetches what goes on its disk, and writes it."""
+    with contextlib.ExitStack() as held:
+        try:
+            disk = choose_disk(settings)
+            notice = held.enter_context(Notice())
+            order = plan.read(conductor.plan(disk.size), bytes.fromhex(settings.plan_key))
+            with BlockDevice(disk.device) as device, Teller(conductor.progress) as teller:
+                pull(device, order, teller.tell)
+        except AgentError as error:
+            conductor.failed(str(error))
+            raise
+        conductor.written()
+        say(f"{disk.device} is written; waiting on port {notice.port}")
+        say(f"notice: {notice.wait() or 'no word'}")
+
+
+def have_it_written(settings: Settings, conductor: Conductor) -> None:
+    """iSCSI: the conductor writes the disk that the node exports."""
     with contextlib.ExitStack() as held:
         try:
             disk = choose_disk(settings)

@@ -1,0 +1,44 @@
+"""What the conductor wants on the disk: a signed list of packed images and their places.
+
+The signature in hexadecimal and a newline come first, then the list it is of, JSON:
+`{"version": 1, "pieces": [{"place": byte, "frames": URL, "index": {…}}, …]}`, an index as
+docs/packed.md tells it.
+"""
+
+import json
+
+from . import http, image, signature
+from .errors import AgentError
+from .pull import Order, Piece
+
+VERSION = 1
+LIMIT = 64 << 20
+PIECES_LIMIT = 16
+SIGNATURE_TEXT = 2 * signature.SIGNATURE_BYTES
+
+
+def read(content: bytes, key: bytes) -> Order:
+    """The order in a plan that the owner of `key` signed; AgentError for any other."""
+    text, newline, listed = content.partition(b"\n")
+    try:
+        made = (
+            bytes.fromhex(text.decode("ascii")) if newline and len(text) == SIGNATURE_TEXT else b""
+        )
+    except ValueError:
+        made = b""
+    signature.check(listed, made, key)
+    try:
+        told = json.loads(listed)
+        if told["version"] != VERSION or not 0 < len(told["pieces"]) <= PIECES_LIMIT:
+            raise ValueError("another version, or too many pieces")
+        return Order([_piece(piece) for piece in told["pieces"]])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise AgentError(f"the conductor's plan is none: {error}") from None
+
+
+def _piece(told: dict[str, object]) -> Piece:
+    url, place = told["frames"], told["place"]
+    if not isinstance(url, str) or type(place) is not int or place < 0:
+        raise ValueError("a piece without a place")
+    http.parse(url)
+    return Piece(url, image.from_json(told["index"]), place)
