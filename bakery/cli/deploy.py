@@ -26,11 +26,10 @@ MIB_LIMIT = 1 << 21
 )
 @click.option(
     "--method",
-    type=click.Choice(["iscsi"]),
+    type=click.Choice(["iscsi", "direct"]),
     default="iscsi",
     show_default=True,
-    expose_value=False,
-    help="How the disk is written.",
+    help="Who writes the disk: the conductor, over iSCSI, or the node itself.",
 )
 @click.option(
     "--via",
@@ -99,6 +98,7 @@ def command(
     out: Output,
     names: tuple[str, ...],
     image: Path,
+    method: Literal["iscsi", "direct"],
     ramdisk: Path | None,
     bios: Literal["pxelinux", "ipxe"],
     uefi: Literal["ipxe", "grub"],
@@ -130,6 +130,7 @@ def command(
         interface=lab.interface,
         address=lab.address,
         state=str(place.with_name(f"{place.name}-deploys")),
+        method=method,
         bios=bios,
         uefi=uefi,
         root_device=root_device,

@@ -9,21 +9,25 @@ import hmac
 import ipaddress
 import json
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
 
 from bakery.deploy.iscsi import IQN
 from bakery.deploy.journal import AgentInfo, Deployment
+from bakery.errors import BakeryError
 from bakery.serve.http_message import Request, Response, Routes
 from bakery.system.shown import shown
 
 TEXT_LIMIT = 4096
 PATH = (
     r"/v1/nodes/(?P<node>[^/]{1,64})/vendor_passthru/"
-    r"(?P<call>pass_deploy_info|pass_bootloader_install_info)/?"
+    r"(?P<call>pass_deploy_info|pass_bootloader_install_info|pass_deploy_progress|pass_deploy_done)"
+    r"/?"
 )
+PLAN_PATH = r"/v1/nodes/(?P<node>[^/]{1,64})/vendor_passthru/get_deploy_plan"
 SUCCEEDED = "SUCCEEDED"
 ACCEPTED = 202
 
@@ -46,6 +50,21 @@ class BootloaderInfo(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class ProgressInfo(msgspec.Struct, frozen=True):
+    """The body of `pass_deploy_progress`: chunks of 1 MiB, as text."""
+
+    key: str
+    part: Literal["writing", "verifying"]
+    done: str
+    total: str
+
+
+class DoneInfo(msgspec.Struct, frozen=True):
+    """The body of `pass_deploy_done`."""
+
+    key: str
+
+
 class Waiting(Protocol):
     """A node that is being deployed, as the API meets it. The calls come from other threads."""
 
@@ -59,11 +78,20 @@ class Waiting(Protocol):
     def ramdisk_failed(self, error: str) -> bool:
         """The ramdisk cannot go on; False where it is not waited for."""
 
+    def plan(self, agent: AgentInfo, disk_bytes: int) -> bytes | None:
+        """What the node is to write; None where that is not waited for."""
+
+    def progress(self, part: str, done: int, total: int) -> bool:
+        """How far the node is; False where it does not write."""
+
+    def written(self) -> bool:
+        """The node has written its disk; False where it was not to."""
+
     def bootloader(self, error: str) -> bool:
         """The boot loader is installed (no error) or not; False where it is not waited for."""
 
 
-Info = TypeVar("Info", DeployInfo, BootloaderInfo)
+Info = TypeVar("Info", DeployInfo, BootloaderInfo, ProgressInfo, DoneInfo)
 
 
 class _Refused(Exception):
@@ -74,7 +102,10 @@ class _Refused(Exception):
 
 def routes(nodes: Mapping[UUID, Waiting]) -> Routes:
     """The calls, for an HTTP server; `nodes` are those that are deployed now."""
-    return {("POST", PATH): lambda request: answer(request, nodes)}
+    return {
+        ("POST", PATH): lambda request: answer(request, nodes),
+        ("GET", PLAN_PATH): lambda request: give_plan(request, nodes),
+    }
 
 
 def answer(request: Request, nodes: Mapping[UUID, Waiting]) -> Response:
@@ -123,7 +154,43 @@ def _bootloader_info(node: Waiting, body: bytes) -> bool:
     return node.bootloader(_words(info.error) or f"status {_words(info.status)}")
 
 
-CALLS = {"pass_deploy_info": _deploy_info, "pass_bootloader_install_info": _bootloader_info}
+def _progress(node: Waiting, body: bytes) -> bool:
+    news = _decoded(body, ProgressInfo)
+    _check_key(news.key, node.deployment)
+    done, total = _count(news.done), _count(news.total)
+    return node.progress(news.part, min(done, total), total)
+
+
+def _done(node: Waiting, body: bytes) -> bool:
+    info = _decoded(body, DoneInfo)
+    _check_key(info.key, node.deployment)
+    return node.written()
+
+
+CALLS = {
+    "pass_deploy_info": _deploy_info,
+    "pass_bootloader_install_info": _bootloader_info,
+    "pass_deploy_progress": _progress,
+    "pass_deploy_done": _done,
+}
+
+
+def give_plan(request: Request, nodes: Mapping[UUID, Waiting]) -> Response:
+    """Answer a node that asks what to write: 200 and the signed plan."""
+    try:
+        node = _node(request.parameters["node"], nodes)
+        _check_token(request.headers.get("x-auth-token", ""), node.deployment)
+        words = dict(parse_qsl(request.query, max_num_fields=8))
+        _check_key(words.get("key", ""), node.deployment)
+        agent = AgentInfo(_address(words.get("address", "")), "")
+        plan = node.plan(agent, _count(words.get("disk_bytes", "")))
+        if plan is None:
+            raise _Refused(409, "the node does not wait for this")
+    except _Refused as refused:
+        return Response(refused.status, _fault(str(refused)))
+    except BakeryError as error:
+        return Response(400, _fault(error.message))
+    return Response(200, plan, "application/octet-stream")
 
 
 def _decoded(body: bytes, kind: type[Info]) -> Info:
@@ -144,6 +211,12 @@ def _iqn(text: str) -> str:
     if not IQN.fullmatch(text):
         raise _Refused(400, f"{shown(text)} is no iSCSI target name")
     return text
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise _Refused(400, f"{shown(text)} is no number")
+    return int(text)
 
 
 def _words(text: str) -> str:

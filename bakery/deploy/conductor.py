@@ -28,6 +28,7 @@ from bakery.deploy.node import Bounds, Halted, Means, NodeDeploy
 from bakery.deploy.offer import NodeOffer
 from bakery.deploy.order import NodeSpec, Order, Outcome, Word
 from bakery.deploy.partition import Extras
+from bakery.deploy.pulling import Pulling
 from bakery.deploy.release import release
 from bakery.errors import BakeryError
 from bakery.report import Event, Report
@@ -96,16 +97,21 @@ class Conductor:
             build=self._build,
             ramdisk_folder=Path(order.ramdisk),
             root_device=order.root_device,
+            direct=order.method == "direct",
         )
         self._known[spec.mac] = KnownNode(self._chain.files(offer.script_url), spec.name)
-        bmc = spec.bmc
+        bmc, pull = spec.bmc, None
+        if order.method == "direct":
+            folder = self._folder / "pieces" / str(spec.uuid)
+            pull = Pulling(self._build, _extras(order), self._tree, offer.url, spec.uuid, folder)
         means = Means(
             power=Bmc(bmc.address, bmc.port, bmc.username, bmc.password),
             boot=offer,
-            write=writer(self._build, _extras(order)),
+            write=pull.write if pull else writer(self._build, _extras(order)),
             release=release,
             signs=ConsoleSigns(Path(spec.console)),
             local=self._build.manifest.layout == "disk",
+            pull=pull,
         )
         bounds = Bounds(order.attempts, order.ramdisk_seconds, order.running_seconds)
         key = self._build.manifest.key

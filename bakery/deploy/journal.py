@@ -10,13 +10,16 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID, uuid4
 
 import msgspec
 
 from bakery.errors import BakeryError
 from bakery.workdir import write_whole
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 VERSION = 1
 SIZE_LIMIT_BYTES = 1 << 20
@@ -42,11 +45,31 @@ class Deployment(msgspec.Struct, frozen=True):
     key: str
     token: str
     disk: UUID
+    signing_key: str
+    """The private half of an Ed25519 key (RFC 8032, 5.1.5): 32 bytes in hexadecimal."""
 
     @classmethod
     def fresh(cls) -> "Deployment":
         """A new one, with secrets nobody has seen."""
-        return cls(secrets.token_hex(16), secrets.token_hex(32), uuid4())
+        return cls(secrets.token_hex(16), secrets.token_hex(32), uuid4(), secrets.token_hex(32))
+
+    def renewed(self) -> "Deployment":
+        """The next try: other secrets, the same disk, so that what is on it can stay."""
+        return msgspec.structs.replace(self.fresh(), disk=self.disk)
+
+    @property
+    def public_key(self) -> str:
+        """What a node checks signatures with, in hexadecimal."""
+        return self._key().public_key().public_bytes_raw().hex()
+
+    def signed(self, content: bytes) -> bytes:
+        """The signature of `content`."""
+        return self._key().sign(content)
+
+    def _key(self) -> "Ed25519PrivateKey":
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(self.signing_key))
 
 
 class AgentInfo(msgspec.Struct, frozen=True):

@@ -76,6 +76,19 @@ class Signs(Protocol):
         """Wait for a sign that it runs, at most so long; what was seen since `mark`, or empty."""
 
 
+class Pull(Protocol):
+    """The direct method, as the node meets it."""
+
+    def plan(self, deployment: Deployment, disk_bytes: int) -> bytes:
+        """What is to be written on a disk of that size; BakeryError where it is too small."""
+
+    def progress(self, part: str, done: int, total: int) -> None:
+        """The node tells how far it is."""
+
+    def written(self) -> None:
+        """The node is done."""
+
+
 Writer = Callable[[AgentInfo, Deployment, Watcher], None]
 Release = Callable[[str], None]
 
@@ -95,6 +108,8 @@ class Means:
     release: Release
     signs: Signs
     local: bool = False
+    pull: Pull | None = None
+    """Where the node writes its disk itself: what it is told, and what it tells."""
 
 
 @dataclass(frozen=True)
@@ -160,14 +175,41 @@ class NodeDeploy:
             # Who asks again because the answer was lost is told the same.
             return state in BEFORE_THE_SWITCH and self._record.agent == agent
 
+    def plan(self, agent: AgentInfo, disk_bytes: int) -> bytes | None:
+        """What the node is to write on its disk; None where that is not waited for.
+
+        A node that restarts by itself while it writes asks again, and goes on.
+        """
+        pull = self._means.pull
+        if pull is None or not self.ramdisk_up(agent):
+            return None
+        return pull.plan(self._record.deployment, disk_bytes)
+
+    def progress(self, part: str, done: int, total: int) -> bool:
+        """How far the node is; False where it does not write."""
+        pull, waited_for = self._means.pull, self._record.state in BEFORE_THE_SWITCH
+        if pull is None or not waited_for:
+            return False
+        pull.progress(part, done, total)
+        return True
+
+    def written(self) -> bool:
+        """The node has written its disk; what is switched already is told the same again."""
+        pull = self._means.pull
+        if pull is None or self._record.agent is None:
+            return False
+        pull.written()
+        return True
+
     def ramdisk_failed(self, error: str) -> bool:
         """The ramdisk says that it cannot go on."""
         with self._news:
-            waited_for = self._record.state in ("power-on", "ramdisk")
-            if waited_for:
+            early = self._record.state in ("power-on", "ramdisk")
+            writes = self._means.pull is not None and self._record.state in BEFORE_THE_SWITCH
+            if early or writes:
                 self._told = error
                 self._news.notify_all()
-            return waited_for
+            return early or writes
 
     def bootloader(self, error: str) -> bool:
         """No boot loader is ever asked to be installed: a system is netbooted, or a whole disk."""
@@ -294,6 +336,8 @@ class NodeDeploy:
     def _progress(self, steps: "_Steps") -> Callable[[int, int], None]:
         def tell(done: int, total: int) -> None:
             self._check_halted()
+            if self._told:
+                raise Hopeless(f"the deploy ramdisk gave up: {self._told}")
             steps.progress(done, total)
 
         return tell
@@ -356,7 +400,7 @@ class NodeDeploy:
             self._told, self._strayed = "", False
         # Once a disk has been found right it is not written again.
         again: State = "switched" if record.state in AFTER_THE_SWITCH else "boot-config"
-        fresh = record.deployment if again == "switched" else Deployment.fresh()
+        fresh = record.deployment if again == "switched" else record.deployment.renewed()
         self._enter(
             again,
             reason=error.message,

@@ -35,6 +35,7 @@ class NodeOffer:
     build: Build
     ramdisk_folder: Path
     root_device: str = ""
+    direct: bool = False
 
     @property
     def script_url(self) -> str:
@@ -46,7 +47,8 @@ class NodeOffer:
         self.tree.put(f"{self.node}/deploy_kernel", self.ramdisk_folder / DEPLOY_KERNEL)
         self.tree.put(f"{self.node}/deploy_ramdisk", self.ramdisk_folder / DEPLOY_RAMDISK)
         self.tree.put(f"token-{self.node}", deployment.token.encode() + b"\n")
-        self._put(self._config(deployment.key))
+        key = deployment.public_key if self.direct else ""
+        self._put(self._config(deployment.key, key))
 
     def system(self) -> None:
         """Offer the node's own system; the deployment's secrets are taken away."""
@@ -79,7 +81,7 @@ class NodeOffer:
         self.tree.put(ipxe, bootconfig.ipxe(config, self.url).encode())
         self.tree.put(grub, bootconfig.grub(config).encode())
 
-    def _config(self, key: str) -> BootConfig:
+    def _config(self, key: str, plan_key: str = "") -> BootConfig:
         args = [
             "selinux=0",
             f"disk={DISKS}",
@@ -92,6 +94,7 @@ class NodeOffer:
             "text",
             CONSOLE,
         ]
+        args += [f"bakery_key={plan_key}"] if plan_key else []
         args += [f'root_device="{self.root_device}"'] if self.root_device else []
         deploy = Boot(
             f"{self.node}/deploy_kernel", f"{self.node}/deploy_ramdisk", tuple(args), network=True

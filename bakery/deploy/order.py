@@ -42,6 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     interface: str
     address: str
     state: str
+    method: Literal["iscsi", "direct"] = "iscsi"
     bios: Literal["pxelinux", "ipxe"] = "pxelinux"
     uefi: Literal["ipxe", "grub"] = "ipxe"
     root_device: str = ""

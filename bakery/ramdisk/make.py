@@ -16,6 +16,8 @@ from bakery.workdir import sync
 KERNEL, RAMDISK = "deploy-kernel", "deploy-ramdisk"
 PYTHON = Path("/usr/bin/python3")  # the distribution's own: the first on PATH may be another
 HERE = Path(__file__).parent
+# What the agent loads by name: bakery/agent/zstd.py, bakery/agent/signature.py.
+AGENT_LIBRARIES = ("libzstd.so.1", "libcrypto.so.3")
 COMPRESS = ("zstd", "--quiet", "-12", "--single-thread", "--stdout")
 COMPRESS_SECONDS = 600
 ARCHIVE_LIMIT_BYTES = 1 << 30
@@ -85,6 +87,7 @@ def contents(chosen: kernel.Kernel, drivers: modules.Modules) -> dict[str, cpio.
     tree |= _busybox()
     tree |= _python()
     tree |= programs.with_libraries([programs.need("tgtd"), programs.need("tgtadm")])
+    tree |= programs.with_libraries([programs.library(name) for name in AGENT_LIBRARIES])
     tree |= {name: cpio.Entry(cpio.FOLDER) for name in ("proc", "sys", "run", "tmp", "root")}
     tree["dev/console"] = cpio.character_device(5, 1)  # init's output, before devtmpfs is there
     tree["var/run"] = cpio.link("/run")

@@ -48,3 +48,14 @@ def _libraries(path: Path) -> Iterator[Path]:
     if lost:
         raise BakeryError(f"{path} needs the library {lost[1]}, which is not installed")
     yield from (Path(found) for found in LIBRARY.findall(printed))
+
+
+def library(name: str) -> Path:
+    """Where the loader finds a shared library (ldconfig(8)); BakeryError where it does not."""
+    known = run(["/sbin/ldconfig", "-p"]).text
+    found = re.search(
+        rf"^\t{re.escape(name)} \(libc6,x86-64[^)]*\) => (/\S+)$", known, re.MULTILINE
+    )
+    if not found:
+        raise BakeryError(f"the library {name} is not installed")
+    return Path(found[1])

@@ -7,6 +7,7 @@ import pytest
 
 from bakery.deploy import api
 from bakery.deploy.journal import AgentInfo, Deployment
+from bakery.errors import BakeryError
 from bakery.serve.events import Event, Http
 from bakery.serve.http import BODY_LIMIT_BYTES, HttpServer
 from bakery.serve.http_message import Request
@@ -22,7 +23,7 @@ class Node:
     """Remembers what it was told."""
 
     def __init__(self, *, waits=True):
-        self.deployment = Deployment("the-key", "the-token", NODE)
+        self.deployment = Deployment("the-key", "the-token", NODE, "11" * 32)
         self.told = []
         self.waits = waits
 
@@ -32,6 +33,20 @@ class Node:
 
     def ramdisk_failed(self, error):
         self.told.append(error)
+        return self.waits
+
+    def plan(self, agent, disk_bytes):
+        self.told.append((agent, disk_bytes))
+        if disk_bytes < 1000:
+            raise BakeryError("the node's disk is too small")
+        return b"the plan" if self.waits else None
+
+    def progress(self, part, done, total):
+        self.told.append((part, done, total))
+        return self.waits
+
+    def written(self):
+        self.told.append("written")
         return self.waits
 
     def bootloader(self, error):
@@ -143,6 +158,60 @@ def server():
     events: list[Event] = []
     with HttpServer("127.0.0.1", Tree(), events.append, routes=api.routes({NODE: node})) as http:
         yield http, node, events
+
+
+def ask(node, query, *, name=str(NODE), token="the-token"):
+    path = f"/v1/nodes/{name}/vendor_passthru/get_deploy_plan"
+    headers = {"x-auth-token": token}
+    request = Request("GET", path, {"node": name}, query, headers, b"", "192.0.2.7")
+    return api.give_plan(request, {NODE: node})
+
+
+ASKED = "key=the-key&address=192.0.2.7&disk_bytes=10737418240"
+
+
+def test_a_node_that_writes_its_disk_itself_is_given_the_plan():
+    node = Node()
+    answer = ask(node, ASKED)
+    assert (answer.status, answer.body) == (200, b"the plan")
+    assert node.told == [(AgentInfo("192.0.2.7", ""), 10737418240)]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 400),
+        (ASKED.replace("the-key", "another"), 400),
+        (ASKED.replace("192.0.2.7", "nowhere"), 400),
+        (ASKED.replace("10737418240", "-1"), 400),
+        (ASKED.replace("10737418240", "9" * 30), 400),
+        (ASKED.replace("10737418240", "999"), 400),
+    ],
+)
+def test_a_question_that_cannot_be_believed_is_refused(query, status):
+    assert ask(Node(), query).status == status
+
+
+def test_a_plan_is_for_the_node_that_is_waited_for_and_has_the_token():
+    assert ask(Node(), ASKED, token="wrong").status == 401
+    assert ask(Node(), ASKED, name="nobody").status == 404
+    assert ask(Node(waits=False), ASKED).status == 409
+
+
+def test_a_node_tells_how_far_it_is_and_that_it_is_done():
+    node = Node()
+    news = {"key": "the-key", "part": "writing", "done": "7", "total": "5"}
+    assert call(node, news, what="pass_deploy_progress").status == 202
+    assert call(node, {"key": "the-key"}, what="pass_deploy_done").status == 202
+    assert node.told == [("writing", 5, 5), "written"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"part": "baking"}, {"done": "-1"}, {"total": "x"}, {"key": "k"}]
+)
+def test_news_that_cannot_be_believed_are_refused(change):
+    news = {"key": "the-key", "part": "writing", "done": "1", "total": "5"} | change
+    assert call(Node(), news, what="pass_deploy_progress").status == 400
 
 
 def test_over_http_the_same_call_twice_is_answered_twice(server):

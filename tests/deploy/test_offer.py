@@ -33,7 +33,7 @@ def content(tree, name):
 
 
 def deployment():
-    return Deployment("the-key", "the-token", NODE)
+    return Deployment("the-key", "the-token", NODE, "11" * 32)
 
 
 def test_the_ramdisk_is_told_all_that_the_classic_deploy_tells(tmp_path):

@@ -203,6 +203,15 @@ class _Waiting(NamedTuple):
     def ramdisk_failed(self, _error: str) -> bool:
         return True
 
+    def plan(self, _agent: object, _disk_bytes: int) -> bytes:
+        return b""
+
+    def progress(self, _part: str, _done: int, _total: int) -> bool:
+        return True
+
+    def written(self) -> bool:
+        return True
+
     def bootloader(self, _error: str) -> bool:
         return True
 

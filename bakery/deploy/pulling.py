@@ -1,0 +1,142 @@
+"""The direct method: the node fetches and writes its disk itself, by a signed plan.
+
+The plan lists what would be written over iSCSI, packed: the base as the build left it, and the
+small pieces (partition table, swap, config drive) as they are packed here. All of it is served as
+plain files. The conductor waits for what the node tells.
+"""
+
+import io
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from bakery.deploy import partition
+from bakery.deploy.contents import Piece, fitting
+from bakery.deploy.journal import AgentInfo, Deployment
+from bakery.deploy.nbd import DiskFailed
+from bakery.deploy.partition import Extras
+from bakery.deploy.writing import Watcher
+from bakery.disk import packed
+from bakery.disk.digest import CHUNK_BYTES, CHUNKED
+from bakery.disk.packed import Index
+from bakery.disk.packing import Packer
+from bakery.errors import BakeryError
+from bakery.manifest import Build
+from bakery.serve.tree import Tree
+
+VERSION = 1
+SILENCE_SECONDS = 120.0
+LISTEN_SECONDS = 0.5
+PLAN_FRAMES = "frames-{}"
+
+
+class Pulling:
+    """One node's disk, written by the node. `folder` is for the small pieces' frames."""
+
+    def __init__(
+        self, build: Build, extras: Extras, tree: Tree, url: str, node: UUID, folder: Path
+    ) -> None:
+        self._build, self._extras = build, extras
+        self._tree, self._url, self._node = tree, url, node
+        self._folder = folder
+        self._index = base_index(build)
+        self._news = threading.Condition()
+        self._told: tuple[str, int, int] = ("", 0, 0)
+        self._heard = 0.0
+        self._done = False
+
+    def plan(self, deployment: Deployment, disk_bytes: int) -> bytes:
+        """The signed plan for a disk of that size; BakeryError where it is too small.
+
+        bakery/agent/plan.py reads it, and says what it looks like.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        found = partition.pieces(
+            self._build, self._extras, disk_bytes, deployment.disk, self._folder
+        )
+        listed = [
+            self._offered(number, piece) for number, piece in enumerate(fitting(found, disk_bytes))
+        ]
+        content = msgspec.json.encode({"version": VERSION, "pieces": listed})
+        with self._news:
+            self._done, self._told, self._heard = False, ("", 0, 0), time.monotonic()
+        return deployment.signed(content).hex().encode() + b"\n" + content
+
+    def progress(self, part: str, done: int, total: int) -> None:
+        """The node tells how far it is, in chunks of 1 MiB."""
+        with self._news:
+            self._told, self._heard = (part, done, total), time.monotonic()
+            self._news.notify_all()
+
+    def written(self) -> None:
+        """The node has written its disk and read it back."""
+        with self._news:
+            self._done = True
+            self._news.notify_all()
+
+    def write(self, _agent: AgentInfo, _deployment: Deployment, watcher: Watcher) -> None:
+        """Wait until the node is done; DiskFailed where it is silent for too long."""
+        verifying = False
+        with self._news:
+            self._heard = time.monotonic()
+        while True:
+            with self._news:
+                self._news.wait(LISTEN_SECONDS)
+                (part, done, total), finished = self._told, self._done
+                silent = time.monotonic() - self._heard
+            if part == "verifying" and not verifying:
+                verifying = True
+                watcher.before_verifying()
+            tell = watcher.verifying if verifying else watcher.writing
+            tell(done * CHUNK_BYTES, total * CHUNK_BYTES)
+            if finished:
+                return
+            if silent > SILENCE_SECONDS:
+                raise DiskFailed(f"the node told nothing for {SILENCE_SECONDS:g} s")
+
+    def _offered(self, number: int, piece: Piece) -> Mapping[str, object]:
+        name = f"{self._node}/{PLAN_FRAMES.format(number)}"
+        if piece.name == "base":
+            self._tree.put(name, self._build.directory / self._packed_name("base.zst"))
+            index = self._index
+        else:
+            index, frames = _packed(piece)
+            self._tree.put(name, frames)
+        return {"place": piece.offset, "frames": f"{self._url}/{name}", "index": index}
+
+    def _packed_name(self, name: str) -> str:
+        return f"{self._build.manifest.name}-{name}"
+
+
+def base_index(build: Build) -> Index:
+    """The index of a build's packed base; BakeryError where there is none, or another base's."""
+    path = build.directory / f"{build.manifest.name}-base.index"
+    if not path.exists():
+        raise BakeryError(
+            f"the build in {build.directory} has no packed base, which the direct method sends",
+            "bakery build IMAGE --compress zstd adds it",
+        )
+    index = packed.read(path)
+    record = build.manifest.artifacts["base"]
+    # A base without holes has another kind of digest in the manifest.
+    other = record.digest.startswith(CHUNKED) and record.digest != index.digest
+    if index.size_bytes != record.size_bytes or other:
+        raise BakeryError(f"{path} is the index of another base", "run bakery build again")
+    return index
+
+
+def _packed(piece: Piece) -> tuple[Index, bytes]:
+    """A small piece, packed in memory."""
+    frames = io.BytesIO()
+    with piece.path.open("rb", buffering=0) as source:
+        packer = Packer(source, piece.size_bytes, frames)
+        try:
+            packer.take(piece.size_bytes)
+            index, _ = packer.finish()
+        finally:
+            packer.close()
+    return index, frames.getvalue()
