@@ -13,6 +13,7 @@ from bakery.serve.http import BODY_LIMIT_BYTES, HttpServer
 from bakery.serve.http_message import Request
 from bakery.serve.tree import Tree
 from tests.deploy.asking import post
+from tests.deploy.targets import until
 
 NODE = UUID("6a3c9a3e-4b5f-4c39-9d5b-0f6a2b1c7d11")
 IQN = f"iqn.2008-10.org.openstack:{NODE}"
@@ -220,6 +221,7 @@ def test_over_http_the_same_call_twice_is_answered_twice(server):
     for _ in range(2):
         assert post(http.port, path, json.dumps(GOOD).encode(), "the-token") == 202
     assert len(node.told) == 2
+    until(lambda: len(events) == 2)  # an answer is told when it has gone out
     assert [event.status for event in events if isinstance(event, Http)] == [202, 202]
 
 

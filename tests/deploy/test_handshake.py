@@ -21,7 +21,7 @@ from bakery.serve.tree import Tree
 from tests.deploy import builds
 from tests.deploy.proxy import Proxy
 from tests.deploy.ramdisk import Habits, Node
-from tests.deploy.targets import blank, free_port
+from tests.deploy.targets import blank, free_port, until
 
 pytestmark = pytest.mark.slow
 NODE = UUID("6a3c9a3e-4b5f-4c39-9d5b-0f6a2b1c7d11")
@@ -66,7 +66,7 @@ class Bench:
             local=layout == "disk",
         )
         journal = Journal(tmp_path / "journal", NODE)
-        bounds = Bounds(attempts=3, ramdisk_seconds=4, running_seconds=30)
+        bounds = Bounds(attempts=3, ramdisk_seconds=8, running_seconds=30)
         self.deploy = NodeDeploy("node-1", NODE, "k1", means, journal, silent(), bounds)
         deploys[NODE] = self.deploy
         self.before_verifying = lambda: None
@@ -109,6 +109,8 @@ def test_the_wire_has_the_order_that_the_classic_deploy_has(bench):
         *("bmc network", "config deploy", "token", "post"),
         *("bmc network", "done", "config boot_partition"),
     ]
+    # The last acknowledgement may still be on its way.
+    until(lambda: sum(isinstance(e, TftpSent) for e in it.events) == 3)
     served = [e.path for e in it.events if isinstance(e, TftpSent)]
     assert served == [it.node.config, f"token-{NODE}", it.node.config]
     posts = [(e.path, e.status) for e in it.events if isinstance(e, Http)]
