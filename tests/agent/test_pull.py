@@ -115,6 +115,7 @@ def test_a_disk_too_small_is_left_alone(served, disk):
 
 def test_only_frames_with_data_are_fetched(served, disk):
     brought(disk, served.order())
+    served.server.stop()  # an answer is counted when it has gone out
     sent = sum(event.sent_bytes for event in served.events)
     every = (*served.index.chunks, *served.table.chunks)
     assert sent == sum(chunk.length for chunk in every)
@@ -152,5 +153,6 @@ def test_what_an_earlier_start_wrote_is_not_fetched_again(served, disk, monkeypa
     served.events.clear()
     served.tree.put("base.zst", good)
     assert brought(disk, served.order())[MIB : MIB + SIZE] == served.base.read_bytes()
+    served.server.stop()
     sent = sum(event.sent_bytes for event in served.events)
     assert sent < sum(chunk.length for chunk in served.index.chunks) / 2

@@ -72,7 +72,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 def test_the_node_writes_what_the_conductor_waits_for(bench):
     content = bench.pulling.plan(bench.deployment, DISK_BYTES)
-    seen = []
+    seen: list[object] = []
     watcher = Watcher(
         lambda done, total: seen.append(("writing", done, total)),
         lambda done, total: seen.append(("verifying", done, total)),

@@ -57,8 +57,8 @@ def lab(bakery: Bakery, folder: Path, *words: str) -> Iterator[Lab]:
         bakery("lab", "down", "--lab", folder)
 
 
-def built(bakery: Bakery, sample: Sample, folder: Path, layout: str) -> Path:
-    done = bakery("build", sample("default"), "-o", folder / layout, "--layout", layout)
+def built(bakery: Bakery, sample: Sample, folder: Path, layout: str, *words: str) -> Path:
+    done = bakery("build", sample("default"), "-o", folder / layout, "--layout", layout, *words)
     assert done.returncode == 0, done.stderr
     return folder / layout
 
@@ -220,3 +220,20 @@ def test_every_way_to_boot_reaches_the_login(bakery, sample, tmp_path, layout, w
     with lab(bakery, tmp_path / "lab", *words) as there:
         done = there.deploy(image, *options)
         assert done.returncode == 0, done.stderr + there.console()[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [("pv", ()), ("disk", ("--firmware", "uefi"))],
+    ids=["pv-bios", "disk-uefi"],
+)
+def test_a_node_that_pulls_its_disk_reaches_the_login(bakery, sample, tmp_path, layout, words):
+    image = built(bakery, sample, tmp_path, layout, "--compress", "zstd")
+    with lab(bakery, tmp_path / "lab", *words) as there:
+        done = there.deploy(image, "--method", "direct")
+        assert done.returncode == 0, done.stderr + there.console()[-3000:]
+        (outcome,) = json.loads(done.stdout)
+        assert (outcome["state"], outcome["attempts"]) == ("running", 1)
+        states = [visit["state"] for visit in outcome["visits"]]
+        assert states.index("writing") < states.index("verifying") < states.index("switched")
+        assert "is written; waiting on port 10000" in there.console()
