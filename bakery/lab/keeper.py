@@ -21,6 +21,7 @@ from typing import NoReturn
 import msgspec
 
 from bakery.errors import BakeryError
+from bakery.ipmi_sockets import repair
 from bakery.lab import network, state
 from bakery.lab.node import Hardware
 from bakery.lab.nodes import VirtualNode
@@ -69,6 +70,7 @@ class Keeper:
         """The lab, for the length of the `with` block."""
         from bakery.lab.virtual_bmc import VirtualBmc
 
+        repair()
         own = network.address(self._settings.address)
         network.make(own, self._settings.nodes)
         with contextlib.ExitStack() as stack:
