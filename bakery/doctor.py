@@ -23,7 +23,7 @@ FUSE_DEVICE = Path("/dev/fuse")
 KERNEL_PATTERNS = ("boot/vmlinuz-*", "boot/vmlinux-*", "lib/modules/*/vmlinuz")
 ENOUGH_SPACE_BYTES = 4 << 30
 VERSION_SECONDS = 5.0
-VERSION_OPTIONS = {"mkfs.xfs": "-V", "mkfs.ext4": "-V", "busybox": "--help"}
+VERSION_OPTIONS = {"mkfs.xfs": "-V", "mkfs.ext4": "-V", "busybox": "--help", "ip": "-V"}
 VERSION = re.compile(r"\d+\.\d[\w.+~-]*")
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from bakery.ipmi_sockets import repair
+
 if TYPE_CHECKING:
     from pyghmi.ipmi.command import Command
 
@@ -80,6 +82,7 @@ def _log_in(order: Order) -> "Command":
     from pyghmi.exceptions import IpmiException
     from pyghmi.ipmi.command import Command
 
+    repair()
     try:
         return Command(
             bmc=order.address, port=order.port, userid=order.username, password=order.password

@@ -1,5 +1,6 @@
 """Processes and mounts that a test left behind."""
 
+import contextlib
 import ctypes
 import os
 import time
@@ -30,8 +31,21 @@ def left_since(before: set[str]) -> set[str]:
     """What was not there `before` and is still there after a generous while."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while (left := present() - before) and time.monotonic() < deadline:
+        _reap_orphans()
         time.sleep(0.05)
     return left
+
+
+def _reap_orphans() -> None:
+    """Take leave of adopted children that have ended, as init would.
+
+    Whoever watches one of them by its number would take it for alive: libguestfs has a process
+    that waits so for the end of its appliance.
+    """
+    for name in _pids():
+        if _state_and_parent(int(name)) == ("Z", os.getpid()):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(int(name), os.WNOHANG)
 
 
 def _descendants() -> Iterator[str]:

@@ -21,6 +21,7 @@ from typing import NoReturn
 import msgspec
 
 from bakery.errors import BakeryError
+from bakery.ipmi_sockets import listen_to_itself, repair
 from bakery.lab import network, state
 from bakery.lab.node import Hardware
 from bakery.lab.nodes import VirtualNode
@@ -71,6 +72,8 @@ class Keeper:
 
         own = network.address(self._settings.address)
         network.make(own, self._settings.nodes)
+        repair()
+        listen_to_itself()
         with contextlib.ExitStack() as stack:
             for number in range(1, self._settings.nodes + 1):
                 access = BmcAccess(

@@ -7,7 +7,7 @@ read here, strictly, and each transfer has a socket of its own that is connected
 so that nobody else can send into it.
 
 All transfers share one thread: TFTP waits for each block's acknowledgement, so it is the round
-trip that bounds a transfer, not the work. docs/performance.md has figures beside HTTP's; boot
+trip that bounds a transfer, not the work. docs/performance.md has figures; boot
 programs that can do HTTP are given it for the large files.
 """
 
