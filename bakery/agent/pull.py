@@ -30,6 +30,7 @@ TOLD_CHUNKS = 64
 PATIENCE_SECONDS = 300.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 REPAIRS = 3
+ROW_CHUNKS = 64
 HEAD = 1 << 20
 PROBE, PROBE_STEP = 4096, 16 << 20
 
@@ -103,19 +104,45 @@ def pull(disk: BlockDevice, order: Order, tell: Tell) -> None:
     if disk.size < order.end:
         raise AgentError(f"{disk.path} has {disk.size} bytes, and {order.end} are needed")
     progress = Progress(disk, order.identity, order.count)
-    if not progress.resume():
+    if progress.resume():
+        _recognize(disk, order, progress)
+    else:
         _clear(disk, order)
         progress.save()
     fetch = _Fetch(disk, progress, tell)
     for _ in range(REPAIRS):
         fetch.run([one for one in order.rest if not progress.has(one.number)], len(order.rest))
         progress.save()
-        if _verified(disk, order, progress, tell):
+        wrong = _verify(disk, order, progress, tell)
+        if not wrong:
             break
         progress.save()
     else:
-        raise AgentError(f"{disk.path} gives back other bytes than were written")
+        raise AgentError(
+            f"{disk.path} gives back other bytes than were written at byte {wrong[0].at}"
+        )
     _finish(disk, order, fetch)
+
+
+def _recognize(disk: BlockDevice, order: Order, progress: Progress) -> None:
+    """Note what was written after the last note, before the node went down.
+
+    Chunks are written nearly in their order, so after a row of others there is no more of them.
+    """
+    buffer, others = mmap.mmap(-1, CHUNK), 0
+    for work in order.rest:
+        if progress.has(work.number):
+            continue
+        others = 0 if _is_there(disk, work, buffer) else others + 1
+        if not others:
+            progress.add(work.number)
+        elif others >= ROW_CHUNKS:
+            return
+
+
+def _is_there(disk: BlockDevice, work: Work, buffer: mmap.mmap) -> bool:
+    disk.read(buffer, work.length, work.at)
+    return hashlib.sha256(memoryview(buffer)[: work.length]).digest() == work.chunk.sha256
 
 
 def _clear(disk: BlockDevice, order: Order) -> None:
@@ -242,14 +269,14 @@ def _groups(every: Iterable[Work]) -> Iterable[deque[Work]]:
         yield group
 
 
-def _verified(disk: BlockDevice, order: Order, progress: Progress, tell: Tell) -> bool:
-    """Read everything back; what is not right has to be fetched again."""
-    wrong, buffer = 0, mmap.mmap(-1, CHUNK)
+def _verify(disk: BlockDevice, order: Order, progress: Progress, tell: Tell) -> list[Work]:
+    """Read everything back: what is not right, and has to be fetched again."""
+    wrong: list[Work] = []
+    buffer = mmap.mmap(-1, CHUNK)
     for done, work in enumerate(order.rest):
-        disk.read(buffer, work.length, work.at)
-        if hashlib.sha256(memoryview(buffer)[: work.length]).digest() != work.chunk.sha256:
+        if not _is_there(disk, work, buffer):
             progress.drop(work.number)
-            wrong += 1
+            wrong.append(work)
         if not done % TOLD_CHUNKS:
             tell("verifying", done, len(order.rest))
     for start, end in order.holes():
@@ -259,7 +286,7 @@ def _verified(disk: BlockDevice, order: Order, progress: Progress, tell: Tell) -
             if any(buffer[:length]):
                 raise AgentError(f"{disk.path} does not read as zeros at byte {at}")
     tell("verifying", len(order.rest), len(order.rest))
-    return not wrong
+    return wrong
 
 
 def _finish(disk: BlockDevice, order: Order, fetch: _Fetch) -> None:

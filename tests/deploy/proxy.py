@@ -10,21 +10,27 @@ PIECE_BYTES = 64 << 10
 
 
 class Proxy:
-    """Relays to 127.0.0.1:`to`; listens at `port`; `sent_bytes` is what went to the target."""
+    """Relays to 127.0.0.1:`to`; listens at `port`.
 
-    def __init__(self, to: int) -> None:
-        self._to = to
+    It counts one direction: `sent_bytes` is what went to the target, or with `answers` what the
+    target was to be heard of.
+    """
+
+    def __init__(self, to: int, *, answers: bool = False) -> None:
+        self._to, self._answers = to, answers
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._left: int | None = None
+        self._next: list[int] = []
         self._for_good = False
         self._open: list[socket.socket] = []
         self.cuts = 0
         self.sent_bytes = 0
         self.port = int(self._listener.getsockname()[1])
 
-    def cut_after(self, count: int, *, for_good: bool = False) -> None:
-        """Break off once, when `count` bytes more went to the target; `for_good`: for ever."""
-        self._left, self._for_good = count, for_good
+    def cut_after(self, *counts: int, for_good: bool = False) -> None:
+        """Break off when so many bytes more were counted, and so on; `for_good`: for ever."""
+        self._left, *self._next = counts
+        self._for_good = for_good
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -47,10 +53,20 @@ class Proxy:
                 if self.cuts and self._for_good:
                     client.close()
                     continue
-                server = socket.create_connection(("127.0.0.1", self._to))
+                server = self._reached(client)
+                if server is None:
+                    continue
                 self._open += [client, server]
-                for pair in ((client, server, True), (server, client, False)):
+                ways = ((client, server, not self._answers), (server, client, self._answers))
+                for pair in ways:
                     threading.Thread(target=self._relay, args=pair, daemon=True).start()
+
+    def _reached(self, client: socket.socket) -> socket.socket | None:
+        try:
+            return socket.create_connection(("127.0.0.1", self._to))
+        except ConnectionRefusedError:
+            client.close()
+            return None
 
     def _relay(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         with contextlib.suppress(OSError):
@@ -59,7 +75,7 @@ class Proxy:
                 if counted and self._left is not None:
                     self._left -= len(piece)
                     if self._left <= 0:
-                        self._left = None
+                        self._left = self._next.pop(0) if self._next else None
                         self.cuts += 1
                         self._close_all()
                         return
