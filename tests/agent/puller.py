@@ -1,14 +1,23 @@
 """A node's half of the direct method in a process of its own, which can be killed.
 
-python -m tests.agent.puller PLAN PUBLIC_KEY DISK
+    python -m tests.agent.puller PLAN PUBLIC_KEY DISK
 """
 
 import sys
 from pathlib import Path
 
 from bakery.agent import plan
-from tests.agent.served import brought
+from bakery.agent.disk import BlockDevice
+from bakery.agent.pull import pull
+
+
+def main() -> None:
+    """Bring what the plan says to the disk, and tell nobody how far it is."""
+    path, key, disk = sys.argv[1:]
+    order = plan.read(Path(path).read_bytes(), bytes.fromhex(key))
+    with BlockDevice(disk) as device:
+        pull(device, order, lambda *_told: None)
+
 
 if __name__ == "__main__":
-    order = plan.read(Path(sys.argv[1]).read_bytes(), bytes.fromhex(sys.argv[2]))
-    brought(Path(sys.argv[3]), order)
+    main()

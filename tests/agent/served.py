@@ -54,11 +54,11 @@ class Served:
         table = folder / "table"
         table.write_bytes(TABLE)
         self.base_index, frames = packing(self.base)
-        self.table_index, table_frames = packing(table)
+        self.table_index, self.table_frames = packing(table)
         self.frames = bytearray(frames)
         self.tree = Tree()
         self.tree.put("base.zst", frames)
-        self.tree.put("table.zst", table_frames)
+        self.tree.put("table.zst", self.table_frames)
         self.events: list[Any] = []
         self.server = HttpServer("127.0.0.1", self.tree, self.events.append)
 

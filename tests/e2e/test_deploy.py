@@ -11,11 +11,13 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
 
+from bakery.bmc import Bmc
+from bakery.lab import state
 from bakery.serve.events import Dhcp, Entry, Http, TftpSent, read_log
 from tests.conftest import BAKERY, REPOSITORY, Bakery, Sample
 from tests.deploy import timeline
@@ -43,6 +45,14 @@ class Lab:
 
     def console(self, number: int = 0) -> str:
         return Path(self.nodes[number]["console"]).read_text(errors="replace")
+
+    def start(self, device: Literal["network", "disk"], number: int = 0) -> None:
+        """Switch a node on by its BMC, from that device."""
+        known = state.load(self.folder)
+        access = known.nodes[number].bmc
+        bmc = Bmc(access.address, access.port, access.username, access.password, enter=known.enter)
+        bmc.boot_from(device)
+        bmc.power_on()
 
     def wire(self) -> list[Entry]:
         return list(read_log(self.folder.with_name(f"{self.folder.name}-deploys") / "wire.jsonl"))
@@ -230,14 +240,9 @@ def test_every_way_to_boot_reaches_the_login(bakery, sample, tmp_path, layout, w
         assert done.returncode == 0, done.stderr + there.console()[-3000:]
 
 
-@pytest.mark.parametrize(
-    ("layout", "words"),
-    [("pv", ()), ("disk", ("--firmware", "uefi"))],
-    ids=["pv-bios", "disk-uefi"],
-)
-def test_a_node_that_pulls_its_disk_reaches_the_login(bakery, sample, tmp_path, layout, words):
-    image = built(bakery, sample, tmp_path, layout, "--compress", "zstd")
-    with lab(bakery, tmp_path / "lab", *words) as there:
+def test_a_node_that_pulls_its_disk_over_uefi_reaches_the_login(bakery, sample, tmp_path):
+    image = built(bakery, sample, tmp_path, "pv", "--compress", "zstd")
+    with lab(bakery, tmp_path / "lab", "--firmware", "uefi") as there:
         done = there.deploy(image, "--method", "direct")
         assert done.returncode == 0, done.stderr + there.console()[-3000:]
         (outcome,) = json.loads(done.stdout)
@@ -245,3 +250,36 @@ def test_a_node_that_pulls_its_disk_reaches_the_login(bakery, sample, tmp_path, 
         states = [visit["state"] for visit in outcome["visits"]]
         assert states.index("writing") < states.index("verifying") < states.index("switched")
         assert "is written; waiting on port 10000" in there.console()
+
+
+def test_a_node_that_loses_power_while_it_pulls_goes_on_and_half_a_disk_never_boots(
+    bakery, sample, tmp_path
+):
+    """Its firmware tries the disk first, where no boot sector is yet, and then the network."""
+    image = built(bakery, sample, tmp_path, "disk", "--compress", "zstd")
+    with lab(bakery, tmp_path / "lab") as there:
+        words = [BAKERY, *there.words(image, "--method", "direct")]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            assert run.stdout is not None and run.stderr is not None
+            told = []
+            for line in run.stderr:
+                told.append(event := json.loads(line))
+                if (
+                    event["step"] == "node-1 writing"
+                    and event["done_bytes"] > event["total_bytes"] / 3
+                ):
+                    break
+            before = len(there.console())
+            os.kill(machine(there.nodes[0]["disk"]), signal.SIGKILL)
+            there.start("disk")
+            told += map(json.loads, run.stderr)
+            (outcome,) = json.loads(run.stdout.read())
+        assert (outcome["state"], outcome["attempts"]) == ("running", 1), told[-20:]
+        console = there.console()[before:]
+        refused, again = console.index("not a bootable disk"), console.index("is written; waiting")
+        assert refused < again < console.rindex("login:")
+        frames = [e.event for e in there.wire() if isinstance(e.event, Http)]
+        sent = sum(event.sent_bytes for event in frames if "/frames-" in event.path)
+        packed = json.loads((image / "fedora-atomic-base.index").read_text())["chunks"]
+        data = sum(length for _, _, length, _ in packed)
+        assert data < sent < 1.25 * data

@@ -45,6 +45,15 @@ def test_the_packed_base_is_the_base(bakery, image, output):
     assert digest.matches(output / "tiny-base", index.digest)
 
 
+def test_bmaptool_writes_it_by_its_block_map(bakery, image, output, tmp_path):
+    build(bakery, image, output, "--compress", "zstd")
+    frames, _, block_map = (output / name for name in NAMES)
+    copied = tmp_path / "copied"
+    words = ["bmaptool", "--quiet", "copy", "--bmap", block_map, frames, copied]
+    subprocess.run(words, check=True)
+    assert copied.read_bytes() == (output / "tiny-base").read_bytes()
+
+
 def test_asked_for_later_it_is_made_of_the_base_that_is_there(bakery, image, output):
     build(bakery, image, output)
     assert there(output) == []
