@@ -107,6 +107,7 @@ def pull(disk: BlockDevice, order: Order, tell: Tell) -> None:
     if progress.resume():
         _recognize(disk, order, progress)
     else:
+        tell("writing", 0, len(order.rest))  # a large disk may take minutes to be cleared
         _clear(disk, order)
         progress.save()
     fetch = _Fetch(disk, progress, tell)

@@ -9,7 +9,7 @@ News = tuple[str, int, int]
 
 
 class Teller:
-    """Passes the latest news on, once a second where they changed; `with` ends it."""
+    """Passes the latest news on once a second: a sign of life as well; `with` ends it."""
 
     def __init__(self, listen: Callable[[str, int, int], None]) -> None:
         self._listen = listen
@@ -29,9 +29,6 @@ class Teller:
         self._latest = (part, done, total)
 
     def _run(self) -> None:
-        told = None
         while not self._end.wait(SECONDS):
-            latest = self._latest
-            if latest and latest != told:
-                self._listen(*latest)
-                told = latest
+            if self._latest:
+                self._listen(*self._latest)

@@ -31,7 +31,8 @@ from bakery.serve.tree import Tree
 VERSION = 1
 SILENCE_SECONDS = 120.0
 LISTEN_SECONDS = 0.5
-PLAN_FRAMES = "frames-{}"
+FRAMES = "frames-"
+BASE_FRAMES = f"{FRAMES}base"
 
 
 class Pulling:
@@ -48,6 +49,10 @@ class Pulling:
         self._told: tuple[str, int, int] = ("", 0, 0)
         self._heard = 0.0
         self._done = False
+        self._offer(BASE_FRAMES, self._packed_base)
+        # A node may be at work on a plan that a conductor before us gave it.
+        for path in folder.glob(f"{FRAMES}*"):
+            self._offer(path.name, path)
 
     def plan(self, deployment: Deployment, disk_bytes: int) -> bytes:
         """The signed plan for a disk of that size; BakeryError where it is too small.
@@ -73,7 +78,11 @@ class Pulling:
             self._news.notify_all()
 
     def written(self) -> None:
-        """The node has written its disk and read it back."""
+        """The node has written its disk and read it back: nothing of it is served any more."""
+        for path in self._folder.glob(f"{FRAMES}*"):
+            self._tree.remove(self._name(path.name))
+            path.unlink(missing_ok=True)
+        self._tree.remove(self._name(BASE_FRAMES))
         with self._news:
             self._done = True
             self._news.notify_all()
@@ -99,17 +108,26 @@ class Pulling:
                 raise DiskFailed(f"the node told nothing for {SILENCE_SECONDS:g} s")
 
     def _offered(self, number: int, piece: Piece) -> Mapping[str, object]:
-        name = f"{self._node}/{PLAN_FRAMES.format(number)}"
         if piece.name == "base":
-            self._tree.put(name, self._build.directory / self._packed_name("base.zst"))
-            index = self._index
+            file, path, index = BASE_FRAMES, self._packed_base, self._index
         else:
+            file = f"{FRAMES}{number}"
+            path = self._folder / file
             index, frames = _packed(piece)
-            self._tree.put(name, frames)
-        return {"place": piece.offset, "frames": f"{self._url}/{name}", "index": index}
+            path.write_bytes(frames)
+        return {"place": piece.offset, "frames": self._offer(file, path), "index": index}
 
-    def _packed_name(self, name: str) -> str:
-        return f"{self._build.manifest.name}-{name}"
+    def _offer(self, file: str, path: Path) -> str:
+        """Serve a file of frames; its URL."""
+        self._tree.put(self._name(file), path)
+        return f"{self._url}/{self._name(file)}"
+
+    def _name(self, file: str) -> str:
+        return f"{self._node}/{file}"
+
+    @property
+    def _packed_base(self) -> Path:
+        return self._build.directory / f"{self._build.manifest.name}-base.zst"
 
 
 def base_index(build: Build) -> Index:

@@ -1,6 +1,8 @@
 """A node's half of the direct method in a process of its own, which can be killed.
 
     python -m tests.agent.puller PLAN PUBLIC_KEY DISK
+
+It tells nobody how far it is.
 """
 
 import sys
@@ -12,7 +14,7 @@ from bakery.agent.pull import pull
 
 
 def main() -> None:
-    """Bring what the plan says to the disk, and tell nobody how far it is."""
+    """Bring what the plan says to the disk."""
     path, key, disk = sys.argv[1:]
     order = plan.read(Path(path).read_bytes(), bytes.fromhex(key))
     with BlockDevice(disk) as device:

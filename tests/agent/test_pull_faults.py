@@ -25,6 +25,7 @@ from tests.conftest import REPOSITORY
 from tests.deploy.proxy import Proxy
 from tests.deploy.targets import until
 
+pytestmark = pytest.mark.slow
 SIZE = 96 * MIB
 PLACES = range(0, SIZE, MIB)
 CUTS, KILLS, RESTARTS, FLIPS = 36, 5, 8, 36

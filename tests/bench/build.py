@@ -9,12 +9,15 @@ of it with `dd bs=512`. All run in turn on one machine; what counts are the rati
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from bakery import manifest
 from tests.bench.meter import Reading, disk_bytes, measure
@@ -38,8 +41,18 @@ def floor(image: Path, work: Path) -> Reading:
     return measure(["qemu-img", "convert", "-m", "8", "-W", "-O", "raw", source, out])
 
 
-def original(image: Path, work: Path) -> Reading:
-    """The pipeline of 2014."""
+class Original(NamedTuple):
+    """The pipeline of 2014, in seconds: until it returned, and until all it wrote was on the disk.
+
+    A build returns when it is on the disk.
+    """
+
+    returned: float
+    stored: float
+
+
+def original(image: Path, work: Path) -> Original:
+    """Run it once, and leave nothing behind."""
     raw, base = work / "fedora-atomic.raw", work / "fedora-atomic-base"
     first = measure(["qemu-img", "convert", "-O", "raw", image, raw])
     words = [
@@ -50,9 +63,13 @@ def original(image: Path, work: Path) -> Reading:
         f"count={SIZE // SECTOR}",
     ]
     second = measure(["dd", *words])
+    returned = first.seconds + second.seconds
+    started = time.perf_counter()
+    os.sync()
+    stored = returned + time.perf_counter() - started
     raw.unlink()
     base.unlink()
-    return Reading(first.seconds + second.seconds, 0)
+    return Original(returned, stored)
 
 
 def build(image: Path, work: Path, *, memory: bool = False, engine: str = "direct") -> Reading:
@@ -71,11 +88,12 @@ def build(image: Path, work: Path, *, memory: bool = False, engine: str = "direc
     return measure(argv, memory=memory)
 
 
-def against_the_original(image: Path, work: Path) -> float:
+def against_the_original(image: Path, work: Path) -> Original:
     """The pipeline of 2014 ÷ a build; of two, since the minute before left nothing in memory."""
-    before = original(image, work).seconds
+    before = original(image, work)
     build(image, work)
-    return before / build(image, work).seconds
+    seconds = build(image, work).seconds
+    return Original(before.returned / seconds, before.stored / seconds)
 
 
 def inspect(image: Path) -> Reading:
@@ -132,7 +150,8 @@ def report(image: Path, work: Path, options: argparse.Namespace) -> None:
     data = sum(extent.length for a in made.artifacts.values() for extent in a.extents)
     line("disk written ÷ data", [disk_bytes(work / "build") / data], "  goal ≤ 1.01")
     pairs = [against_the_original(image, work) for _ in range(options.original)]
-    line("original of 2014 ÷ build", pairs, "  goal ≥ 30")
+    line("original of 2014 ÷ build", [pair.returned for pair in pairs], "  goal ≥ 30")
+    line("the same, both on the disk", [pair.stored for pair in pairs])
     line("inspect, seconds", [inspect(image).seconds for _ in range(options.pairs)], "  goal ≤ 0.5")
     help_seconds = [measure([BAKERY, "--help"]).seconds for _ in range(options.pairs)]
     line("--help, seconds", help_seconds, "  goal ≤ 0.15")

@@ -51,9 +51,15 @@ class Bench:
         self.disk = folder / "disk"
         with self.disk.open("wb") as file:
             file.truncate(DISK_BYTES)
-        extras = Extras(swap_mib=8) if layout == "pv" else Extras()
-        self.pulling = Pulling(self.build, extras, tree, url, NODE, folder / "pieces")
+        self.tree = tree
+        self._extras = Extras(swap_mib=8) if layout == "pv" else Extras()
+        self._url, self._folder = url, folder / "pieces"
+        self.pulling = self.half()
         self.deployment = Deployment.fresh()
+
+    def half(self) -> Pulling:
+        """The conductor's half, as a conductor makes it when it starts."""
+        return Pulling(self.build, self._extras, self.tree, self._url, NODE, self._folder)
 
     def node(self, content: bytes) -> None:
         """What the node does with a plan."""
@@ -99,6 +105,19 @@ def test_another_plan_than_the_signed_one_is_refused_before_the_disk_is_touched(
     with pytest.raises(AgentError, match="not signed by"):
         bench.node(bytes(content))
     assert not any(bench.disk.read_bytes())
+
+
+def test_a_conductor_that_follows_serves_what_the_node_was_told_before(bench):
+    content = bench.pulling.plan(bench.deployment, DISK_BYTES)
+    bench.tree.remove_below(str(NODE))
+    bench.pulling = bench.half()
+    bench.node(content)
+    assert bench.build.base.read_bytes() in bench.disk.read_bytes()
+
+
+def test_nothing_is_served_any_more_when_the_disk_is_written(bench):
+    bench.node(bench.pulling.plan(bench.deployment, DISK_BYTES))
+    assert bench.tree.names() == []
 
 
 def test_a_disk_too_small_is_refused_with_both_sizes(bench):

