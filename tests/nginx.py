@@ -42,7 +42,7 @@ def serving(root: Path, folder: Path) -> Iterator[str]:
         ("user root;" if os.geteuid() == 0 else "")
         + CONFIG.format(folder=folder, root=root, port=port)
     )
-    words = ["nginx", "-p", folder, "-c", config, "-e", folder / "error.log"]
+    words: list[str | Path] = ["nginx", "-p", folder, "-c", config, "-e", folder / "error.log"]
     with subprocess.Popen(words) as process:
         try:
             until((folder / "pid").exists)

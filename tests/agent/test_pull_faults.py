@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,8 +17,8 @@ import pytest
 from bakery.agent import plan, progress
 from bakery.agent.disk import BlockDevice
 from bakery.agent.errors import AgentError
-from bakery.agent.image import Chunk
-from bakery.agent.pull import CHUNK, CONNECTIONS, REPAIRS, pull
+from bakery.agent.image import CHUNK, Chunk
+from bakery.agent.pull import CONNECTIONS, REPAIRS, pull
 from bakery.deploy.journal import Deployment
 from bakery.serve.http import HttpServer
 from tests.agent.served import MIB, Served, brought
@@ -28,7 +29,7 @@ from tests.deploy.targets import until
 pytestmark = pytest.mark.slow
 SIZE = 96 * MIB
 PLACES = range(0, SIZE, MIB)
-CUTS, KILLS, RESTARTS, FLIPS = 36, 5, 8, 36
+CUTS, KILLS, RESTARTS, FLIPS = 36, 4, 8, 36
 FRAME = CHUNK + 4096  # what does not shrink, and a frame's own fields
 HEADS = 1024  # an answer's head, for each range that is asked for
 
@@ -113,20 +114,24 @@ def test_a_node_that_dies_again_and_again_goes_on_where_it_was(served, disk, tmp
     chance = random.Random(12)
     with Proxy(served.server.port, answers=True) as wire:
         node = Node(tmp_path, served, disk, wire.port)
-        for number in range(KILLS):
+        for _ in range(KILLS):
+            left = sum(chunk.length for chunk in missing(served, disk))
+            wanted = wire.sent_bytes + chance.randrange(left // 4, left // 3)
             node.start()
-            lacking = sum(chunk.length for chunk in missing(served, disk)) if number else SIZE
-            part = chance.randrange(lacking // 4, lacking // 2)
-            until(lambda wanted=wire.sent_bytes + part: wire.sent_bytes >= wanted)
+            until(partial(has_sent, wire, wanted))
             node.kill()
             assert nothing_boots(disk)
         lacking, before = missing(served, disk), wire.sent_bytes
-        assert len(lacking) < len(served.chunks) / 2
+        assert len(lacking) < 3 / 4 * len(served.chunks)
         node.start()
         assert node.end() == 0
     assert is_whole(served, disk)
     needed = sum(chunk.length for chunk in (*lacking, *served.table_index.chunks))
     assert needed <= wire.sent_bytes - before <= needed + HEADS * (len(lacking) + 1)
+
+
+def has_sent(wire: Proxy, count: int) -> bool:
+    return wire.sent_bytes >= count
 
 
 def missing(served: Served, disk: Path) -> list[Chunk]:

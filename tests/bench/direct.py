@@ -54,12 +54,12 @@ class Contest:
 
     def bakery(self) -> float:
         """The direct method."""
-        words = ["-m", "tests.agent.puller", self.plan, self.key, self.blank()]
+        words: list[str | Path] = ["-m", "tests.agent.puller", self.plan, self.key, self.blank()]
         return measure([sys.executable, *words]).seconds
 
     def bmaptool(self) -> float:
         """`bmaptool copy`, which flushes what it wrote."""
-        words = ["copy", "--bmap", self.bmap, self.frames, self.blank()]
+        words: list[str | Path] = ["copy", "--bmap", self.bmap, self.frames, self.blank()]
         return measure(["bmaptool", "--quiet", *words]).seconds
 
     def dd(self) -> float:
@@ -78,7 +78,7 @@ class Contest:
 
     def get(self) -> float:
         """One GET of everything."""
-        words = ["-m", "tests.bench.one_get", self.raw, self.blank()]
+        words: list[str | Path] = ["-m", "tests.bench.one_get", self.raw, self.blank()]
         return measure([sys.executable, *words]).seconds
 
     def blank(self) -> Path:
@@ -91,7 +91,7 @@ class Contest:
 
     def is_whole(self, base: Path) -> bool:
         """Whether the target holds the base."""
-        same = ["cmp", "-s", base, self.target]
+        same: list[str | Path] = ["cmp", "-s", base, self.target]
         return subprocess.run(same, check=False).returncode == 0
 
     def wire_bytes(self) -> int:
