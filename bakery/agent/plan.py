@@ -9,7 +9,7 @@ import json
 
 from . import http, image, signature
 from .errors import AgentError
-from .pull import Order, Piece
+from .order import Order, Piece
 
 VERSION = 1
 LIMIT = 64 << 20

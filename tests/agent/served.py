@@ -10,7 +10,8 @@ import msgspec
 
 from bakery.agent import image, plan
 from bakery.agent.disk import BlockDevice
-from bakery.agent.pull import Order, pull
+from bakery.agent.order import Order
+from bakery.agent.pull import pull
 from bakery.deploy.journal import Deployment
 from bakery.disk import packed
 from bakery.disk.packing import Packer

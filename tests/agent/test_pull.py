@@ -60,7 +60,7 @@ def test_a_file_that_is_not_there_is_told_at_once(served, disk):
 
 
 def test_what_an_earlier_start_wrote_is_not_fetched_again(served, disk, monkeypatch):
-    monkeypatch.setattr("bakery.agent.pull.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("bakery.agent.fetch.PATIENCE_SECONDS", 0.5)
     good, half = bytes(served.frames), served.chunks[len(served.chunks) // 2]
     served.frames[half.offset + 20 : half.offset + 60] = bytes(40)
     served.tree.put("base.zst", bytes(served.frames))

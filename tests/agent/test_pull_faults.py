@@ -17,8 +17,9 @@ import pytest
 from bakery.agent import plan, progress
 from bakery.agent.disk import BlockDevice
 from bakery.agent.errors import AgentError
+from bakery.agent.fetch import CONNECTIONS
 from bakery.agent.image import CHUNK, Chunk
-from bakery.agent.pull import CONNECTIONS, REPAIRS, pull
+from bakery.agent.pull import REPAIRS, pull
 from bakery.deploy.journal import Deployment
 from bakery.serve.http import HttpServer
 from tests.agent.served import MIB, Served, brought
@@ -59,9 +60,9 @@ def had_another_system(path: Path, size: int) -> Path:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is measured in seconds between machines is shorter on one."""
-    monkeypatch.setattr("bakery.agent.pull.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("bakery.agent.pull.LONGEST_PAUSE", 0.05)
-    monkeypatch.setattr("bakery.agent.pull.TELL_SECONDS", 0.02)
+    monkeypatch.setattr("bakery.agent.fetch.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("bakery.agent.fetch.LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr("bakery.agent.fetch.TELL_SECONDS", 0.02)
 
 
 def is_whole(served: Served, disk: Path) -> bool:
@@ -191,7 +192,7 @@ def flipped(little: Served, chance: random.Random) -> tuple[bytes, int]:
 
 
 def test_a_flipped_bit_in_a_frame_is_named_and_nothing_boots(little, little_disk, monkeypatch):
-    monkeypatch.setattr("bakery.agent.pull.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("bakery.agent.fetch.PATIENCE_SECONDS", 0.1)
     chance = random.Random(14)
     for _ in range(FLIPS):
         frames, number = flipped(little, chance)
