@@ -36,13 +36,15 @@ from bakery.serve.boot_programs import Chain
 from bakery.serve.dhcp import DhcpServer, KnownNode, Wire
 from bakery.serve.events import DhcpRival, Trouble, WireLog
 from bakery.serve.events import Event as WireEvent
-from bakery.serve.http import HttpServer
+from bakery.serve.http import CONNECTIONS, HttpServer
 from bakery.serve.leases import Leases
 from bakery.serve.router import RouterAdvertiser
 from bakery.serve.tftp import TftpServer
 from bakery.serve.tree import Tree
 
 API_PORT = 6385  # as Ironic's
+NODE_CONNECTIONS = 6
+"""One that writes its disk itself fetches over four (bakery/agent/fetch.py), and tells of it."""
 WIRE_LOG = "wire.jsonl"
 JOIN_SECONDS = 0.2
 
@@ -132,7 +134,14 @@ class Conductor:
             contextlib.closing(log),
             contextlib.closing(leases),
             TftpServer(own, self._tree, on_event),
-            HttpServer(own, self._tree, on_event, port=API_PORT, routes=api.routes(self._deploys)),
+            HttpServer(
+                own,
+                self._tree,
+                on_event,
+                port=API_PORT,
+                routes=api.routes(self._deploys),
+                connections=CONNECTIONS + NODE_CONNECTIONS * len(self._deploys),
+            ),
             RouterAdvertiser(interface, on_event),
             DhcpServer(Wire(interface, self._own), leases, self._known.get, on_event),
         ):

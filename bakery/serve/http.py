@@ -58,7 +58,7 @@ class HttpServer:
 
     `routes` maps (method, regular expression of the whole path) to a handler, which is called in
     the connection's thread; routes are tried before files. `body_limit` is in bytes. `port` is
-    the one in use after `start`.
+    the one in use after `start`. Who comes when there are `connections` is sent away.
     """
 
     name = "HTTP"
@@ -73,12 +73,14 @@ class HttpServer:
         interface: str = "",
         routes: Routes | None = None,
         body_limit: int = BODY_LIMIT_BYTES,
+        connections: int = CONNECTIONS,
     ) -> None:
         self.address = address
         self.port = port
         self.tree = tree
         self.on_event = on_event
         self.body_limit = body_limit
+        self.connections = connections
         self._interface = interface
         self._routes = [
             _Route(method, re.compile(pattern, re.ASCII), handler)
@@ -152,7 +154,7 @@ class _Listener(socketserver.ThreadingTCPServer):
     def __init__(self, place: tuple[str, int], owner: HttpServer, interface: str) -> None:
         self.owner = owner
         self._interface = interface
-        self._slots = threading.BoundedSemaphore(CONNECTIONS)
+        self._slots = threading.BoundedSemaphore(owner.connections)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._seldom = Seldom()

@@ -1,5 +1,6 @@
 """The HTTP server against curl, and bytes no client would send."""
 
+import contextlib
 import json
 import shutil
 import socket
@@ -286,6 +287,16 @@ def test_connections_are_bounded_and_the_next_is_served(served, monkeypatch):
     assert served.curl(
         "/boot.ipxe", "--retry", "20", "--retry-all-errors", "--retry-delay", "1"
     ).stdout
+
+
+def test_how_many_connections_there_may_be_is_the_owners_choice():
+    with HttpServer("127.0.0.1", Tree(), lambda _event: None, connections=2) as server:
+        place = ("127.0.0.1", server.port)
+        with contextlib.ExitStack() as held:
+            held.enter_context(socket.create_connection(place, TIMEOUT_SECONDS))
+            held.enter_context(socket.create_connection(place, TIMEOUT_SECONDS))
+            third = held.enter_context(socket.create_connection(place, TIMEOUT_SECONDS))
+            assert third.recv(1) == b""
 
 
 def test_stopping_breaks_a_transfer_off(big):
