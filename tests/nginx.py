@@ -3,7 +3,7 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.deploy.targets import free_port, until
@@ -24,28 +24,40 @@ http {{
     fastcgi_temp_path {folder}/temp;
     uwsgi_temp_path {folder}/temp;
     scgi_temp_path {folder}/temp;
-    server {{ listen 127.0.0.1:{port}; root {root}; }}
+    server {{ listen {address}:{port}; root {root}; }}
 }}
 """
 
 
 @contextlib.contextmanager
-def serving(root: Path, folder: Path) -> Iterator[str]:
+def serving(
+    root: Path, folder: Path, address: str = "127.0.0.1", enter: Sequence[str] = ()
+) -> Iterator[str]:
     """Serve the files under `root`, from a `folder` of nginx's own; the URL.
 
-    Each line of `folder`/access.log has a status, and the bytes that were sent.
+    `enter` is the command that runs another where the address is. Each line of
+    `folder`/access.log has a status, and the bytes that were sent.
     """
     folder.mkdir()
     port = free_port()
     config = folder / "nginx.conf"
     config.write_text(
         ("user root;" if os.geteuid() == 0 else "")
-        + CONFIG.format(folder=folder, root=root, port=port)
+        + CONFIG.format(folder=folder, root=root, address=address, port=port)
     )
-    words: list[str | Path] = ["nginx", "-p", folder, "-c", config, "-e", folder / "error.log"]
+    words: list[str | Path] = [
+        *enter,
+        "nginx",
+        "-p",
+        folder,
+        "-c",
+        config,
+        "-e",
+        folder / "error.log",
+    ]
     with subprocess.Popen(words) as process:
         try:
             until((folder / "pid").exists)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://{address}:{port}"
         finally:
             process.terminate()

@@ -7,6 +7,7 @@ begins again at the first frame that did not arrive.
 import contextlib
 import hashlib
 import mmap
+import queue
 import threading
 import time
 from collections import deque
@@ -21,6 +22,8 @@ from .progress import Progress
 from .zstd import Decompressor
 
 CONNECTIONS = 4
+LISTENERS = 2
+ARRIVED_LIMIT = 16
 GROUP_BYTES = 4 << 20
 """Frames that lie one behind the other are asked for together, up to so many bytes."""
 SAVE_SECONDS = 5.0
@@ -47,7 +50,42 @@ class Fetch:
         """Fetch and write all of `work`; `total` is what there is, done before included."""
         self._groups.extend(_groups(work))
         self._done, self._last_news = total - len(work), time.monotonic()
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(CONNECTIONS)]
+        self._watch([self._work] * CONNECTIONS, total)
+        if self._error:
+            self._progress.save()
+            raise self._error
+
+    def listen(self, frames: Iterable[tuple[Work, bytes]], total: int) -> None:
+        """Write what comes by itself: frames that are not whole, and those that do not come, are
+        left for `run`.
+        """
+        arrived: queue.Queue[tuple[Work, bytes] | None] = queue.Queue(ARRIVED_LIMIT)
+
+        def hear() -> None:
+            for one in frames:
+                arrived.put(one)
+            for _ in range(LISTENERS):
+                arrived.put(None)
+
+        def take() -> None:
+            buffer = mmap.mmap(-1, CHUNK)
+            while one := arrived.get():
+                if not self._error and self._is_whole(*one, buffer):
+                    self._keep(one[0], buffer)
+
+        self._watch([hear, *[take] * LISTENERS], total)
+        if self._error:
+            raise self._error
+
+    def _keep(self, work: Work, buffer: mmap.mmap) -> None:
+        try:
+            self._write(work, buffer)
+        except AgentError as error:
+            self._error = self._error or error
+
+    def _watch(self, tasks: Iterable[Callable[[], None]], total: int) -> None:
+        """Run all tasks, each in a thread; tell how far they are, and note it on the disk."""
+        threads = [threading.Thread(target=task, daemon=True) for task in tasks]
         for thread in threads:
             thread.start()
         saved = time.monotonic()
@@ -59,9 +97,6 @@ class Fetch:
                 self._progress.save()
                 saved = time.monotonic()
         self._tell("writing", self._done, total)
-        if self._error:
-            self._progress.save()
-            raise self._error
 
     def content(self, work: Work) -> bytes:
         """One chunk, fetched alone."""

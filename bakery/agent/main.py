@@ -47,12 +47,12 @@ def deploy(settings: Settings) -> None:
     net = network.bring_up(settings)
     conductor = Conductor(settings, net)
     if settings.plan_key:
-        write_it(settings, conductor)
+        write_it(settings, conductor, net.interface)
     else:
         have_it_written(settings, conductor)
 
 
-def write_it(settings: Settings, conductor: Conductor) -> None:
+def write_it(settings: Settings, conductor: Conductor, interface: str) -> None:
     """Direct: the node fetches what goes on its disk, and writes it."""
     with contextlib.ExitStack() as held:
         try:
@@ -60,7 +60,7 @@ def write_it(settings: Settings, conductor: Conductor) -> None:
             notice = held.enter_context(Notice())
             order = plan.read(conductor.plan(disk.size), bytes.fromhex(settings.plan_key))
             with BlockDevice(disk.device) as device, Teller(conductor.progress) as teller:
-                pull(device, order, teller.tell)
+                pull(device, order, teller.tell, interface)
         except AgentError as error:
             conductor.failed(str(error))
             raise

@@ -11,11 +11,15 @@ HEAD = 1 << 20
 
 
 class Piece(NamedTuple):
-    """A packed image, and the byte of the disk where it begins: 0 or a multiple of 1 MiB."""
+    """A packed image, and the byte of the disk where it begins: 0 or a multiple of 1 MiB.
+
+    `cast` is the port where its frames are multicast, 0 where they are not.
+    """
 
     frames_url: str
     image: Index
     place: int
+    cast: int = 0
 
 
 class Work(NamedTuple):

@@ -2,7 +2,7 @@
 
 The signature in hexadecimal and a newline come first, then the list it is of, JSON:
 `{"version": 1, "pieces": [{"place": byte, "frames": URL, "index": {…}}, …]}`, an index as
-docs/packed.md tells it.
+docs/packed.md tells it. A piece may have `"cast": port`: its frames are multicast there as well.
 """
 
 import json
@@ -14,6 +14,7 @@ from .order import Order, Piece
 VERSION = 1
 LIMIT = 64 << 20
 PIECES_LIMIT = 16
+PORT_LIMIT = (1 << 16) - 1  # udpcast takes the next one as well
 SIGNATURE_TEXT = 2 * signature.SIGNATURE_BYTES
 
 
@@ -37,8 +38,10 @@ def read(content: bytes, key: bytes) -> Order:
 
 
 def _piece(told: dict[str, object]) -> Piece:
-    url, place = told["frames"], told["place"]
+    url, place, cast = told["frames"], told["place"], told.get("cast", 0)
     if not isinstance(url, str) or type(place) is not int or place < 0:
         raise ValueError("a piece without a place")
+    if type(cast) is not int or not 0 <= cast < PORT_LIMIT:
+        raise ValueError("a multicast without a port")
     http.parse(url)
-    return Piece(url, image.from_json(told["index"]), place)
+    return Piece(url, image.from_json(told["index"]), place, cast)

@@ -28,6 +28,19 @@ def call(argv: Sequence[str], timeout: float = 30.0, *, check: bool = True) -> s
     return done.stdout.decode("utf-8", "replace")
 
 
+def listen(argv: Sequence[str]) -> Process[bytes]:
+    """Start a program whose standard output is read, to its `stdout`; it says nothing else."""
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise AgentError(f"{argv[0]} cannot be started: {error.strerror}") from None
+
+
 def start(argv: Sequence[str]) -> Process[bytes]:
     """Start a program that goes on beside the agent; its output is the console."""
     try:

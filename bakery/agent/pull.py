@@ -7,6 +7,7 @@ else was found right on the disk.
 import hashlib
 import mmap
 
+from . import cast
 from .disk import BlockDevice
 from .errors import AgentError
 from .fetch import Fetch, Tell
@@ -20,8 +21,11 @@ ROW_CHUNKS = 64
 PROBE, PROBE_STEP = 4096, 16 << 20
 
 
-def pull(disk: BlockDevice, order: Order, tell: Tell) -> None:
-    """Bring all pieces onto the disk; AgentError where that cannot be, with nothing to boot."""
+def pull(disk: BlockDevice, order: Order, tell: Tell, interface: str = "") -> None:
+    """Bring all pieces onto the disk; AgentError where that cannot be, with nothing to boot.
+
+    `interface` is where a multicast may come; without one, everything is fetched.
+    """
     if disk.size < order.end:
         raise AgentError(f"{disk.path} has {disk.size} bytes, and {order.end} are needed")
     progress = Progress(disk, order.identity, order.count)
@@ -32,6 +36,10 @@ def pull(disk: BlockDevice, order: Order, tell: Tell) -> None:
         _clear(disk, order)
         progress.save()
     fetch = Fetch(disk, progress, tell)
+    for piece in order.pieces if interface else ():
+        wanted = [work for work in order.rest if work.url == piece.frames_url]
+        if piece.cast and not any(progress.has(work.number) for work in wanted):
+            fetch.listen(cast.frames(wanted, piece.cast, interface), len(order.rest))
     for _ in range(REPAIRS):
         fetch.run([one for one in order.rest if not progress.has(one.number)], len(order.rest))
         progress.save()

@@ -85,9 +85,11 @@ class Served:
         deployment = Deployment.fresh()
         return plan.read(self.plan(deployment, place, url), bytes.fromhex(deployment.public_key))
 
-    def plan(self, deployment: Deployment, place: int = MIB, url: str = "") -> bytes:
+    def plan(self, deployment: Deployment, place: int = MIB, url: str = "", cast: int = 0) -> bytes:
         """Signed, as a conductor would give it."""
-        content = msgspec.json.encode({"version": 1, "pieces": self.pieces(place, url)})
+        pieces = self.pieces(place, url)
+        pieces[0] |= {"cast": cast} if cast else {}
+        content = msgspec.json.encode({"version": 1, "pieces": pieces})
         return deployment.signed(content).hex().encode() + b"\n" + content
 
 

@@ -1,0 +1,51 @@
+"""The frames of an image as they come to many nodes at once: by multicast, from udpcast's sender.
+
+It sends the file of frames from its first byte to its last. What comes is believed no more than
+what a server gives: a frame is what lies at its place in the signed index, and is written where
+its content has the chunk's digest. What does not come is fetched. Source: udp-receiver(1).
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from .console import say
+from .errors import AgentError
+from .order import Work
+from .programs import listen
+
+PROGRAM = "udp-receiver"
+START_SECONDS, SILENCE_SECONDS = 40, 8
+SKIP_BYTES = 1 << 20
+
+
+def frames(works: Iterable[Work], port: int, interface: str) -> Iterator[tuple[Work, bytes]]:
+    """The frames of `works`, which lie in one file in this order, as they come.
+
+    It ends early where nobody sends, or where what is sent breaks off.
+    """
+    words = [PROGRAM, "--nokbd", "--interface", interface, "--portbase", str(port)]
+    words += ["--start-timeout", str(START_SECONDS), "--receive-timeout", str(SILENCE_SECONDS)]
+    try:
+        with listen(words) as process:
+            assert process.stdout is not None
+            try:
+                yield from _cut(works, process.stdout)
+            finally:
+                process.kill()
+    except AgentError as error:
+        say(str(error))
+
+
+def _cut(works: Iterable[Work], stream: IO[bytes]) -> Iterator[tuple[Work, bytes]]:
+    at = 0
+    for work in works:
+        while at < work.chunk.offset:
+            passed = len(stream.read(min(SKIP_BYTES, work.chunk.offset - at)))
+            if not passed:
+                return
+            at += passed
+        frame = stream.read(work.chunk.length)
+        at += len(frame)
+        if len(frame) < work.chunk.length:
+            return
+        yield work, frame
