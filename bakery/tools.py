@@ -76,6 +76,8 @@ TOOLS = (
     Tool("tgtadm", "tgt", "scsi-target-utils", "configures tgtd in the deploy ramdisk (ramdisk)"),
     Tool("tgtd", "tgt", "scsi-target-utils", "exports a node's disk over iSCSI (ramdisk)"),
     Tool("zstd", "zstd", "zstd", "compresses the deploy ramdisk (ramdisk)"),
+    Tool("udp-receiver", "udpcast", "udpcast", "hears an image that many nodes want (ramdisk)"),
+    Tool("udp-sender", "udpcast", "udpcast", "sends one image to many nodes at once (deploy)"),
 )
 
 

@@ -14,7 +14,7 @@ from .order import Work
 from .programs import listen
 
 PROGRAM = "udp-receiver"
-START_SECONDS, SILENCE_SECONDS = 40, 8
+START_SECONDS, SILENCE_SECONDS = 25, 8
 SKIP_BYTES = 1 << 20
 
 

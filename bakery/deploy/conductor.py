@@ -21,6 +21,7 @@ import msgspec
 
 from bakery import manifest
 from bakery.deploy import api
+from bakery.deploy.casting import Casting, casting
 from bakery.deploy.console_signs import ConsoleSigns
 from bakery.deploy.disk_writer import writer
 from bakery.deploy.journal import Journal
@@ -28,7 +29,7 @@ from bakery.deploy.node import Bounds, Halted, Means, NodeDeploy
 from bakery.deploy.offer import NodeOffer
 from bakery.deploy.order import NodeSpec, Order, Outcome, Word
 from bakery.deploy.partition import Extras
-from bakery.deploy.pulling import Pulling
+from bakery.deploy.pulling import Pulling, base_index, packed_base
 from bakery.deploy.release import release
 from bakery.errors import BakeryError
 from bakery.report import Event, Report
@@ -63,10 +64,13 @@ class Conductor:
         self._chain.put(self._tree)
         self._known: dict[str, KnownNode] = {}
         self._deploys: dict[UUID, NodeDeploy] = {}
+        self._casting: Casting | None = None
 
     def work(self) -> tuple[Outcome, ...]:
         """Deploy them all, each in a thread; how each ended. Raises Halted after `halt`."""
         with contextlib.ExitStack() as stack:
+            if self._order.method == "direct":
+                self._casting = stack.enter_context(self._sender())
             for spec in self._order.nodes:
                 journal = Journal(self._folder, spec.uuid)
                 stack.enter_context(journal.held())
@@ -105,7 +109,9 @@ class Conductor:
         bmc, pull = spec.bmc, None
         if order.method == "direct":
             folder = self._folder / "pieces" / str(spec.uuid)
-            pull = Pulling(self._build, _extras(order), self._tree, offer.url, spec.uuid, folder)
+            pull = Pulling(
+                self._build, _extras(order), self._tree, offer.url, spec.uuid, folder, self._cast
+            )
         means = Means(
             power=Bmc(bmc.address, bmc.port, bmc.username, bmc.password),
             boot=offer,
@@ -118,6 +124,14 @@ class Conductor:
         bounds = Bounds(order.attempts, order.ramdisk_seconds, order.running_seconds)
         key = self._build.manifest.key
         return NodeDeploy(spec.name, spec.uuid, key, means, journal, self._report, bounds)
+
+    def _sender(self) -> contextlib.AbstractContextManager[Casting | None]:
+        base_index(self._build)  # it says what is lacking, where there is no packed base
+        order = self._order
+        return casting(packed_base(self._build), order.interface, len(order.nodes))
+
+    def _cast(self) -> int:
+        return self._casting.port() if self._casting else 0
 
     @contextlib.contextmanager
     def _servers(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ plain files. The conductor waits for what the node tells.
 import io
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -36,11 +36,22 @@ BASE_FRAMES = f"{FRAMES}base"
 
 
 class Pulling:
-    """One node's disk, written by the node. `folder` is for the small pieces' frames."""
+    """One node's disk, written by the node. `folder` is for the small pieces' frames.
+
+    `cast` tells at which port the base is about to be multicast, 0 for none; it is asked once.
+    """
 
     def __init__(
-        self, build: Build, extras: Extras, tree: Tree, url: str, node: UUID, folder: Path
+        self,
+        build: Build,
+        extras: Extras,
+        tree: Tree,
+        url: str,
+        node: UUID,
+        folder: Path,
+        cast: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._cast = cast
         self._build, self._extras = build, extras
         self._tree, self._url, self._node = tree, url, node
         self._folder = folder
@@ -110,12 +121,15 @@ class Pulling:
     def _offered(self, number: int, piece: Piece) -> Mapping[str, object]:
         if piece.name == "base":
             file, path, index = BASE_FRAMES, self._packed_base, self._index
+            cast, self._cast = self._cast(), lambda: 0
         else:
             file = f"{FRAMES}{number}"
             path = self._folder / file
             index, frames = _packed(piece)
             path.write_bytes(frames)
-        return {"place": piece.offset, "frames": self._offer(file, path), "index": index}
+            cast = 0
+        url = self._offer(file, path)
+        return {"place": piece.offset, "frames": url, "index": index, "cast": cast}
 
     def _offer(self, file: str, path: Path) -> str:
         """Serve a file of frames; its URL."""
@@ -127,7 +141,12 @@ class Pulling:
 
     @property
     def _packed_base(self) -> Path:
-        return self._build.directory / f"{self._build.manifest.name}-base.zst"
+        return packed_base(self._build)
+
+
+def packed_base(build: Build) -> Path:
+    """The file of its base's frames."""
+    return build.directory / f"{build.manifest.name}-base.zst"
 
 
 def base_index(build: Build) -> Index:

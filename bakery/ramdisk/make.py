@@ -16,6 +16,7 @@ from bakery.workdir import sync
 KERNEL, RAMDISK = "deploy-kernel", "deploy-ramdisk"
 PYTHON = Path("/usr/bin/python3")  # the distribution's own: the first on PATH may be another
 HERE = Path(__file__).parent
+PROGRAMS = ("tgtadm", "tgtd", "udp-receiver")
 # What the agent loads by name: bakery/agent/zstd.py, bakery/agent/signature.py.
 AGENT_LIBRARIES = ("libzstd.so.1", "libcrypto.so.3")
 COMPRESS = ("zstd", "--quiet", "-12", "--single-thread", "--stdout")
@@ -47,7 +48,7 @@ def make(folder: Path, report: Report, version: str = "") -> Made:
     `version` chooses among the installed kernels; the newest is the default. The same packages
     give the same bytes. Raises BakeryError (MissingTool) for what is not installed.
     """
-    for program in ("busybox", "tgtd", "tgtadm", "zstd"):
+    for program in (*PROGRAMS, "busybox", "zstd"):
         programs.need(program)
     chosen = kernel.find(version)
     _prepare(folder)
@@ -86,7 +87,7 @@ def contents(chosen: kernel.Kernel, drivers: modules.Modules) -> dict[str, cpio.
     tree |= {f"{place}/{name}": cpio.file(text.encode()) for name, text in drivers.index.items()}
     tree |= _busybox()
     tree |= _python()
-    tree |= programs.with_libraries([programs.need("tgtd"), programs.need("tgtadm")])
+    tree |= programs.with_libraries([programs.need(program) for program in PROGRAMS])
     tree |= programs.with_libraries([programs.library(name) for name in AGENT_LIBRARIES])
     tree |= {name: cpio.Entry(cpio.FOLDER) for name in ("proc", "sys", "run", "tmp", "root")}
     tree["dev/console"] = cpio.character_device(5, 1)  # init's output, before devtmpfs is there

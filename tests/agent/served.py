@@ -80,10 +80,11 @@ class Served:
         every = [(place, "base.zst", self.base_index), *([table] if place else [])]
         return [{"place": p, "frames": f"{at}/{name}", "index": index} for p, name, index in every]
 
-    def order(self, place: int = MIB, url: str = "") -> Order:
+    def order(self, place: int = MIB, url: str = "", cast: int = 0) -> Order:
         """What a node makes of such a plan."""
         deployment = Deployment.fresh()
-        return plan.read(self.plan(deployment, place, url), bytes.fromhex(deployment.public_key))
+        content = self.plan(deployment, place, url, cast)
+        return plan.read(content, bytes.fromhex(deployment.public_key))
 
     def plan(self, deployment: Deployment, place: int = MIB, url: str = "", cast: int = 0) -> bytes:
         """Signed, as a conductor would give it."""

@@ -283,3 +283,16 @@ def test_a_node_that_loses_power_while_it_pulls_goes_on_and_half_a_disk_never_bo
         packed = json.loads((image / "fedora-atomic-base.index").read_text())["chunks"]
         data = sum(length for _, _, length, _ in packed)
         assert data / 2 < sent < 1.25 * data  # an answer cut off is counted when it is noticed
+
+
+def test_two_nodes_that_pull_hear_one_image(bakery, sample, tmp_path):
+    image = built(bakery, sample, tmp_path, "pv", "--compress", "zstd")
+    with lab(bakery, tmp_path / "lab", "--nodes", "2") as there:
+        done = there.deploy(image, "--method", "direct")
+        assert done.returncode == 0, done.stderr + there.console()[-3000:]
+        ends = [(outcome["state"], outcome["attempts"]) for outcome in json.loads(done.stdout)]
+        assert ends == [("running", 1)] * 2
+        fetched = [e.event for e in there.wire() if isinstance(e.event, Http)]
+        sent = sum(event.sent_bytes for event in fetched if "/frames-base" in event.path)
+        packed = json.loads((image / "fedora-atomic-base.index").read_text())["chunks"]
+        assert sent < sum(length for _, _, length, _ in packed) / 10
