@@ -35,7 +35,7 @@ from bakery.errors import BakeryError
 from bakery.report import Event, Report
 from bakery.serve.boot_programs import Chain
 from bakery.serve.dhcp import DhcpServer, KnownNode, Wire
-from bakery.serve.events import DhcpRival, Trouble, WireLog
+from bakery.serve.events import Dhcp, DhcpRival, Trouble, WireLog
 from bakery.serve.events import Event as WireEvent
 from bakery.serve.http import CONNECTIONS, HttpServer
 from bakery.serve.leases import Leases
@@ -137,11 +137,14 @@ class Conductor:
     def _servers(self) -> Iterator[None]:
         """DHCP, TFTP, HTTP with the API, and the word that there is no IPv6 router."""
         own, interface = str(self._own.ip), self._order.interface
+        macs = {spec.mac: spec.uuid for spec in self._order.nodes}
         log = WireLog(self._folder / WIRE_LOG)
 
         def on_event(event: WireEvent) -> None:
             log(event)
             self._tell(event)
+            if isinstance(event, Dhcp) and event.firmware and event.mac in macs:
+                self._deploys[macs[event.mac]].boots()
 
         leases = Leases(self._folder / f"leases-{interface}.jsonl", *_range(self._own))
         with (

@@ -119,6 +119,8 @@ class Bounds:
     attempts: int = 3
     ramdisk_seconds: float = 300.0
     running_seconds: float = 900.0
+    restart_seconds: float = 300.0
+    """Until the firmware of a node that was let go asks for an address; some take minutes."""
 
 
 class Hopeless(BakeryError):
@@ -151,6 +153,8 @@ class NodeDeploy:
         self._halted = threading.Event()
         self._told: str = ""
         self._strayed = False
+        self._let_go = False
+        self._booting = False
         self._record = self._begin(build)
 
     @property
@@ -214,6 +218,10 @@ class NodeDeploy:
     def bootloader(self, error: str) -> bool:
         """No boot loader is ever asked to be installed: a system is netbooted, or a whole disk."""
         return False
+
+    def boots(self) -> None:
+        """The node's firmware asks for an address: it starts over the network."""
+        self._booting = True
 
     def halt(self) -> None:
         """Stop at the next opportunity; `run` then raises Halted."""
@@ -354,17 +362,25 @@ class NodeDeploy:
                 self._means.power.boot_from(device, persistent=self._means.local)
                 if agent is None:
                     raise BakeryError("there is no ramdisk any more")
+                self._booting, self._let_go = False, True
                 self._means.release(agent.address)
             except BakeryError as error:
                 step.note(f"{error.message}: the node is started again by its BMC")
+                self._let_go = False
                 self._start_from(device)
         return "rebooted"
 
     def _reboot(self) -> State:
         with self._step("rebooted", "waits for the node's own system") as step:
-            deadline = time.monotonic() + self._bounds.running_seconds
+            began = time.monotonic()
+            deadline = began + self._bounds.running_seconds
             while not (seen := self._means.signs.up(self._record.mark, LISTEN_SECONDS)):
                 self._check_halted()
+                if self._hangs(began):
+                    step.note("the node hangs in its restart: it is started again by its BMC")
+                    self._let_go = False
+                    self._start_from("network")
+                    deadline = time.monotonic() + self._bounds.running_seconds
                 if self._strayed:
                     raise BakeryError(
                         "the node boots the deploy ramdisk again, though its disk is written",
@@ -378,6 +394,16 @@ class NodeDeploy:
                     )
             step.summary(seen)
         return "running"
+
+    def _hangs(self, since: float) -> bool:
+        """Whether a node that was let go has not asked for an address, as it has to, for too long.
+
+        Nothing of the kind can be said of one that boots from its disk, or that was let go by a
+        conductor before us.
+        """
+        if self._means.local or self._booting or not self._let_go:
+            return False
+        return time.monotonic() - since > self._bounds.restart_seconds
 
     def _start_from(self, device: Literal["network", "disk"]) -> None:
         """Start the node afresh, whatever it does now."""

@@ -7,6 +7,7 @@ the thread that started it.
 import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 from bakery import run
@@ -20,6 +21,9 @@ from bakery.lab.terminal import Terminal
 from bakery.machine import QEMU, Accel
 
 MESSAGES_LIMIT_BYTES = 16 << 10
+RESTART_SECONDS = 2.0
+"""A restart is over so long after its last reset: the guest's is followed by the firmware's own,
+some 70 ms later, and what was asked for once holds for all of them."""
 
 
 class VirtualNode:
@@ -37,6 +41,7 @@ class VirtualNode:
         self._uefi: Uefi | None = need_uefi() if hardware.firmware == "uefi" else None
         self._usual: BootDevice | None = None
         self._once: BootDevice | None = None
+        self._reset_at = 0.0
         self._running = contextlib.ExitStack()
         self._process: run.Process | None = None
         self._monitor: Monitor | None = None
@@ -129,6 +134,7 @@ class VirtualNode:
             self._usual, self._once = device, None
         else:
             self._once = device
+        self._reset_at = 0.0
         self._tell_boot_order()
 
     def look(self) -> None:
@@ -136,7 +142,9 @@ class VirtualNode:
         if self._process is not None and self._process.poll() is not None:
             self._settle()
         elif self._monitor is not None and "RESET" in self._monitor.events():
-            self._once = None
+            self._reset_at = time.monotonic()
+        elif self._reset_at and time.monotonic() - self._reset_at > RESTART_SECONDS:
+            self._restarted()
             self._tell_boot_order()
 
     def close(self) -> None:
@@ -149,8 +157,14 @@ class VirtualNode:
         if self._monitor is not None:
             self._monitor.boot_index(NIC_ID, NIC_BOOT_INDEX[self.next_boot])
 
+    def _restarted(self) -> None:
+        """What was asked for once has been used, if the machine has restarted."""
+        if self._reset_at:
+            self._reset_at, self._once = 0.0, None
+
     def _settle(self) -> None:
         """Let go of a machine that is off; tell why where QEMU failed."""
+        self._restarted()
         code = self._process.poll() if self._process is not None else 0
         self._process = self._monitor = None
         self._running.close()

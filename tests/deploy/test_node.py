@@ -94,6 +94,27 @@ def test_port_10000_that_is_never_opened_is_answered_by_the_power_switch(tmp_pat
     assert world.facts.writes == 1
 
 
+def test_a_node_that_hangs_in_its_restart_is_started_by_its_bmc(tmp_path):
+    world, deploy = deploy_in(tmp_path, {"restart": 1}, bounds=Bounds(1, 30, 30, 0.2))
+    record = run(world, deploy)
+    assert (record.state, record.attempt) == ("running", 1)
+    assert (world.facts.starts, world.facts.writes) == (2, 1)
+
+
+def test_a_node_whose_firmware_asked_for_an_address_is_not_disturbed(tmp_path):
+    world, deploy = deploy_in(tmp_path, {"restart": 1}, bounds=Bounds(1, 30, 1, 0.2))
+
+    def up(mark, seconds):
+        deploy.boots()
+        return ""
+
+    world.up = up
+    record = run(world, deploy)
+    assert record.state == "failed"
+    assert "did not come up within 1 s" in record.reason
+    assert world.facts.starts == 1
+
+
 def test_a_system_that_never_comes_up_is_not_written_again(tmp_path):
     world, deploy = deploy_in(tmp_path, {"login": 99})
     record = run(world, deploy)

@@ -126,7 +126,10 @@ class World:
         if self.facts.booted != "ramdisk" or self.goes_wrong("release"):
             raise BakeryError("the ramdisk does not listen")
         self.device = "network"
-        self.start()
+        if self.goes_wrong("restart"):
+            self.facts.booted = ""
+        else:
+            self.start()
 
     def means(self, *, local: bool = False) -> Means:
         return Means(self, self, self.write, self.release, self, local)

@@ -84,8 +84,10 @@ def test_bios_pxe_brings_a_blank_disk_to_the_login_of_the_atomic_image(bakery, s
             done = there.deploy(image)
         assert done.returncode == 0, done.stderr
         (outcome,) = json.loads(done.stdout)
-        assert (outcome["state"], outcome["attempts"]) == ("running", 1)
         console = there.console()
+        assert (outcome["state"], outcome["attempts"]) == ("running", 1), (
+            done.stderr + console[-3000:]
+        )
         assert console.index("is exported as") < console.index(deployment)
         assert console.index(deployment) < console.rindex("login:")
         the_log_is_that_of_the_classic_deploy(there.wire(), there.nodes[0]["uuid"])

@@ -1,14 +1,54 @@
+import contextlib
 import json
+import uuid
 
 import pytest
 
 from bakery.bmc import Bmc
 from bakery.firmware import find_uefi
-from bakery.lab.state import Lab
+from bakery.lab.monitor import Monitor
+from bakery.lab.node import NIC_BOOT_INDEX, Hardware
+from bakery.lab.nodes import RESTART_SECONDS, VirtualNode
+from bakery.lab.state import BmcAccess, Lab
 from bakery.run import run
 from tests.lab.labs import attached, lab_up
 
 pytestmark = pytest.mark.slow
+
+
+class Machine(Monitor):
+    """In the place of a QEMU: what it tells, and the card's last place in the boot order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.index = -1
+
+    def events(self) -> list[str]:
+        told, self.told = self.told, []
+        return told
+
+    def boot_index(self, _device: str, index: int) -> None:
+        self.index = index
+
+
+def test_what_is_asked_for_once_holds_for_every_reset_of_a_restart(tmp_path, monkeypatch):
+    """The guest's reset is followed by the firmware's own; it is the second that boots."""
+    now = [1000.0]
+    monkeypatch.setattr("bakery.lab.nodes.time.monotonic", lambda: now[0])
+    access = BmcAccess("127.0.0.1", 6230, "admin", "secret")
+    node = VirtualNode(Hardware(1, uuid.uuid4()), tmp_path, "tcg", access)
+    with contextlib.closing(node):
+        machine = node._monitor = Machine()
+        node.boot_from("network")
+        for passed in (0.0, 0.07, 1.0):
+            machine.told, now[0] = ["RESET"], now[0] + passed
+            node.look()
+            node.look()
+            assert (machine.index, node.next_boot) == (NIC_BOOT_INDEX["network"], "network")
+        now[0] += RESTART_SECONDS + 0.1
+        node.look()
+        assert (machine.index, node.next_boot) == (NIC_BOOT_INDEX["disk"], "disk")
+        node._monitor = None
 
 
 def switch_on(lab: Lab) -> None:
