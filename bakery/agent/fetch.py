@@ -5,7 +5,6 @@ begins again at the first frame that did not arrive.
 """
 
 import contextlib
-import hashlib
 import mmap
 import queue
 import threading
@@ -70,8 +69,10 @@ class Fetch:
         def take() -> None:
             buffer = mmap.mmap(-1, CHUNK)
             while one := arrived.get():
-                if not self._error and self._is_whole(*one, buffer):
-                    self._keep(one[0], buffer)
+                work, frame = one
+                inflated = not self._error and self._inflate(frame, buffer, work.length)
+                if inflated and work.is_in(buffer):
+                    self._keep(work, buffer)
 
         self._watch([hear, *[take] * LISTENERS], total)
         if self._error:
@@ -144,18 +145,13 @@ class Fetch:
         while group:
             work = group[0]
             frame = connection.take(work.chunk.length)
-            if not self._is_whole(work, frame, buffer):
+            if not self._inflate(frame, buffer, work.length) or not work.is_in(buffer):
                 # Nothing of it is written. Another try may pass by whatever spoiled it.
                 raise ConnectionError(f"the chunk for byte {work.at} arrived damaged")
             keep(work, buffer)
             with self._lock:
                 self._last_news = time.monotonic()
             group.popleft()
-
-    def _is_whole(self, work: Work, frame: bytes, buffer: mmap.mmap) -> bool:
-        if not self._inflate(frame, buffer, work.length):
-            return False
-        return hashlib.sha256(memoryview(buffer)[: work.length]).digest() == work.chunk.sha256
 
     def _write(self, work: Work, buffer: mmap.mmap) -> None:
         self._disk.write(buffer, work.length, work.at)

@@ -6,6 +6,7 @@ ramdisk's /init reboots. The exit code tells /init what to do.
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import NoReturn
 
 from . import bootloader, choose, disks, drivers, kernel_args, network, plan, target
@@ -55,15 +56,12 @@ def deploy(settings: Settings) -> None:
 def write_it(settings: Settings, conductor: Conductor, interface: str) -> None:
     """Direct: the node fetches what goes on its disk, and writes it."""
     with contextlib.ExitStack() as held:
-        try:
+        with reported(conductor):
             disk = choose_disk(settings)
             notice = held.enter_context(Notice())
             order = plan.read(conductor.plan(disk.size), bytes.fromhex(settings.plan_key))
             with BlockDevice(disk.device) as device, Teller(conductor.progress) as teller:
                 pull(device, order, teller.tell, interface)
-        except AgentError as error:
-            conductor.failed(str(error))
-            raise
         conductor.written()
         say(f"{disk.device} is written; waiting on port {notice.port}")
         say(f"notice: {notice.wait() or 'no word'}")
@@ -72,13 +70,10 @@ def write_it(settings: Settings, conductor: Conductor, interface: str) -> None:
 def have_it_written(settings: Settings, conductor: Conductor) -> None:
     """iSCSI: the conductor writes the disk that the node exports."""
     with contextlib.ExitStack() as held:
-        try:
+        with reported(conductor):
             disk = choose_disk(settings)
             held.enter_context(target.exported(disk.device, settings.iqn))
             notice = held.enter_context(Notice())
-        except AgentError as error:
-            conductor.failed(str(error))
-            raise
         conductor.disk_is_ready()
         say(f"{disk.device} is exported as {settings.iqn}; waiting on port {notice.port}")
         say(f"notice: {notice.wait() or 'no word'}")
@@ -86,6 +81,16 @@ def have_it_written(settings: Settings, conductor: Conductor) -> None:
         reason = f"{disk.device} has no boot loader; this ramdisk carries none to install"
         conductor.boot_loader_failed(reason)
         raise AgentError(reason)
+
+
+@contextlib.contextmanager
+def reported(conductor: Conductor) -> Iterator[None]:
+    """What fails in the block is told to the conductor."""
+    try:
+        yield
+    except AgentError as error:
+        conductor.failed(str(error))
+        raise
 
 
 def choose_disk(settings: Settings) -> Disk:

@@ -1,5 +1,7 @@
 """What goes onto a disk: packed images at their places, and the chunks of 1 MiB they consist of."""
 
+import hashlib
+import mmap
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -30,6 +32,10 @@ class Work(NamedTuple):
     chunk: Chunk
     at: int
     length: int
+
+    def is_in(self, buffer: mmap.mmap) -> bool:
+        """Whether a buffer begins with the chunk's content."""
+        return hashlib.sha256(memoryview(buffer)[: self.length]).digest() == self.chunk.sha256
 
 
 class Order:

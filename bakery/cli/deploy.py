@@ -111,8 +111,8 @@ def command(
 ) -> int:
     """Deploy the build in DIR onto NODE… and wait until each runs its own system.
 
-    Each node is started over the network, its disk written over iSCSI, read back, and the node
-    let go to what was written. Exit code 0 means that every node reached its login prompt. A
+    Each node is started over the network, its disk written and read back, and the node let go to
+    what was written. Exit code 0 means that every node reached its login prompt. A
     deploy that was interrupted, or killed, goes on when the same command is given again.
     """
     from bakery import manifest

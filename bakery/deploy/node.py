@@ -153,8 +153,7 @@ class NodeDeploy:
         self._halted = threading.Event()
         self._told: str = ""
         self._strayed = False
-        self._let_go = False
-        self._booting = False
+        self._awaited = False
         self._record = self._begin(build)
 
     @property
@@ -221,7 +220,7 @@ class NodeDeploy:
 
     def boots(self) -> None:
         """The node's firmware asks for an address: it starts over the network."""
-        self._booting = True
+        self._awaited = False
 
     def halt(self) -> None:
         """Stop at the next opportunity; `run` then raises Halted."""
@@ -362,11 +361,11 @@ class NodeDeploy:
                 self._means.power.boot_from(device, persistent=self._means.local)
                 if agent is None:
                     raise BakeryError("there is no ramdisk any more")
-                self._booting, self._let_go = False, True
+                self._awaited = True
                 self._means.release(agent.address)
             except BakeryError as error:
                 step.note(f"{error.message}: the node is started again by its BMC")
-                self._let_go = False
+                self._awaited = False
                 self._start_from(device)
         return "rebooted"
 
@@ -378,7 +377,7 @@ class NodeDeploy:
                 self._check_halted()
                 if self._hangs(began):
                     step.note("the node hangs in its restart: it is started again by its BMC")
-                    self._let_go = False
+                    self._awaited = False
                     self._start_from("network")
                     deadline = time.monotonic() + self._bounds.running_seconds
                 if self._strayed:
@@ -401,9 +400,8 @@ class NodeDeploy:
         Nothing of the kind can be said of one that boots from its disk, or that was let go by a
         conductor before us.
         """
-        if self._means.local or self._booting or not self._let_go:
-            return False
-        return time.monotonic() - since > self._bounds.restart_seconds
+        late = time.monotonic() - since > self._bounds.restart_seconds
+        return self._awaited and late and not self._means.local
 
     def _start_from(self, device: Literal["network", "disk"]) -> None:
         """Start the node afresh, whatever it does now."""

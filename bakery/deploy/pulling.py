@@ -5,7 +5,6 @@ small pieces (partition table, swap, config drive) as they are packed here. All 
 plain files. The conductor waits for what the node tells.
 """
 
-import io
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from bakery.deploy.writing import Watcher
 from bakery.disk import packed
 from bakery.disk.digest import CHUNK_BYTES, CHUNKED
 from bakery.disk.packed import Index
-from bakery.disk.packing import Packer
+from bakery.disk.packing import pack_file
 from bakery.errors import BakeryError
 from bakery.manifest import Build
 from bakery.serve.tree import Tree
@@ -125,8 +124,8 @@ class Pulling:
         else:
             file = f"{FRAMES}{number}"
             path = self._folder / file
-            index, frames = _packed(piece)
-            path.write_bytes(frames)
+            with path.open("wb") as frames:
+                index, _ = pack_file(piece.path, frames)
             cast = 0
         url = self._offer(file, path)
         return {"place": piece.offset, "frames": url, "index": index, "cast": cast}
@@ -164,16 +163,3 @@ def base_index(build: Build) -> Index:
     if index.size_bytes != record.size_bytes or other:
         raise BakeryError(f"{path} is the index of another base", "run bakery build again")
     return index
-
-
-def _packed(piece: Piece) -> tuple[Index, bytes]:
-    """A small piece, packed in memory."""
-    frames = io.BytesIO()
-    with piece.path.open("rb", buffering=0) as source:
-        packer = Packer(source, piece.size_bytes, frames)
-        try:
-            packer.take(piece.size_bytes)
-            index, _ = packer.finish()
-        finally:
-            packer.close()
-    return index, frames.getvalue()

@@ -4,12 +4,14 @@ The image is read where it has data alone. Chunks are hashed and compressed on a
 in order by whoever calls, with a bounded number of them in memory.
 """
 
+import contextlib
 import hashlib
 import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from bakery.disk import bmap, extents
@@ -119,6 +121,19 @@ class Packer:
         for part in chunk.data:
             self._blocks.take(start, chunk.content, part)
         self._done = start + len(chunk.content)
+
+
+def pack_file(
+    image: Path, destination: BinaryIO, progress: Progress | None = None
+) -> tuple[Index, bytes]:
+    """Pack an image that is complete: its index, and the block map's text."""
+    size = image.stat().st_size
+    with (
+        image.open("rb", buffering=0) as source,
+        contextlib.closing(Packer(source, size, destination)) as packer,
+    ):
+        packer.take(size, progress)
+        return packer.finish()
 
 
 class _Blocks:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bakery.disk import packed
-from bakery.disk.packing import Packer
+from bakery.disk.packing import Packer, pack_file
 from bakery.errors import BakeryError
 from bakery.manifest import PACKED
 from bakery.report import Step
@@ -57,7 +57,9 @@ class Packing:
             while at < copying.size_bytes:
                 at = copying.landed(at)
                 packer.take(at, self._progress)
-            return _finished(packer, target)
+            made = packer.finish()
+            _bring_to_disk(target)
+            return made
 
     def _progress(self, done_bytes: int, total_bytes: int) -> None:
         if self._given_up:
@@ -86,21 +88,15 @@ def run(job: Job, folder: Path, step: Step) -> None:
 
 
 def _packed(image: Path, target: Path, step: Step) -> tuple[packed.Index, bytes]:
-    size = image.stat().st_size
-    with (
-        image.open("rb", buffering=0) as source,
-        target.open("xb") as file,
-        contextlib.closing(Packer(source, size, file)) as packer,
-    ):
-        packer.take(size, step.progress)
-        return _finished(packer, file)
+    with target.open("xb") as file:
+        made = pack_file(image, file, step.progress)
+        _bring_to_disk(file)
+        return made
 
 
-def _finished(packer: Packer, target: BinaryIO) -> tuple[packed.Index, bytes]:
-    made = packer.finish()
-    target.flush()
-    os.fsync(target.fileno())
-    return made
+def _bring_to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 STAGE = Stage(

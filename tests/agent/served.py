@@ -14,7 +14,7 @@ from bakery.agent.order import Order
 from bakery.agent.pull import pull
 from bakery.deploy.journal import Deployment
 from bakery.disk import packed
-from bakery.disk.packing import Packer
+from bakery.disk.packing import pack_file
 from bakery.serve.http import HttpServer
 from bakery.serve.tree import Tree
 
@@ -38,12 +38,7 @@ def base(path: Path, size: int, places: Iterable[int]) -> Path:
 def packing(image_file: Path) -> tuple[packed.Index, bytes]:
     """Its index, and its frames."""
     frames = io.BytesIO()
-    size = image_file.stat().st_size
-    with image_file.open("rb", buffering=0) as source:
-        packer = Packer(source, size, frames)
-        packer.take(size)
-        index, _ = packer.finish()
-        packer.close()
+    index, _ = pack_file(image_file, frames)
     return index, frames.getvalue()
 
 

@@ -25,4 +25,4 @@ def test_a_node_and_an_image_are_needed(bakery, tmp_path):
 def test_a_method_nobody_has_is_wrong_usage(bakery, tmp_path):
     done = bakery("deploy", "node-1", "--image", tmp_path, "--method", "magic")
     assert done.returncode == 2
-    assert "'magic' is not 'iscsi'" in done.stderr
+    assert "'magic' is not one of 'iscsi', 'direct'" in done.stderr

@@ -17,7 +17,7 @@ from bakery.deploy.partition import Extras
 from bakery.deploy.pulling import Pulling
 from bakery.deploy.writing import Watcher
 from bakery.disk import packed
-from bakery.disk.packing import Packer
+from bakery.disk.packing import pack_file
 from bakery.errors import BakeryError
 from bakery.manifest import Build
 from bakery.serve.http import HttpServer
@@ -32,13 +32,9 @@ AGENT = AgentInfo("192.0.2.7", "")
 
 def with_packed_base(made: Build) -> Build:
     """As `bakery build --compress zstd` leaves it."""
-    size = made.base.stat().st_size
     place = made.directory / f"{made.manifest.name}-base"
-    with made.base.open("rb", buffering=0) as source, place.with_suffix(".zst").open("wb") as file:
-        packer = Packer(source, size, file)
-        packer.take(size)
-        index, _ = packer.finish()
-        packer.close()
+    with place.with_suffix(".zst").open("wb") as file:
+        index, _ = pack_file(made.base, file)
     place.with_suffix(".index").write_bytes(packed.encode(index))
     return made
 
