@@ -20,6 +20,7 @@ from typing import IO
 
 from bakery import tools
 from bakery.errors import BakeryError, MissingTool
+from bakery.interrupts import held
 
 TAIL_LINES = 12
 OUTPUT_LIMIT_BYTES = 64 << 20
@@ -110,14 +111,16 @@ def run(
     where one is given.
     """
     started = time.monotonic()
-    process = _start(argv, cwd=cwd, env=env, limits=limits)
     name = name or Path(str(argv[0])).name
-    talk = _Talk(process, stdin, on_stdout, output_limit)
-    try:
-        finished = talk.until(started + timeout)
-    except BaseException:
-        end(process)
-        raise
+    with held() as owned:
+        process = _start(argv, cwd=cwd, env=env, limits=limits, whole=True)
+        talk = _Talk(process, stdin, on_stdout, output_limit)
+        try:
+            owned()
+            finished = talk.until(started + timeout)
+        except BaseException:
+            end(process)
+            raise
     if not finished:
         end(process, grace=0)
         reason = "printed without end" if talk.overflow else f"gave no end within {timeout:g} s"
@@ -146,23 +149,36 @@ def spawn(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    whole: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program that lives as long as the `with` block; its whole group ends with it.
+
+    With `whole` the group ends with a killed bakery too, not the program alone; the process
+    that is given is the one that sees to it, not the program itself.
 
     The thread that enters the block must outlive it: the kernel ends the program when that
     thread does (PR_SET_PDEATHSIG follows the thread, not the process).
     """
-    process = _start(
-        argv, cwd=cwd, env=env, limits=limits, stdin=stdin, stdout=stdout, stderr=stderr
-    )
-    try:
-        yield process
-    finally:
-        end(process)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+    with held() as owned:
+        process = _start(
+            argv,
+            cwd=cwd,
+            env=env,
+            limits=limits,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            whole=whole,
+        )
+        try:
+            owned()
+            yield process
+        finally:
+            end(process)
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
 
 def launch(
@@ -182,6 +198,7 @@ def launch(
         stdout=stdout,
         stderr=stderr,
         bound=False,
+        whole=False,
     )
 
 
@@ -226,12 +243,13 @@ def _start(
     stdout: int | IO[bytes] = subprocess.PIPE,
     stderr: int | IO[bytes] = subprocess.PIPE,
     bound: bool = True,
+    whole: bool,
 ) -> subprocess.Popen[bytes]:
     words = [str(word) for word in argv]
     program = tools.find(words[0])
     if program is None:
         raise MissingTool(words[0], tools.install_hint([words[0]]))
-    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if bound and tools.find("setpriv") else []
+    guard = _guard(whole=whole) if bound and tools.find("setpriv") else []
     guard += limits.argv() if limits else []
     return subprocess.Popen(
         [*guard, str(program), *words[1:]],
@@ -242,6 +260,18 @@ def _start(
         stderr=stderr,
         start_new_session=True,
     )
+
+
+def _guard(*, whole: bool) -> list[str]:
+    """The words that tie a command to bakery: setpriv(1), and timeout(1) for its whole group.
+
+    A program that was killed cannot end what it started itself. bubblewrap's child waits for
+    ever where bubblewrap is killed before it wrote the user map. timeout(1) takes SIGALRM, as
+    for a time that is over, and then kills the group; 0 seconds means that none is.
+    """
+    if not whole:
+        return ["setpriv", "--pdeathsig", "KILL", "--"]
+    return ["setpriv", "--pdeathsig", "ALRM", "--", "timeout", "--signal=KILL", "0"]
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -119,7 +119,8 @@ def entrance(shown: Sequence[Mount]) -> list[Arg]:
     """The beginning of the bwrap(1) command of a cage that will show `shown`, and no mount yet.
 
     Namespaces of its own, no power, an end with its parent. Where root could not use what it is
-    shown, the user namespace is made beforehand; in that bubblewrap is root.
+    shown, the user namespace is made beforehand; in that bubblewrap is root. The cage stays in
+    the session `run` gave it, which has no terminal: all of it ends with its process group.
     """
     every_user = os.geteuid() == 0 and not all(map(_root_may, shown))
     words: list[Arg] = ["bwrap"]
@@ -128,7 +129,7 @@ def entrance(shown: Sequence[Mount]) -> list[Arg]:
         words = [os.path.realpath(sys.executable), "-I", "-S", ALL_USERS, "bwrap"]
         kinds.remove("user")
     words += [f"--unshare-{kind}" for kind in kinds]
-    words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words += ["--die-with-parent", "--cap-drop", "ALL"]
     return words + (["--cap-add", "CAP_DAC_OVERRIDE"] if every_user else [])
 
 

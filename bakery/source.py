@@ -2,13 +2,13 @@
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
 from bakery.disk import digest, nodes, safety
 from bakery.errors import BakeryError
+from bakery.pool import Pool
 from bakery.report import Report, Step
 from bakery.workdir import WorkDir, write_whole
 
@@ -90,7 +90,7 @@ def _read_and_check(path: Path, step: Step) -> tuple[str, safety.CheckReport]:
             raise BakeryError(f"reading {path.name} was given up")
         step.progress(done_bytes, total_bytes)
 
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         reading = pool.submit(digest.fingerprint, path, progress)
         try:
             checked = safety.check(path)

@@ -18,8 +18,8 @@ PACKAGE = REPOSITORY / "bakery"
 # neighbour on its own line, never upward.
 LAYERS = (
     # the ground
-    ("errors", "tools", "all_users", "agent", "ipmi_sockets"),
-    ("run", "report", "ipmi"),
+    ("errors", "tools", "all_users", "agent", "interrupts", "ipmi_sockets"),
+    ("run", "pool", "report", "ipmi"),
     ("bmc", "kvm", "sandbox", "workdir"),
     # what bytes and texts mean
     ("disk",),

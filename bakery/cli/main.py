@@ -3,14 +3,12 @@
 import importlib
 import json
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 import click
 
-from bakery import __version__
+from bakery import __version__, interrupts
 from bakery.errors import BakeryError
 
 # name → module whose `command` is the click command. Modules load when they are asked for.
@@ -29,9 +27,6 @@ COMMANDS = {
     "lab": "bakery.cli.lab",
     "doctor": "bakery.cli.doctor",
 }
-
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
 
 
 class Commands(click.Group):
@@ -58,7 +53,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; exit 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.catch()
     try:
         code = cli(prog_name="bakery", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -71,7 +66,7 @@ def main() -> NoReturn:
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("bakery: interrupted", err=True)
-        code = INTERRUPTED
+        code = interrupts.INTERRUPTED
     except BrokenPipeError:
         # The reader went away; nothing more can be said on standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -91,9 +86,3 @@ def _fail(error: BakeryError) -> int:
 def _one_line(text: str) -> str:
     """`text` without line breaks and control characters: names in it may come from an image."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End as on Ctrl-C, so that every `with` block cleans up."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(TERMINATED)

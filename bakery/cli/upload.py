@@ -1,12 +1,12 @@
 """`bakery upload`: a build into the image service."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bakery.cli.options import Output, output
+from bakery.pool import Pool
 
 if TYPE_CHECKING:
     from bakery.cloud.images import Images
@@ -110,7 +110,7 @@ def _ready(
     """Log in while the files are looked at; what is wrong with a file is told first."""
     from bakery.cloud import unchanged
 
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         login = pool.submit(_login, cloud)
         with out.report.step("verify", str(build.directory)):
             stamps = unchanged.verified([*parts.companions, parts.base])

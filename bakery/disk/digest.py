@@ -9,7 +9,7 @@ chunks are hashed on all cores, and the result does not depend on where the hole
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from bakery.disk import extents
 from bakery.disk.extents import Extent
 from bakery.errors import BakeryError
+from bakery.pool import Pool
 
 CHUNK_BYTES = 1 << 20
 PLAIN = "sha256:"
@@ -139,7 +140,7 @@ class Growing:
         self.path = path
         self._chunks = Chunks(size_bytes)
         self._given: set[int] = set()
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        self._pool = Pool(os.cpu_count() or 1)
         self._running: list[Future[None]] = []
 
     def close(self) -> None:
@@ -207,7 +208,7 @@ def _chunked(descriptor: int, size: int, data: Iterable[Extent], progress: Progr
         chunks.read(descriptor, number, pieces[number])
         return extents.total(pieces[number])
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with Pool(os.cpu_count() or 1) as pool:
         try:
             for count in pool.map(read, pieces):
                 done += count

@@ -10,7 +10,7 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -21,6 +21,7 @@ from bakery.disk.extents import Extent
 from bakery.disk.frames import FrameWriter, pack
 from bakery.disk.packed import Index, PackedChunk
 from bakery.errors import BakeryError
+from bakery.pool import Pool
 
 Progress = Callable[[int, int], None]
 
@@ -55,7 +56,7 @@ class Packer:
         self._done = 0  # the first byte that is not in the frames
         threads = os.cpu_count() or 1
         self._ahead = 4 * threads
-        self._pool = ThreadPoolExecutor(threads)
+        self._pool = Pool(threads)
         self._running: deque[Future[_Chunk]] = deque()
 
     def close(self) -> None:

@@ -88,6 +88,7 @@ class Cell:
                 stdin=theirs.fileno(),
                 stdout=daemons.fileno(),
                 stderr=self._log,
+                whole=True,
             )
             self._stack.enter_context(process)
         # The last to be set up is the first to be undone: without its socket the worker ends.

@@ -6,7 +6,6 @@ as the image is inspected, and runs beside the stages that take out the kernel a
 """
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +14,7 @@ from bakery.disk.changes import Change
 from bakery.disk.extents import Extent
 from bakery.errors import BakeryError
 from bakery.manifest import Artifact
+from bakery.pool import Pool
 from bakery.report import Step
 from bakery.stages.edit import patches
 from bakery.stages.job import Job, Stage, write_json
@@ -23,7 +23,7 @@ NAME = "base"
 
 
 class Copying:
-    """The copy under way, in a thread of its own; it is given up where nobody waits for it.
+    """The copy, once started in a thread of its own; it is given up where nobody waits for it.
 
     Others may follow it: `landed` tells how far it is, and `edits` what goes over it. `reader` is
     the copy, open for reading from the first landing on.
@@ -41,7 +41,10 @@ class Copying:
         self._landed = 0
         self._edits: list[Change] | None = None
         self._growing = digest.Growing(self.path, self.size_bytes)
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = Pool(1)
+
+    def start(self) -> None:
+        """Begin; from here on it is ended by `close` alone."""
         self._running = self._pool.submit(self._run)
 
     def finish(self, edits: list[Change], step: Step) -> digest.Fingerprint:
@@ -113,7 +116,9 @@ class Copying:
 
 def begin(job: Job) -> None:
     """Start the copy."""
-    job.begun(NAME, Copying(job))
+    copying = Copying(job)
+    job.begun(NAME, copying)
+    copying.start()
 
 
 def run(job: Job, folder: Path, step: Step) -> None:

@@ -6,7 +6,6 @@ build left is packed from where it lies.
 
 import contextlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from bakery.disk import packed
 from bakery.disk.packing import Packer, pack_file
 from bakery.errors import BakeryError
 from bakery.manifest import PACKED
+from bakery.pool import Pool
 from bakery.report import Step
 from bakery.stages import base
 from bakery.stages.base import Copying
@@ -24,14 +24,17 @@ FRAMES, INDEX, BLOCK_MAP = PACKED
 
 
 class Packing:
-    """The packing under way, in a thread of its own, behind the copy."""
+    """The packing, once started in a thread of its own, behind the copy."""
 
     def __init__(self, job: Job, copying: Copying) -> None:
         self.path = job.work.scratch / FRAMES
         self._copying = copying
         self._step: Step | None = None
         self._given_up = False
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = Pool(1)
+
+    def start(self) -> None:
+        """Begin; from here on it is ended by `close` alone."""
         self._running = self._pool.submit(self._run)
 
     def finish(self, step: Step) -> tuple[packed.Index, bytes]:
@@ -71,7 +74,9 @@ class Packing:
 def begin(job: Job) -> None:
     """Follow the copy, where there is one."""
     if base.NAME in job.begun_stages:
-        job.begun(NAME, Packing(job, job.beside(base.NAME, Copying)))
+        packing = Packing(job, job.beside(base.NAME, Copying))
+        job.begun(NAME, packing)
+        packing.start()
 
 
 def run(job: Job, folder: Path, step: Step) -> None:
