@@ -40,6 +40,7 @@ TOOLS = (
     Tool("bwrap", "bubblewrap", "bubblewrap", "confines the programs that parse image bytes"),
     Tool("prlimit", "util-linux", "util-linux", "bounds memory and time of those programs"),
     Tool("setpriv", "util-linux", "util-linux", "ends a program when bakery itself is killed"),
+    Tool("timeout", "coreutils", "coreutils", "ends, with a program, all that it started"),
     Tool(
         "guestfish",
         "libguestfs-tools",
