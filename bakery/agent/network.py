@@ -92,9 +92,13 @@ def parse_lease(text: str) -> Address | None:
 
 
 def configure(interface: str, address: Address) -> None:
-    """Set the address, and the route to everywhere else where there is one."""
+    """Set the address, and the route to everywhere else where there is one.
+
+    The broadcast address is what udp-receiver(1) asks its sender at.
+    """
     call(["ip", "address", "flush", "dev", interface])
-    call(["ip", "address", "add", f"{address.client}/{address.netmask}", "dev", interface])
+    own = f"{address.client}/{address.netmask}"
+    call(["ip", "address", "add", own, "broadcast", "+", "dev", interface])
     if address.gateway and address.gateway != address.client:
         # A gateway outside the net is a mistake of the DHCP server's; the servers may be inside.
         call(["ip", "route", "replace", "default", "via", address.gateway], check=False)

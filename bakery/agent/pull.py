@@ -7,6 +7,7 @@ else was found right on the disk.
 import mmap
 
 from . import cast
+from .console import say
 from .disk import BlockDevice
 from .errors import AgentError
 from .fetch import Fetch, Tell
@@ -38,7 +39,9 @@ def pull(disk: BlockDevice, order: Order, tell: Tell, interface: str = "") -> No
     for piece in order.pieces if interface else ():
         wanted = [work for work in order.rest if work.url == piece.frames_url]
         if piece.cast and not any(progress.has(work.number) for work in wanted):
+            say(f"listening to port {piece.cast} for {len(wanted)} chunks")
             fetch.listen(cast.frames(wanted, piece.cast, interface), len(order.rest))
+            say(f"{sum(progress.has(work.number) for work in wanted)} of them were sent to all")
     for _ in range(REPAIRS):
         fetch.run([one for one in order.rest if not progress.has(one.number)], len(order.rest))
         progress.save()

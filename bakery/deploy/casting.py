@@ -21,6 +21,7 @@ PORT = 9000  # and the next one
 JOIN_SECONDS = 15
 LATE_SECONDS = 3.0
 """Who asks so shortly before the beginning may miss it."""
+HELLO_MILLISECONDS = 1000
 DROP_TRIES = 50
 """How often a node that is silent is asked before the others go on without it."""
 
@@ -51,5 +52,7 @@ def casting(file: Path, interface: str, nodes: int) -> Iterator[Casting | None]:
     words: list[Arg] = [PROGRAM, "--file", file, "--interface", interface, "--nokbd"]
     words += ["--portbase", str(PORT), "--min-receivers", str(nodes)]
     words += ["--max-wait", str(JOIN_SECONDS), "--retries-until-drop", str(DROP_TRIES)]
-    with spawn([*words, "--full-duplex", "--nopointopoint"]) as process:
+    words += ["--rexmit-hello-interval", str(HELLO_MILLISECONDS)]
+    words += ["--full-duplex", "--nopointopoint"]
+    with spawn(words) as process:
         yield Casting(process)
