@@ -109,6 +109,15 @@ class Report:
         self._sink(Event("note", step, text))
 
 
+def pace(done_bytes: int, total_bytes: int, seconds: float) -> str:
+    """The rate of what was done in `seconds`, and how long the rest will take at that."""
+    if seconds <= 0 or done_bytes <= 0:
+        return ""
+    rate = done_bytes / seconds
+    left = f", {(total_bytes - done_bytes) / rate:.0f} s left" if total_bytes > done_bytes else ""
+    return f"{rate / 1e6:.0f} MB/s{left}"
+
+
 def silent() -> Report:
     """A report that nobody reads."""
     return Report(lambda _event: None)

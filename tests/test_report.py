@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bakery import report as reporting
-from bakery.report import Event, LiveSink, Report, json_sink, line, lines_sink, silent
+from bakery.report import Event, LiveSink, Report, json_sink, line, lines_sink, pace, silent
 
 
 @pytest.fixture
@@ -152,3 +152,9 @@ def test_progress_of_a_step_that_never_started_is_no_error():
     sink(Event("progress", "copy", done_bytes=1, total_bytes=2))
     sink(Event("finished", "copy"))
     sink.close()
+
+
+def test_the_pace_tells_what_is_left_while_something_is():
+    assert pace(0, 100, 0.0) == ""
+    assert pace(50_000_000, 150_000_000, 5.0) == "10 MB/s, 10 s left"
+    assert pace(50_000_000, 50_000_000, 5.0) == "10 MB/s"

@@ -16,6 +16,8 @@ from .programs import listen
 PROGRAM = "udp-receiver"
 START_SECONDS, SILENCE_SECONDS = 25, 8
 SKIP_BYTES = 1 << 20
+RECEIVE_BYTES = 4 << 20
+"""Of a burst that comes while the receiver is not at work; what does not fit is sent again."""
 
 
 def frames(works: Iterable[Work], port: int, interface: str) -> Iterator[tuple[Work, bytes]]:
@@ -25,6 +27,7 @@ def frames(works: Iterable[Work], port: int, interface: str) -> Iterator[tuple[W
     """
     words = [PROGRAM, "--nokbd", "--interface", interface, "--portbase", str(port)]
     words += ["--start-timeout", str(START_SECONDS), "--receive-timeout", str(SILENCE_SECONDS)]
+    words += ["--rcvbuf", str(RECEIVE_BYTES)]
     try:
         with listen(words) as process:
             assert process.stdout is not None

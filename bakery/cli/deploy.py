@@ -32,6 +32,12 @@ MIB_LIMIT = 1 << 21
     help="Who writes the disk: the conductor, over iSCSI, or the node itself.",
 )
 @click.option(
+    "--multicast/--no-multicast",
+    default=True,
+    show_default=True,
+    help="With the direct method, send the image once to several nodes.",
+)
+@click.option(
     "--via",
     type=click.Choice(["lab"]),
     default="lab",
@@ -99,6 +105,7 @@ def command(
     names: tuple[str, ...],
     image: Path,
     method: Literal["iscsi", "direct"],
+    multicast: bool,  # noqa: FBT001 - click hands options over by name
     ramdisk: Path | None,
     bios: Literal["pxelinux", "ipxe"],
     uefi: Literal["ipxe", "grub"],
@@ -131,6 +138,7 @@ def command(
         address=lab.address,
         state=str(place.with_name(f"{place.name}-deploys")),
         method=method,
+        multicast=multicast,
         bios=bios,
         uefi=uefi,
         root_device=root_device,

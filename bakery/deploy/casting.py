@@ -7,14 +7,13 @@ believed by the signed plan alone (bakery/agent/cast.py). Source: udp-sender(1).
 """
 
 import contextlib
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bakery import tools
-from bakery.run import Arg, spawn
+from bakery.run import Arg, Process, spawn
 
 PROGRAM = "udp-sender"
 PORT = 9000  # and the next one
@@ -29,7 +28,7 @@ DROP_TRIES = 50
 class Casting:
     """A sender at work; nodes that are told its `port` in time will hear it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
         self._first = 0.0
         self._lock = threading.Lock()
@@ -49,10 +48,14 @@ def casting(file: Path, interface: str, nodes: int) -> Iterator[Casting | None]:
     if nodes < 2 or not tools.find(PROGRAM):
         yield None
         return
+    with spawn(argv(file, interface, nodes)) as process:
+        yield Casting(process)
+
+
+def argv(file: Path, interface: str, nodes: int) -> list[Arg]:
+    """The sender's command."""
     words: list[Arg] = [PROGRAM, "--file", file, "--interface", interface, "--nokbd"]
     words += ["--portbase", str(PORT), "--min-receivers", str(nodes)]
     words += ["--max-wait", str(JOIN_SECONDS), "--retries-until-drop", str(DROP_TRIES)]
     words += ["--rexmit-hello-interval", str(HELLO_MILLISECONDS)]
-    words += ["--full-duplex", "--nopointopoint"]
-    with spawn(words) as process:
-        yield Casting(process)
+    return [*words, "--full-duplex", "--nopointopoint"]

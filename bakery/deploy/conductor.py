@@ -128,7 +128,8 @@ class Conductor:
     def _sender(self) -> contextlib.AbstractContextManager[Casting | None]:
         base_index(self._build)  # it says what is lacking, where there is no packed base
         order = self._order
-        return casting(packed_base(self._build), order.interface, len(order.nodes))
+        listeners = len(order.nodes) if order.multicast else 0
+        return casting(packed_base(self._build), order.interface, listeners)
 
     def _cast(self) -> int:
         return self._casting.port() if self._casting else 0

@@ -9,6 +9,7 @@ from typing import IO
 import msgspec
 
 from bakery.deploy.order import Order, Outcome, Word
+from bakery.deploy.total import Total
 from bakery.errors import BakeryError
 from bakery.ramdisk import make as ramdisk
 from bakery.report import Report
@@ -29,12 +30,14 @@ def carry_out(order: Order, enter: Enter, report: Report) -> tuple[Outcome, ...]
     conductor = [sys.executable, "-P", "-m", "bakery.deploy.conductor"]
     guard = ["setpriv", "--pdeathsig", "KILL", "--"]
     words = enter([*guard, *conductor, msgspec.json.encode(order).decode()])
-    with spawn(words, stdout=PIPE, stderr=PIPE) as process:
+    total = Total(report, len(order.nodes))
+    with total, spawn(words, stdout=PIPE, stderr=PIPE) as process:
         assert process.stdout is not None
         while line := process.stdout.readline(LINE_LIMIT_BYTES):
             word = msgspec.json.decode(line, type=Word)
             if word.event:
                 report.relay(word.event)
+                total.take(word.event)
             if word.error:
                 raise BakeryError(word.error, word.hint)
             if word.outcomes is not None:

@@ -29,7 +29,7 @@ from bakery.deploy.journal import (
 from bakery.deploy.nbd import DiskFailed
 from bakery.deploy.writing import Mismatch, Watcher
 from bakery.errors import BakeryError
-from bakery.report import Report, Step
+from bakery.report import Report, Step, pace
 
 BEFORE_THE_SWITCH: tuple[State, ...] = ("power-on", "ramdisk", "writing", "verifying")
 AFTER_THE_SWITCH: tuple[State, ...] = ("switched", "rebooted")
@@ -485,6 +485,5 @@ class _Steps:
         """How far the step is, in bytes."""
         assert self._step is not None
         seconds = self._step.seconds
-        rate = f"{done / seconds / 1e6:.0f} MB/s" if seconds > 0 else ""
-        self._step.progress(done, total, rate)
-        self._step.summary(f"{done / 1e6:.0f} MB, {rate}")
+        self._step.progress(done, total, pace(done, total, seconds))
+        self._step.summary(f"{done / 1e6:.0f} MB, {pace(done, done, seconds)}")

@@ -33,7 +33,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `address` is the conductor's own on `interface`, with the prefix's length; `state` the folder
     of journals. `root_device` are Ironic's hints, as the ramdisk takes them. The sizes are in
-    MiB, `config_drive` is a file; empty ones are left out.
+    MiB, `config_drive` is a file; empty ones are left out. `multicast` is for several nodes of
+    the direct method.
     """
 
     nodes: tuple[NodeSpec, ...]
@@ -43,6 +44,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     state: str
     method: Literal["iscsi", "direct"] = "iscsi"
+    multicast: bool = True
     bios: Literal["pxelinux", "ipxe"] = "pxelinux"
     uefi: Literal["ipxe", "grub"] = "ipxe"
     root_device: str = ""

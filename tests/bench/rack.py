@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bakery.deploy.casting import PORT, argv
 from bakery.deploy.journal import Deployment
 from tests import nginx
 from tests.agent.served import MIB, Served
@@ -29,8 +30,6 @@ from tests.agent.served import MIB, Served
 SERVER, SWITCH = "rack-server", "rack-switch"
 ADDRESS = "10.77.0.1"
 CABLE = "cable"
-PORT = 9000
-JOIN_SECONDS = "15"
 
 
 class Result(NamedTuple):
@@ -132,10 +131,7 @@ class Bench:
         return Result(seconds, made.sent_bytes() - before, _used() - used)
 
     def _sender(self, count: int) -> "subprocess.Popen[bytes]":
-        words = ["udp-sender", "--file", str(self.root / "base.zst"), "--interface", CABLE]
-        words += ["--portbase", str(PORT), "--min-receivers", str(count), "--nokbd"]
-        words += ["--max-wait", JOIN_SECONDS, "--full-duplex", "--nopointopoint"]
-        return _quiet([*inside(SERVER), *words])
+        return _quiet([*inside(SERVER), *map(str, argv(self.root / "base.zst", CABLE, count))])
 
     def _node(self, name: str, place: Path, key: str) -> "subprocess.Popen[bytes]":
         disk = place / name
