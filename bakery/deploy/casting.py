@@ -1,9 +1,10 @@
-"""One image to many nodes at once: udpcast's sender, beside the HTTP server.
+"""One image to many nodes at once: udpcast's senders, beside the HTTP server.
 
-It waits until all nodes listen, or JOIN_SECONDS after the first of them, and sends the packed base
-once; the wire carries it once, however many listen. Who comes later, or loses the thread, fetches
-by HTTP: so does a single node, and everybody where udpcast is not installed. What is sent is
-believed by the signed plan alone (bakery/agent/cast.py). Source: udp-sender(1).
+A sender waits until all nodes listen that have not heard the image yet, or JOIN_SECONDS after the
+first of them, and sends the packed base once; the wire carries it once, however many listen. For
+nodes that come later there is another, on ports of its own. The last node fetches by HTTP, and so
+does who loses the thread, and everybody where udpcast is not installed. What is sent is believed
+by the signed plan alone (bakery/agent/cast.py). Source: udp-sender(1).
 """
 
 import contextlib
@@ -13,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bakery import tools
+from bakery.pool import Pool
 from bakery.run import Arg, Process, spawn
 
 PROGRAM = "udp-sender"
-PORT = 9000  # and the next one
+PORT = 9000
+"""The first sender's, who needs the next one too; further senders follow."""
 JOIN_SECONDS = 15
 LATE_SECONDS = 3.0
 """Who asks so shortly before the beginning may miss it."""
@@ -26,20 +29,37 @@ DROP_TRIES = 50
 
 
 class Casting:
-    """A sender at work; nodes that are told its `port` in time will hear it."""
+    """Senders for `nodes` nodes; each asks once where it will hear the image."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._first = 0.0
+    def __init__(self, file: Path, interface: str, nodes: int) -> None:
+        self._file, self._interface = file, interface
+        self._expected = nodes
+        self._senders: list[Process] = []
+        self._closes = 0.0
         self._lock = threading.Lock()
+        self._stack = contextlib.ExitStack()
+        # A program ends with the thread that started it; those that ask do not live so long.
+        self._starter = Pool(1)
+        self._stack.callback(self._starter.shutdown)
 
     def port(self) -> int:
-        """Where the image will be sent; 0 for who comes too late."""
+        """Where the image will be sent; 0 for who had better fetch it."""
         with self._lock:
+            self._expected -= 1
             now = time.monotonic()
-            self._first = self._first or now
-            in_time = now - self._first < JOIN_SECONDS - LATE_SECONDS
-            return PORT if in_time and self._process.poll() is None else 0
+            if now >= self._closes or self._senders[-1].poll() is not None:
+                if self._expected < 1:
+                    return 0
+                port = PORT + 2 * len(self._senders)
+                words = argv(self._file, self._interface, port, self._expected + 1)
+                started = self._starter.submit(self._stack.enter_context, spawn(words))
+                self._senders.append(started.result())
+                self._closes = now + JOIN_SECONDS - LATE_SECONDS
+            return PORT + 2 * (len(self._senders) - 1)
+
+    def close(self) -> None:
+        """End all senders."""
+        self._stack.close()
 
 
 @contextlib.contextmanager
@@ -48,14 +68,14 @@ def casting(file: Path, interface: str, nodes: int) -> Iterator[Casting | None]:
     if nodes < 2 or not tools.find(PROGRAM):
         yield None
         return
-    with spawn(argv(file, interface, nodes)) as process:
-        yield Casting(process)
+    with contextlib.closing(Casting(file, interface, nodes)) as made:
+        yield made
 
 
-def argv(file: Path, interface: str, nodes: int) -> list[Arg]:
-    """The sender's command."""
+def argv(file: Path, interface: str, port: int, nodes: int) -> list[Arg]:
+    """The command of a sender that begins when so many nodes listen."""
     words: list[Arg] = [PROGRAM, "--file", file, "--interface", interface, "--nokbd"]
-    words += ["--portbase", str(PORT), "--min-receivers", str(nodes)]
+    words += ["--portbase", str(port), "--min-receivers", str(nodes)]
     words += ["--max-wait", str(JOIN_SECONDS), "--retries-until-drop", str(DROP_TRIES)]
     words += ["--rexmit-hello-interval", str(HELLO_MILLISECONDS)]
     return [*words, "--full-duplex", "--nopointopoint"]

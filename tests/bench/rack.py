@@ -131,7 +131,8 @@ class Bench:
         return Result(seconds, made.sent_bytes() - before, _used() - used)
 
     def _sender(self, count: int) -> "subprocess.Popen[bytes]":
-        return _quiet([*inside(SERVER), *map(str, argv(self.root / "base.zst", CABLE, count))])
+        words = argv(self.root / "base.zst", CABLE, PORT, count)
+        return _quiet([*inside(SERVER), *map(str, words)])
 
     def _node(self, name: str, place: Path, key: str) -> "subprocess.Popen[bytes]":
         disk = place / name
