@@ -27,7 +27,8 @@ from bakery.deploy.journal import Deployment
 from tests import nginx
 from tests.agent.served import MIB, Served
 
-SERVER, SWITCH = "rack-server", "rack-switch"
+RACK = f"rack-{os.getpid()}"
+SERVER, SWITCH = f"{RACK}-server", f"{RACK}-switch"
 ADDRESS = "10.77.0.1"
 CABLE = "cable"
 
@@ -54,7 +55,7 @@ class Rack:
     """A switch, a server behind a cable of so many Mbit/s, and nodes."""
 
     def __init__(self, count: int, mbit: float) -> None:
-        self.nodes = [f"rack-node-{number}" for number in range(1, count + 1)]
+        self.nodes = [f"{RACK}-node-{number}" for number in range(1, count + 1)]
         for name in (SWITCH, SERVER, *self.nodes):
             ip("netns", "add", name)
         switch = ("-n", SWITCH, "link")

@@ -1,5 +1,6 @@
 """The benchmark runs, and prints what it is there for; what it measured is not asserted."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,21 @@ def test_the_deploy_benchmark_prints_every_part(sample: Sample):
     print(done.stdout)
     for name in ("power-on → POST", "write", "verify", "switch", "login", "wire bytes ÷ data"):
         assert name in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.bench
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network of many nodes")
+def test_the_rack_benchmark_prints_a_line_for_each_rack():
+    words = ["--nodes", "1,2", "--http", "2", "--mib", "1", "--mbit", "40"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.rack", *words],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    for rack in ("| multicast | 1 |", "| multicast | 2 |", "| HTTP | 2 |"):
+        assert rack in done.stdout
