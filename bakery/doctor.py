@@ -24,6 +24,8 @@ KERNEL_PATTERNS = ("boot/vmlinuz-*", "boot/vmlinux-*", "lib/modules/*/vmlinuz")
 ENOUGH_SPACE_BYTES = 4 << 30
 VERSION_SECONDS = 5.0
 VERSION_OPTIONS = {"mkfs.xfs": "-V", "mkfs.ext4": "-V", "busybox": "--help", "ip": "-V"}
+NO_VERSION = frozenset({"udp-receiver", "udp-sender"})
+"""They have no option that tells it."""
 VERSION = re.compile(r"\d+\.\d[\w.+~-]*")
 
 
@@ -195,7 +197,8 @@ def _tool(tool: Tool) -> Finding:
         return Finding(
             group="tools", name=tool.program, level="missing", detail=tool.why, remedy=remedy
         )
-    detail = f"{_version(tool.program)}: {tool.why}"
+    known = "" if tool.program in NO_VERSION else f"{_version(tool.program)}: "
+    detail = known + tool.why
     return Finding(group="tools", name=tool.program, level="good", detail=detail)
 
 
