@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "bakery"
 LAYERS = (
     # the ground
     ("errors", "tools", "all_users", "agent", "interrupts", "ipmi_sockets"),
-    ("run", "pool", "report", "ipmi"),
+    ("run", "pool", "report", "ipa", "ipmi"),
     ("bmc", "kvm", "sandbox", "workdir"),
     # what bytes and texts mean
     ("disk",),

@@ -26,7 +26,7 @@ def check(content: bytes, signature: bytes, key: bytes) -> None:
         size = len(content)
         # 1 alone is yes: there are other numbers for no, and for what went wrong.
         if begun != 1 or crypto.EVP_DigestVerify(context, signature, 64, content, size) != 1:
-            raise AgentError("what is to be written was not signed by the conductor")
+            raise AgentError("what is to be written was not signed by the owner of the known key")
     finally:
         crypto.EVP_MD_CTX_free(context)
         crypto.EVP_PKEY_free(owner)

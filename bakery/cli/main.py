@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "bakery.cli.plan",
     "build": "bakery.cli.build",
     "params": "bakery.cli.params",
+    "sign": "bakery.cli.sign",
     "prove": "bakery.cli.prove",
     "upload": "bakery.cli.upload",
     "download": "bakery.cli.download",

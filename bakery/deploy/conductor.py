@@ -28,8 +28,9 @@ from bakery.deploy.journal import Journal
 from bakery.deploy.node import Bounds, Halted, Means, NodeDeploy
 from bakery.deploy.offer import NodeOffer
 from bakery.deploy.order import NodeSpec, Order, Outcome, Word
+from bakery.deploy.packed_base import base_index, packed_base
 from bakery.deploy.partition import Extras
-from bakery.deploy.pulling import Pulling, base_index, packed_base
+from bakery.deploy.pulling import Pulling
 from bakery.deploy.release import release
 from bakery.errors import BakeryError
 from bakery.report import Event, Report

@@ -11,23 +11,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
-from bakery.deploy import partition
+from bakery.deploy import partition, plan
 from bakery.deploy.contents import Piece, fitting
 from bakery.deploy.journal import AgentInfo, Deployment
 from bakery.deploy.nbd import DiskFailed
+from bakery.deploy.packed_base import base_index, packed_base
 from bakery.deploy.partition import Extras
 from bakery.deploy.writing import Watcher
-from bakery.disk import packed
-from bakery.disk.digest import CHUNK_BYTES, CHUNKED
-from bakery.disk.packed import Index
+from bakery.disk.digest import CHUNK_BYTES
 from bakery.disk.packing import pack_file
-from bakery.errors import BakeryError
 from bakery.manifest import Build
 from bakery.serve.tree import Tree
 
-VERSION = 1
 SILENCE_SECONDS = 120.0
 LISTEN_SECONDS = 0.5
 FRAMES = "frames-"
@@ -76,10 +71,9 @@ class Pulling:
         listed = [
             self._offered(number, piece) for number, piece in enumerate(fitting(found, disk_bytes))
         ]
-        content = msgspec.json.encode({"version": VERSION, "pieces": listed})
         with self._news:
             self._done, self._told, self._heard = False, ("", 0, 0), time.monotonic()
-        return deployment.signed(content).hex().encode() + b"\n" + content
+        return plan.signed(listed, deployment.signed)
 
     def progress(self, part: str, done: int, total: int) -> None:
         """The node tells how far it is, in chunks of 1 MiB."""
@@ -141,25 +135,3 @@ class Pulling:
     @property
     def _packed_base(self) -> Path:
         return packed_base(self._build)
-
-
-def packed_base(build: Build) -> Path:
-    """The file of its base's frames."""
-    return build.directory / f"{build.manifest.name}-base.zst"
-
-
-def base_index(build: Build) -> Index:
-    """The index of a build's packed base; BakeryError where there is none, or another base's."""
-    path = build.directory / f"{build.manifest.name}-base.index"
-    if not path.exists():
-        raise BakeryError(
-            f"the build in {build.directory} has no packed base, which the direct method sends",
-            "bakery build IMAGE --compress zstd adds it",
-        )
-    index = packed.read(path)
-    record = build.manifest.artifacts["base"]
-    # A base without holes has another kind of digest in the manifest.
-    other = record.digest.startswith(CHUNKED) and record.digest != index.digest
-    if index.size_bytes != record.size_bytes or other:
-        raise BakeryError(f"{path} is the index of another base", "run bakery build again")
-    return index
