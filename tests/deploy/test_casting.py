@@ -11,6 +11,8 @@ from bakery.deploy import casting
 from bakery.deploy.casting import PORT
 from tests import processes
 
+pytestmark = pytest.mark.xdist_group("udpcast")  # they share the machine's ports
+
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
