@@ -17,17 +17,14 @@ from ironic_python_agent.extensions.deploy import DeployExtension
 NODE: dict[str, Any] = {"uuid": "8c1f", "properties": {}, "driver_internal_info": {}}
 
 
-class Disks(hardware.GenericHardwareManager):  # type: ignore[misc]  # it has no types
-    """The agent's own manager, on a machine with one disk, which is a file."""
-
-    def get_os_install_device(self, permit_refresh: bool = False) -> str:
-        """The disk."""
-        return sys.argv[1]
+def the_file(_manager: object, permit_refresh: bool = False) -> str:
+    """What the agent finds as the disk to install to."""
+    return sys.argv[1]
 
 
 def main() -> None:
     """Answer."""
-    hardware.GenericHardwareManager.get_os_install_device = Disks.get_os_install_device
+    hardware.GenericHardwareManager.get_os_install_device = the_file
     step, extension = json.load(sys.stdin), DeployExtension()
     if step is None:
         command = extension.get_deploy_steps(node=NODE, ports=[])

@@ -57,10 +57,9 @@ def test_threads_are_not_held_up_and_hold_nothing_up():
 
 def test_an_interrupt_that_python_drops_in_a_finalizer_comes_again():
     code = (
-        "import time\n"
         "class Dropping:\n"
         "  def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\n"
-        "Dropping(); time.sleep(60)\n"
+        "Dropping(); signal.pause()\n"
     )
     done = python(code)
     assert (done.returncode, done.stderr) == (TERMINATED, "")

@@ -70,8 +70,7 @@ class Fetch:
             buffer = mmap.mmap(-1, CHUNK)
             while one := arrived.get():
                 work, frame = one
-                inflated = not self._error and self._inflate(frame, buffer, work.length)
-                if inflated and work.is_in(buffer):
+                if not self._error and self._is_whole(work, frame, buffer):
                     self._keep(work, buffer)
 
         self._watch([hear, *[take] * LISTENERS], total)
@@ -145,13 +144,17 @@ class Fetch:
         while group:
             work = group[0]
             frame = connection.take(work.chunk.length)
-            if not self._inflate(frame, buffer, work.length) or not work.is_in(buffer):
+            if not self._is_whole(work, frame, buffer):
                 # Nothing of it is written. Another try may pass by whatever spoiled it.
                 raise ConnectionError(f"the chunk for byte {work.at} arrived damaged")
             keep(work, buffer)
             with self._lock:
                 self._last_news = time.monotonic()
             group.popleft()
+
+    def _is_whole(self, work: Work, frame: bytes, buffer: mmap.mmap) -> bool:
+        """Whether the buffer now begins with the chunk that the frame should hold."""
+        return self._inflate(frame, buffer, work.length) and work.is_in(buffer)
 
     def _write(self, work: Work, buffer: mmap.mmap) -> None:
         self._disk.write(buffer, work.length, work.at)

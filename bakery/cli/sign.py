@@ -25,8 +25,6 @@ def command(out: Output, directory: Path, key: Path) -> None:
     ironic-python-agent takes: printed is the step, with the public key. A node that knows the key
     writes nothing else.
     """
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     from bakery import manifest
     from bakery.deploy import plan
     from bakery.workdir import write_whole
@@ -39,7 +37,7 @@ def command(out: Output, directory: Path, key: Path) -> None:
     draft.mkdir(exist_ok=True)
     write_whole(path, content, draft)
     draft.rmdir()
-    public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    public = private.public_key().public_bytes_raw().hex()
     arguments = {"plan_url": f"http://SERVER/{path.name}", "plan_key": public}
     step = {
         "interface": "deploy",

@@ -54,7 +54,7 @@ class Pulling:
         self._told: tuple[str, int, int] = ("", 0, 0)
         self._heard = 0.0
         self._done = False
-        self._offer(BASE_FRAMES, self._packed_base)
+        self._offer(BASE_FRAMES, packed_base(self._build))
         # A node may be at work on a plan that a conductor before us gave it.
         for path in folder.glob(f"{FRAMES}*"):
             self._offer(path.name, path)
@@ -113,7 +113,7 @@ class Pulling:
 
     def _offered(self, number: int, piece: Piece) -> Mapping[str, object]:
         if piece.name == "base":
-            file, path, index = BASE_FRAMES, self._packed_base, self._index
+            file, path, index = BASE_FRAMES, packed_base(self._build), self._index
             cast, self._cast = self._cast(), lambda: 0
         else:
             file = f"{FRAMES}{number}"
@@ -131,7 +131,3 @@ class Pulling:
 
     def _name(self, file: str) -> str:
         return f"{self._node}/{file}"
-
-    @property
-    def _packed_base(self) -> Path:
-        return packed_base(self._build)

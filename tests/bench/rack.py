@@ -162,7 +162,7 @@ def report(bench: Bench, ways: dict[str, list[int]]) -> None:
         one = 0.0
         for count in counts:
             result = bench.run(count, cast=way == "multicast")
-            one = one or result.seconds / count * counts[0]
+            one = one or result.seconds
             print(
                 f"| {way} | {count} | {result.seconds:.1f} | {result.seconds / one:.2f} "
                 f"| {result.server_bytes / packed:.2f} | {result.processor_seconds:.1f} |",
