@@ -164,6 +164,7 @@ def ironic(folder: Path, place: IronicPlace) -> Sections:
             "tftp_master_path": folder / "tftp/master_images",
             "images_path": folder / "state/images",
             "instance_master_path": folder / "state/master_images",
+            "kernel_append_params": "nofb vga=normal console=ttyS0",
             "ipxe_timeout": 60,
             "boot_retry_timeout": 900,
         },

@@ -67,11 +67,15 @@ def _install(folder: Path, requirements: Path) -> None:
         "--disable-pip-version-check",
         "--quiet",
     ]
-    pip_settings = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or "proxy" in k}
     run.run(
-        [*pip, "--requirement", requirements], timeout=INSTALL_TIMEOUT_SECONDS, env=pip_settings
+        [*pip, "--requirement", requirements], timeout=INSTALL_TIMEOUT_SECONDS, env=pip_settings()
     )
     (folder / READY).touch()
+
+
+def pip_settings() -> dict[str, str]:
+    """What leads pip to this machine's package index."""
+    return {k: v for k, v in os.environ.items() if k.startswith("PIP_") or "proxy" in k}
 
 
 def missing() -> list[str]:
