@@ -64,6 +64,8 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
         job = Job(source, options, engine, work, report)
         with contextlib.closing(job):
             for stage in _wanted(job):
+                if stage.name == "inspect":
+                    _foresee(job, stage)
                 _run_stage(stage, job)
                 if stage.name == "inspect":
                     _begin(job)
@@ -131,12 +133,22 @@ def _run_stage(stage: Stage, job: Job) -> None:
     job.results[stage.name] = found
 
 
+def _foresee(job: Job, inspect: Stage) -> None:
+    """Begin what most images need, where it is not known yet what this one does."""
+    if job.work.result(inspect.name, inspect.key(job)) is None:
+        for stage in _wanted(job):
+            if stage.foresee:
+                stage.foresee(job)
+
+
 def _begin(job: Job) -> None:
     """Begin what can run beside the coming stages. Their keys hang on keys, not on results."""
     for stage in _wanted(job):
         if stage.name not in job.keys:
             job.keys[stage.name] = stage.key(job)
-            if stage.begin and job.work.result(stage.name, job.keys[stage.name]) is None:
+            if job.work.result(stage.name, job.keys[stage.name]) is not None:
+                job.withdraw(stage.name)
+            elif stage.begin:
                 stage.begin(job)
 
 
