@@ -62,10 +62,13 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
     with work.locked(), _leaving_nothing(work):
         source = open_image(image, report, work)
         job = Job(source, options, engine, work, report)
+        prepared = None
         with contextlib.closing(job):
             for stage in _wanted(job):
                 if stage.name == "inspect":
                     _foresee(job, stage)
+                if stage.name in job.begun_stages and prepared is None:
+                    prepared = publish.prepare(job)  # it has begun, and can be waited for later
                 _run_stage(stage, job)
                 if stage.name == "inspect":
                     _begin(job)
@@ -74,7 +77,7 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
         if done is not None:
             return Build(output, done), False
         with report.step("publish", f"into {output}") as step:
-            made = publish.publish(job, key)
+            made = publish.publish(job, key, prepared or publish.prepare(job))
             step.summary(made.name + manifest.SUFFIX)
         work.prune(set(job.results.values()))
         return Build(output, made), True
