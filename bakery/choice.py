@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is decided before the first byte is copied."""
+    """Everything that is decided once the image is inspected."""
 
     layout: Layout
     name: str
