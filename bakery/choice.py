@@ -7,7 +7,7 @@ import msgspec
 from bakery import bootentries
 from bakery.bootentries import BootEntry
 from bakery.disk.extents import Extent
-from bakery.disk.volumes import Partition, Volume
+from bakery.disk.volumes import Partition, PartitionTable, Volume
 from bakery.engines.choose import EngineName, EngineOption
 from bakery.errors import BakeryError
 from bakery.inspection import LAYOUTS, Inspection
@@ -15,6 +15,9 @@ from bakery.manifest import Layout, valid_name
 from bakery.system import kargs
 
 EditKind = Literal["fstab", "kargs", "none"]
+
+# What a partition for LVM is called in an MBR and a GPT (sfdisk --list-types).
+LVM_TYPES = ("8e", "E6D6D379-F507-44C2-A23C-238F2A3DF928")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is decided before the first byte is copied."""
+    """Everything that is decided once the image is inspected."""
 
     layout: Layout
     name: str
@@ -73,6 +76,21 @@ def choose(inspection: Inspection, options: Options, stem: str, engine: EngineNa
         edit_engine=edit_engine,
         edit_reason=reason,
     )
+
+
+def likely_place(
+    table: PartitionTable | None, size_bytes: int, options: Options
+) -> tuple[Extent, ...]:
+    """The `place` that `choose` will most probably come to; empty where there is no telling.
+
+    `table` and `size_bytes` are those of the disk, which nobody has inspected yet.
+    """
+    if options.layout == "disk":
+        return (Extent(0, size_bytes),)
+    if options.layout == "lv" or table is None:
+        return ()
+    held = [p for p in table.partitions if p.type in LVM_TYPES]
+    return tuple(Extent(p.start_bytes, p.size_bytes) for p in held) if len(held) == 1 else ()
 
 
 def _layout(inspection: Inspection, options: Options) -> Layout:

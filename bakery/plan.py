@@ -62,8 +62,13 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
     with work.locked(), _leaving_nothing(work):
         source = open_image(image, report, work)
         job = Job(source, options, engine, work, report)
+        prepared = None
         with contextlib.closing(job):
             for stage in _wanted(job):
+                if stage.name == "inspect":
+                    _foresee(job, stage)
+                if stage.name in job.begun_stages and prepared is None:
+                    prepared = publish.prepare(job)  # it has begun, and can be waited for later
                 _run_stage(stage, job)
                 if stage.name == "inspect":
                     _begin(job)
@@ -72,7 +77,7 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
         if done is not None:
             return Build(output, done), False
         with report.step("publish", f"into {output}") as step:
-            made = publish.publish(job, key)
+            made = publish.publish(job, key, prepared or publish.prepare(job))
             step.summary(made.name + manifest.SUFFIX)
         work.prune(set(job.results.values()))
         return Build(output, made), True
@@ -131,12 +136,22 @@ def _run_stage(stage: Stage, job: Job) -> None:
     job.results[stage.name] = found
 
 
+def _foresee(job: Job, inspect: Stage) -> None:
+    """Begin what most images need, where it is not known yet what this one does."""
+    if job.work.result(inspect.name, inspect.key(job)) is None:
+        for stage in _wanted(job):
+            if stage.foresee:
+                stage.foresee(job)
+
+
 def _begin(job: Job) -> None:
     """Begin what can run beside the coming stages. Their keys hang on keys, not on results."""
     for stage in _wanted(job):
         if stage.name not in job.keys:
             job.keys[stage.name] = stage.key(job)
-            if stage.begin and job.work.result(stage.name, job.keys[stage.name]) is None:
+            if job.work.result(stage.name, job.keys[stage.name]) is not None:
+                job.withdraw(stage.name)
+            elif stage.begin:
                 stage.begin(job)
 
 

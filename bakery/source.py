@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from bakery.disk import digest, nodes, safety
+from bakery.disk.volumes import PartitionTable
 from bakery.errors import BakeryError
 from bakery.pool import Pool
 from bakery.report import Report, Step
@@ -44,6 +45,8 @@ class Image(msgspec.Struct, frozen=True):
     state: State
     checked: safety.CheckReport | None = None
     """What the check found, where it was made on the way."""
+    table: PartitionTable | None = None
+    """The partition table that this check saw."""
 
     @property
     def node(self) -> nodes.Node:
@@ -70,19 +73,21 @@ def open_image(path: Path, report: Report, work: WorkDir) -> Image:
     found = safety.identify(absolute)
     state = State.of(absolute)
     memory = work.path / MEMORY
-    known, checked = _recall(memory, state), None
+    known, checked, table = _recall(memory, state), None, None
     if known is None:
         with report.step("source", f"read {path.name}") as step:
-            known, checked = _read_and_check(absolute, step)
+            known, checked, table = _read_and_check(absolute, step)
         if work.scratch.is_dir():
             write_whole(memory, msgspec.json.encode(_Remembered(state, known)), work.scratch)
-    image = Image(absolute, found.name, found.virtual_size_bytes, known, state, checked)
+    image = Image(absolute, found.name, found.virtual_size_bytes, known, state, checked, table)
     image.check_unchanged()
     return image
 
 
-def _read_and_check(path: Path, step: Step) -> tuple[str, safety.CheckReport]:
-    """The digest and the check's findings, found at the same time on two cores."""
+def _read_and_check(
+    path: Path, step: Step
+) -> tuple[str, safety.CheckReport, PartitionTable | None]:
+    """The digest, and what the check found, at the same time on two cores."""
     stop = threading.Event()
 
     def progress(done_bytes: int, total_bytes: int) -> None:
@@ -93,9 +98,9 @@ def _read_and_check(path: Path, step: Step) -> tuple[str, safety.CheckReport]:
     with Pool(1) as pool:
         reading = pool.submit(digest.fingerprint, path, progress)
         try:
-            checked = safety.check(path)
+            checked, table = safety.check_with_table(path)
             refuse_unsafe(path, checked)
-            return reading.result().digest, checked
+            return reading.result().digest, checked, table
         except BaseException:
             stop.set()
             raise

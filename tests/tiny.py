@@ -41,19 +41,23 @@ def make(
     boot: Mapping[str, bytes] = BOOT,
     root: Mapping[str, bytes] = ROOT,
     second_root: bool = False,
+    boot_type: str = "83",
     name: str = "tiny",
 ) -> Path:
     """A qcow2 image in `folder`, `NAME.qcow2`, with these files in /boot and in the root.
 
     With `second_root` the root partition is there twice, the same bytes under the same UUID.
+    `boot_type` is what the table says of /boot, true or not.
     """
     raw = folder / f"{name}.raw"
     with raw.open("wb") as file:
         file.truncate(DISK_SIZE + (ROOT_SIZE if second_root else 0))
     lines = [(BOOT_START, BOOT_SIZE), (ROOT_START, ROOT_SIZE)]
     lines += [(ROOT_START + ROOT_SIZE, ROOT_SIZE)] if second_root else []
+    types = [boot_type, "83", "83"]
     table = "label: dos\n" + "".join(
-        f"start={s // 512},size={z // 512},type=83\n" for s, z in lines
+        f"start={s // 512},size={z // 512},type={kind}\n"
+        for (s, z), kind in zip(lines, types, strict=False)
     )
     run("sfdisk", "-q", raw, stdin=table)
     filesystem(folder, raw, BOOT_START, BOOT_SIZE, boot)

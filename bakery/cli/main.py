@@ -1,5 +1,6 @@
 """The `bakery` command: a table of commands, and the one place where a failure becomes output."""
 
+import gc
 import importlib
 import json
 import os
@@ -72,6 +73,8 @@ def main() -> NoReturn:
         # The reader went away; nothing more can be said on standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    # As it ends Python looks through all objects for cycles, some 20 ms; they go with the process.
+    gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)
 
 

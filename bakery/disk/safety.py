@@ -27,11 +27,12 @@ from bakery.disk import (
 )
 from bakery.disk.findings import CheckReport, Finding
 from bakery.disk.formats import Ends, ImageFormat
+from bakery.disk.volumes import PartitionTable
 from bakery.errors import BakeryError, MissingTool
 from bakery.run import CommandFailed, Completed
 from bakery.sandbox import Cage, run_confined
 
-__all__ = ["CheckReport", "Finding", "ImageFormat", "check", "identify"]
+__all__ = ["CheckReport", "Finding", "ImageFormat", "check", "check_with_table", "identify"]
 
 VIRTUAL_SIZE_LIMIT_BYTES = (16 << 40) - (1 << 20)
 """ext4 holds no larger file (mkfs.ext4, blocks of 4 KiB): such a disk cannot become raw there."""
@@ -93,21 +94,35 @@ def check(
     partition table itself leaves it out here, and so the two programs this starts. Without
     OpenStack's opinion, 0.1 s of imports are spared.
     """
+    return _looked_over(path, claimed, (with_partitions, with_openstack))[0]
+
+
+def check_with_table(path: Path) -> tuple[CheckReport, PartitionTable | None]:
+    """As `check`, and the partition table that was seen; None where there is none to go by."""
+    return _looked_over(path, "", (True, True))
+
+
+def _looked_over(
+    path: Path, claimed: str, depth: tuple[bool, bool]
+) -> tuple[CheckReport, PartitionTable | None]:
     try:
         with formats.open_regular(path) as file:
-            return _check(path, Subject.of(path, file), claimed, (with_partitions, with_openstack))
+            return _check(path, Subject.of(path, file), claimed, depth)
     except MissingTool:
         raise
     except BakeryError as error:
         found = Finding.refuse("unreadable", error.message, hint=error.hint)
     except OSError as error:
         found = Finding.refuse("unreadable", f"{path} cannot be read: {error.strerror}")
-    return CheckReport("", 0, (found,))
+    return CheckReport("", 0, (found,)), None
 
 
-def _check(path: Path, subject: Subject, claimed: str, depth: tuple[bool, bool]) -> CheckReport:
+def _check(
+    path: Path, subject: Subject, claimed: str, depth: tuple[bool, bool]
+) -> tuple[CheckReport, PartitionTable | None]:
     """Each step looks only at what the steps before it have nothing against."""
     with_partitions, with_openstack = depth
+    table = None
     found = [
         *_claim_findings(path, claimed, subject.kind),
         *_kind_findings(subject),
@@ -117,8 +132,9 @@ def _check(path: Path, subject: Subject, claimed: str, depth: tuple[bool, bool])
     if with_openstack and not _refused(found):
         found += openstack.findings(subject.file, subject.kind)
     if with_partitions and not _refused(found):
-        found += _content_findings(subject, size)
-    return CheckReport(subject.kind, size, tuple(dict.fromkeys(found)))
+        content, table = _content(subject, size)
+        found += content
+    return CheckReport(subject.kind, size, tuple(dict.fromkeys(found))), table
 
 
 def _size(subject: Subject, found: list[Finding]) -> int:
@@ -257,21 +273,21 @@ def _table_walk_findings(subject: Subject) -> list[Finding]:
     return []
 
 
-def _content_findings(subject: Subject, size: int) -> list[Finding]:
+def _content(subject: Subject, size: int) -> tuple[list[Finding], PartitionTable | None]:
     """What the disk itself holds: its partition table, and no other image in its first bytes."""
     try:
         if subject.kind == "raw":
-            return _table_findings(peek.sfdisk(subject.path), size)
+            return _table(peek.sfdisk(subject.path), size)
         with tempfile.TemporaryDirectory(prefix="bakery-check-") as scratch:
             look = peek.Peek(subject.path, subject.node, size, Path(scratch))
             inner = _inner_findings(look.edges())
-            return inner or _table_findings(look.sfdisk(), size)
+            return (inner, None) if inner else _table(look.sfdisk(), size)
     except CommandFailed as error:
-        return [_unreadable_by_qemu(error)]
+        return [_unreadable_by_qemu(error)], None
     except MissingTool:
         raise
     except BakeryError as error:
-        return [Finding.refuse("virtual-size", error.message)]
+        return [Finding.refuse("virtual-size", error.message)], None
 
 
 def _inner_findings(head: bytes) -> list[Finding]:
@@ -288,13 +304,14 @@ def _inner_findings(head: bytes) -> list[Finding]:
     return []
 
 
-def _table_findings(json_text: bytes, size: int) -> list[Finding]:
+def _table(json_text: bytes, size: int) -> tuple[list[Finding], PartitionTable | None]:
+    """What speaks against the partition table, and the table."""
     try:
         table = partitions.parse(json_text)
     except BakeryError as error:
-        return [Finding.refuse("partition-table", error.message)]
+        return [Finding.refuse("partition-table", error.message)], None
     doubts = partitions.problems(table, size) if table else []
-    return [Finding.refuse(doubt.id, doubt.message) for doubt in doubts[:DOUBTS_SHOWN]]
+    return [Finding.refuse(doubt.id, doubt.message) for doubt in doubts[:DOUBTS_SHOWN]], table
 
 
 def _unreadable_by_qemu(error: CommandFailed) -> Finding:

@@ -2,16 +2,18 @@
 
 The copy is of the source itself; the edits go over it range by range. So nothing can differ but
 what the manifest lists, and no overlay stands between the copy and the image. It begins as soon
-as the image is inspected, and runs beside the stages that take out the kernel and find the edits.
+as the image is known to be safe, and runs beside the stages that read its files. What it copies is
+then the likely place; where the image turns out to be another, it begins again.
 """
 
 import threading
 from pathlib import Path
 from typing import BinaryIO
 
+from bakery.choice import likely_place
 from bakery.disk import changes, copy, digest
 from bakery.disk.changes import Change
-from bakery.disk.extents import Extent
+from bakery.disk.extents import Extent, total
 from bakery.errors import BakeryError
 from bakery.manifest import Artifact
 from bakery.pool import Pool
@@ -31,10 +33,11 @@ class Copying:
 
     reader: BinaryIO
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, place: tuple[Extent, ...]) -> None:
         self.path = job.work.scratch / "copy"
-        self.size_bytes = sum(extent.length for extent in job.choice.place)
-        self._image, self._place = job.image, job.choice.place
+        self.place = place
+        self.size_bytes = total(place)
+        self._image = job.image
         self._step: Step | None = None
         self._given_up = False
         self._news = threading.Condition()
@@ -83,12 +86,13 @@ class Copying:
             self._news.notify_all()
 
     def close(self) -> None:
-        """End the copy, wherever it is."""
+        """End the copy, wherever it is; what nobody took of it goes."""
         self.give_up()
         self._pool.shutdown()
         self._growing.close()
         if self._landed:
             self.reader.close()
+        self.path.unlink(missing_ok=True)
 
     def _wait(self) -> None:
         if self._given_up:
@@ -97,7 +101,7 @@ class Copying:
 
     def _run(self) -> None:
         source, reads = self._image.node, [self._image.path]
-        copy.copy_ranges(source, reads, self._place, self.path, self._progress, self._has_landed)
+        copy.copy_ranges(source, reads, self.place, self.path, self._progress, self._has_landed)
 
     def _has_landed(self, extent: Extent, digests: dict[int, bytes] | None) -> None:
         self._growing.landed(extent, digests)
@@ -114,9 +118,23 @@ class Copying:
             self._step.progress(done_bytes, total_bytes)
 
 
+def foresee(job: Job) -> None:
+    """Start the copy that most images need."""
+    place = likely_place(job.image.table, job.image.virtual_size_bytes, job.options)
+    if place:
+        _start(job, place)
+
+
 def begin(job: Job) -> None:
-    """Start the copy."""
-    copying = Copying(job)
+    """Start the copy, unless it is the one that has begun."""
+    if NAME in job.begun_stages and job.beside(NAME, Copying).place == job.choice.place:
+        return
+    job.withdraw(NAME)
+    _start(job, job.choice.place)
+
+
+def _start(job: Job, place: tuple[Extent, ...]) -> None:
+    copying = Copying(job, place)
     job.begun(NAME, copying)
     copying.start()
 
@@ -145,6 +163,7 @@ STAGE = Stage(
         "place": job.choice.place,
         "sha256": job.options.sha256,
     },
+    foresee=foresee,
     begin=begin,
     run=run,
 )

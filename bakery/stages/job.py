@@ -68,6 +68,12 @@ class Job:
         """Work of a later stage has begun beside the present one; it is closed with the job."""
         self._beside[stage] = work
 
+    def withdraw(self, stage: str) -> None:
+        """End what was begun for that stage, if anything was: it is not what is needed."""
+        if stage in self._beside:
+            self._beside[stage].close()
+            del self._beside[stage]
+
     @property
     def begun_stages(self) -> frozenset[str]:
         """The stages of which work has begun."""
@@ -109,7 +115,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     `options` answers what of the job, beside what it `reads`, its result depends on.
     `version` rises whenever the same inputs would give another result. `begin`, where there is
-    one, is called before `run`, as soon as the image is inspected. `wanted` tells whether the
+    one, is called before `run`, as soon as the image is inspected, and `foresee` before that, when
+    it is known to be safe: what it begins may turn out to be in vain. `wanted` tells whether the
     stage belongs to this build at all.
     """
 
@@ -119,6 +126,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...]
     options: Callable[[Job], dict[str, Any]]
     run: Callable[[Job, Path, Step], None]
+    foresee: Callable[[Job], None] | None = None
     begin: Callable[[Job], None] | None = None
     wanted: Callable[[Job], bool] = lambda _job: True
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bakery.disk import packed
-from bakery.disk.packing import Packer, pack_file
 from bakery.errors import BakeryError
 from bakery.manifest import PACKED
 from bakery.pool import Pool
@@ -49,6 +48,8 @@ class Packing:
         self._pool.shutdown()
 
     def _run(self) -> tuple[packed.Index, bytes]:
+        from bakery.disk.packing import Packer
+
         copying, at = self._copying, self._copying.landed(0)
         with (
             self.path.open("xb") as target,
@@ -93,6 +94,8 @@ def run(job: Job, folder: Path, step: Step) -> None:
 
 
 def _packed(image: Path, target: Path, step: Step) -> tuple[packed.Index, bytes]:
+    from bakery.disk.packing import pack_file
+
     with target.open("xb") as file:
         made = pack_file(image, file, step.progress)
         _bring_to_disk(file)

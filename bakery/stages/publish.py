@@ -1,7 +1,9 @@
 """The end of a build: the results linked under their names, and the manifest written last."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from bakery import __version__, manifest, tools
 from bakery.disk import digest
@@ -22,9 +24,20 @@ ARTIFACTS: dict[ArtifactName, tuple[str, str]] = {
 }
 
 
+class Prepared(NamedTuple):
+    """What the manifest tells and the base has no part in."""
+
+    artifacts: Mapping[ArtifactName, Artifact]
+    tools: dict[str, str]
+
+
 def results(job: Job) -> dict[ArtifactName, Path]:
-    """The files a build consists of, where their stages left them."""
-    files = {name: job.results[stage] / file for name, (stage, file) in ARTIFACTS.items()}
+    """The files a build consists of, where the stages that have ended left them."""
+    files = {
+        name: job.results[stage] / file
+        for name, (stage, file) in ARTIFACTS.items()
+        if stage in job.results
+    }
     return {name: path for name, path in files.items() if path.exists()}
 
 
@@ -52,9 +65,15 @@ def published(job: Job, key: str) -> Manifest | None:
     return found
 
 
-def publish(job: Job, key: str) -> Manifest:
+def prepare(job: Job) -> Prepared:
+    """What can be found out while the base is still copied; it takes time, and changes nothing."""
+    files = {name: path for name, path in results(job).items() if name != "base"}
+    return Prepared({name: _artifact(path) for name, path in files.items()}, _tool_versions(job))
+
+
+def publish(job: Job, key: str, prepared: Prepared) -> Manifest:
     """Put the build in place. Until the manifest stands, the folder holds no finished build."""
-    new = _manifest(job, key)
+    new = _manifest(job, key, prepared)
     output = job.work.output
     withdraw(output)
     for name, made in _files(job).items():
@@ -72,12 +91,8 @@ def _link(made: Path, destination: Path, scratch: Path) -> None:
     draft.rename(destination)
 
 
-def _manifest(job: Job, key: str) -> Manifest:
+def _manifest(job: Job, key: str, prepared: Prepared) -> Manifest:
     choice, edits = job.choice, job.read("edit", "edits.json", Edits)
-    artifacts = {
-        name: job.read("base", "base.json", Artifact) if name == "base" else _artifact(path)
-        for name, path in results(job).items()
-    }
     return Manifest(
         bakery_version=__version__,
         name=choice.name,
@@ -93,11 +108,11 @@ def _manifest(job: Job, key: str) -> Manifest:
         kernel_args=choice.kernel_args,
         firmware=job.inspection.firmware if choice.layout == "disk" else (),
         distro=job.inspection.os_id,
-        artifacts=artifacts,
+        artifacts={**prepared.artifacts, "base": job.read("base", "base.json", Artifact)},
         edits=_edits_of_base(edits, choice.place),
         files_changed=edits.files,
         mounted=edits.mounted,
-        tools=_tool_versions(job),
+        tools=prepared.tools,
         key=key,
     )
 

@@ -13,6 +13,7 @@ from bakery import sandbox, tools
 from bakery.disk import formats, nodes, openstack, partitions, peek, safety
 from bakery.disk.findings import CheckReport, Finding
 from bakery.errors import BakeryError, MissingTool
+from tests import tiny
 
 MIB = 1 << 20
 MBR = b"label: dos\nstart=2048,size=4096,type=83\n"
@@ -78,6 +79,18 @@ def test_without_its_deeper_looks_a_check_starts_no_program(image, monkeypatch):
     monkeypatch.setattr(safety, "run_confined", None)
     monkeypatch.setattr(openstack, "findings", None)
     assert safety.check(image, with_partitions=False, with_openstack=False).is_safe
+
+
+def test_the_table_that_was_seen_is_handed_on_and_none_of_a_refused_image(tmp_path):
+    image = tiny.make(tmp_path)
+    report, table = safety.check_with_table(image)
+    assert report == safety.check(image)
+    assert table
+    assert [p.start_bytes for p in table.partitions] == [tiny.BOOT_START, tiny.ROOT_START]
+    image.write_bytes(image.read_bytes()[: 1 << 20])
+    report, table = safety.check_with_table(image)
+    assert not report.is_safe
+    assert table is None
 
 
 def test_identify_starts_no_program_for_qcow2_and_raw(image, disk, monkeypatch):
