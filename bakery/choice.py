@@ -28,6 +28,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     karg_delete: tuple[str, ...] = ()
     sha256: bool = False
     compress: Literal["", "zstd"] = ""
+    source_sha256: str = ""
+    """What the image has to be, in hexadecimal."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
