@@ -32,7 +32,7 @@ LAYERS = (
     ("bootentries",),
     ("inspection",),
     # what is made of it
-    ("choice",),
+    ("choice", "sbom"),
     ("stages",),
     ("plan",),
     # what runs it

@@ -72,6 +72,12 @@ def build_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice(["zstd"]),
                 help="Write the base as NAME-base.zst as well, with an index and a block map.",
             ),
+            click.option(
+                "--sbom",
+                type=click.Choice(["spdx", "cyclonedx"]),
+                multiple=True,
+                help="Write down what is installed in the image (may be repeated).",
+            ),
         )
     ):
         function = option(function)
@@ -127,7 +133,8 @@ def _options(given: dict[str, object]) -> "Options":
 
     from bakery.choice import Options
 
-    return msgspec.convert(given | {"compress": given["compress"] or ""}, Options)
+    sbom = sorted(set(given["sbom"]))  # type: ignore[call-overload]
+    return msgspec.convert(given | {"compress": given["compress"] or "", "sbom": sbom}, Options)
 
 
 @click.command("build", short_help="Kernel, ramdisk, base and manifest of an image.")
@@ -171,6 +178,9 @@ def _show(out: Output, build: "Build", *, fresh: bool) -> None:
     for path in (build.directory / f"{manifest.name}-{name}" for name in PACKED):
         if path.exists():
             out.print(f"{path}  {_bytes(path.stat().st_size)}")
+    for form, document in manifest.sbom.items():
+        size = document.size_bytes
+        out.print(f"{build.directory / manifest.sbom_file(form)}  {_bytes(size)}")
     if manifest.kernel_args:
         out.print(f"kernel arguments: {' '.join(manifest.kernel_args)}")
 

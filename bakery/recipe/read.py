@@ -160,6 +160,7 @@ def _recipe(path: Path, document: Document) -> Asked:
         karg_delete=document.kernel_args.delete,
         sha256=document.base_sha256,
         compress=document.compress or "",
+        sbom=tuple(sorted(set(document.sbom))),
         source_sha256=document.source.sha256,
     )
     output = folder / (document.output or path.stem)

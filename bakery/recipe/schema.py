@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from bakery.cloud.target import Target
 from bakery.engines.choose import EngineOption
-from bakery.manifest import Layout
+from bakery.manifest import Layout, SbomForm
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +34,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     deployment: Annotated[int, Meta(ge=0)] | None = None
     engine: EngineOption = "auto"
     compress: Literal["zstd"] | None = None
+    sbom: tuple[SbomForm, ...] = ()
     base_sha256: bool = False
     kernel_args: KernelArgs = KernelArgs()
     publish: tuple[Target, ...] = ()
