@@ -1,6 +1,6 @@
 """The bill of materials as CycloneDX 1.6, JSON (https://cyclonedx.org/docs/1.6/json/)."""
 
-from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import Property
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType

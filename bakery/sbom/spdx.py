@@ -73,9 +73,9 @@ def _package(number: int, package: Package, installed: Installed) -> SpdxPackage
         supplier=Actor(ActorType.ORGANIZATION, package.vendor) if package.vendor else None,
         files_analyzed=False,
         source_info=f"built from {package.source}" if package.source else None,
-        license_declared=known or SpdxNoAssertion(),
+        license_declared=SpdxNoAssertion() if known is None else known,
         license_comment=f"the package says: {package.license}"
-        if package.license and not known
+        if package.license and known is None
         else None,
         external_references=[
             ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", url)
