@@ -1,5 +1,6 @@
 """Package databases as the package managers themselves leave them."""
 
+import contextlib
 import dbm.ndbm
 import shutil
 import sqlite3
@@ -49,19 +50,19 @@ BUILT = 1_700_000_000
 
 def rpm(folder: Path) -> Path:
     """A folder with rpmdb.sqlite: hello (SPDX licence, epoch 2), world (another licence)."""
-    for name, epoch, words in (
+    for name, epoch, license_words in (
         ("hello", "Epoch: 2", "GPL-2.0-or-later AND MIT"),
         ("world", "", "GPLv2+ and Redistributable"),
     ):
         spec = folder / f"{name}.spec"
-        spec.write_text(SPEC.format(name=name, epoch=epoch, license=words))
+        spec.write_text(SPEC.format(name=name, epoch=epoch, license=license_words))
         tiny.run("rpmbuild", "--quiet", "--define", f"_topdir {folder}", "-bb", spec)
     base = folder / "db"
     packages = sorted((folder / "RPMS/noarch").iterdir())
     tiny.run("rpm", "--dbpath", base, "--initdb")
     words = ("--force-debian", "--justdb", "--nodeps", "--ignorearch", "--ignoreos")
     tiny.run("rpm", "--dbpath", base, *words, "-i", *packages)
-    with sqlite3.connect(base / "rpmdb.sqlite") as connection:
+    with contextlib.closing(sqlite3.connect(base / "rpmdb.sqlite")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     only = folder / "sqlite"
     only.mkdir()
@@ -71,7 +72,8 @@ def rpm(folder: Path) -> Path:
 
 def berkeley(folder: Path, sqlite: Path) -> Path:
     """The same database as rpm kept it before: a hash of Berkeley DB, named Packages."""
-    with sqlite3.connect(sqlite / "rpmdb.sqlite") as connection:
+    unwritten = f"file:{sqlite}/rpmdb.sqlite?immutable=1"
+    with contextlib.closing(sqlite3.connect(unwritten, uri=True)) as connection:
         headers = connection.execute("SELECT hnum, blob FROM Packages").fetchall()
     folder.mkdir()
     with dbm.ndbm.open(str(folder / "Packages"), "n") as database:

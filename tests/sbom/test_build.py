@@ -26,9 +26,9 @@ def debian(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def fedora(tmp_path_factory) -> Path:
     (database,) = databases.rpm(tmp_path_factory.mktemp("rpm")).iterdir()
-    files = {"usr/lib/os-release": RELEASE, "usr/lib/sysimage/rpm/rpmdb.sqlite": database}
     root = {name: data for name, data in tiny.ROOT.items() if name != "etc/os-release"}
-    root |= {name: v.read_bytes() if isinstance(v, Path) else v for name, v in files.items()}
+    root["usr/lib/os-release"] = RELEASE
+    root["usr/lib/sysimage/rpm/rpmdb.sqlite"] = database.read_bytes()
     return tiny.make(tmp_path_factory.mktemp("fedora"), root=root, name="fedora")
 
 
