@@ -11,7 +11,7 @@ from bakery.disk.volumes import Partition, PartitionTable, Volume
 from bakery.engines.choose import EngineName, EngineOption
 from bakery.errors import BakeryError
 from bakery.inspection import LAYOUTS, Inspection
-from bakery.manifest import Layout, valid_name
+from bakery.manifest import Layout, SbomForm, valid_name
 from bakery.system import kargs
 
 EditKind = Literal["fstab", "kargs", "none"]
@@ -31,6 +31,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     karg_delete: tuple[str, ...] = ()
     sha256: bool = False
     compress: Literal["", "zstd"] = ""
+    sbom: tuple[SbomForm, ...] = ()
+    """The kinds of bill of materials to write."""
+    source_sha256: str = ""
+    """What the image has to be, in hexadecimal."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

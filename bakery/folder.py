@@ -6,7 +6,7 @@ from typing import get_args
 
 from bakery import manifest
 from bakery.errors import BakeryError
-from bakery.manifest import PACKED, ArtifactName
+from bakery.manifest import PACKED, SBOM_FILES, ArtifactName
 from bakery.workdir import FOLDER, sync
 
 
@@ -35,7 +35,10 @@ def withdraw(output: Path, keep: Collection[str] = ()) -> None:
         old = None
     path.unlink()
     sync(output)
-    for name in (*get_args(ArtifactName), *PACKED) if old else ():
-        file = f"{old.name}-{name}"  # type: ignore[union-attr]
+    if old is None:
+        return
+    files = [f"{old.name}-{name}" for name in (*get_args(ArtifactName), *PACKED)]
+    files += [f"{old.name}.{name}" for name in SBOM_FILES.values()]
+    for file in files:
         if file not in keep:
             (output / file).unlink(missing_ok=True)

@@ -14,6 +14,9 @@ SUFFIX = ".manifest.json"
 SIZE_LIMIT_BYTES = 16 << 20
 Layout = Literal["pv", "lv", "disk"]
 ArtifactName = Literal["kernel", "ramdisk", "base"]
+SbomForm = Literal["spdx", "cyclonedx"]
+SBOM_FILES: dict[SbomForm, str] = {"spdx": "spdx.json", "cyclonedx": "cdx.json"}
+"""What follows the build's name and a dot, by the kind of bill of materials."""
 PACKED = ("base.zst", "base.index", "base.bmap")
 """The base once more, for who reads it over a network: no artifacts, since they say nothing new."""
 
@@ -104,6 +107,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     distro: str = ""
     """The operating system, as os-release(5) names it in ID: `fedora`, `debian`."""
     artifacts: dict[ArtifactName, Artifact]
+    sbom: dict[SbomForm, Artifact] = {}
+    """The bills of materials, where any were asked for; they stay beside the build."""
     edits: tuple[Edit, ...] = ()
     files_changed: tuple[str, ...] = ()
     mounted: bool = False
@@ -115,6 +120,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def file(self, artifact: ArtifactName) -> str:
         """The name of an artifact's file, beside the manifest."""
         return f"{self.name}-{artifact}"
+
+    def sbom_file(self, form: SbomForm) -> str:
+        """The name of a bill of materials, beside the manifest."""
+        return f"{self.name}.{SBOM_FILES[form]}"
 
 
 class Build(msgspec.Struct, frozen=True):

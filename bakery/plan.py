@@ -60,7 +60,7 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
     engine, _ = pick(options.engine)
     work = WorkDir(output)
     with work.locked(), _leaving_nothing(work):
-        source = open_image(image, report, work)
+        source = open_image(image, report, work, options.source_sha256)
         job = Job(source, options, engine, work, report)
         prepared = None
         with contextlib.closing(job):
@@ -92,7 +92,7 @@ def plan(image: Path, options: Options, output: Path) -> Plan:
     work = WorkDir(output)
     with tempfile.TemporaryDirectory(prefix="bakery-") as folder:
         aside = WorkDir(Path(folder))
-        source = open_image(image, silent(), work)
+        source = open_image(image, silent(), work, options.source_sha256)
         job = Job(source, options, engine, aside, silent())
         with aside.locked(), contextlib.closing(job):
             steps = tuple(_planned(stage, job, work) for stage in _wanted(job))

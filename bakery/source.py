@@ -65,23 +65,46 @@ class Image(msgspec.Struct, frozen=True):
 class _Remembered(msgspec.Struct, frozen=True):
     state: State
     digest: str
+    sha256: str = ""
+    """Of the whole file, once it was asked for."""
 
 
-def open_image(path: Path, report: Report, work: WorkDir) -> Image:
-    """Look at an image file; the work directory remembers its digest from run to run."""
+def open_image(path: Path, report: Report, work: WorkDir, sha256: str = "") -> Image:
+    """Look at an image file; the work directory remembers its digest from run to run.
+
+    BakeryError where `sha256` is given and is not that of the whole file.
+    """
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the last link
     found = safety.identify(absolute)
     state = State.of(absolute)
     memory = work.path / MEMORY
     known, checked, table = _recall(memory, state), None, None
+    read = known or _Remembered(state, "")
     if known is None:
         with report.step("source", f"read {path.name}") as step:
-            known, checked, table = _read_and_check(absolute, step)
-        if work.scratch.is_dir():
-            write_whole(memory, msgspec.json.encode(_Remembered(state, known)), work.scratch)
-    image = Image(absolute, found.name, found.virtual_size_bytes, known, state, checked, table)
+            made, checked, table = _read_and_check(absolute, step)
+            read = _Remembered(state, made)
+    if sha256 and not read.sha256:
+        with report.step("source", f"sha256 of {path.name}") as step:
+            read = msgspec.structs.replace(read, sha256=_whole(absolute, read.digest, step))
+    if read != known and work.scratch.is_dir():
+        write_whole(memory, msgspec.json.encode(read), work.scratch)
+    size = found.virtual_size_bytes
+    image = Image(absolute, found.name, size, read.digest, state, checked, table)
     image.check_unchanged()
+    if sha256 and read.sha256 != sha256:
+        raise BakeryError(
+            f"{path} is not the image that is asked for: its sha256 is {read.sha256}, not {sha256}",
+            "fetch the image again; or, where it was meant to change, write down its new sha256",
+        )
     return image
+
+
+def _whole(path: Path, known: str, step: Step) -> str:
+    """The sha256 of the whole file; of one without holes it is its digest."""
+    if known.startswith(digest.PLAIN):
+        return known.removeprefix(digest.PLAIN)
+    return digest.sha256(path, step.progress)
 
 
 def _read_and_check(
@@ -115,9 +138,9 @@ def refuse_unsafe(path: Path, checked: safety.CheckReport) -> None:
     raise BakeryError(f"{path.name} is refused: {first.message}{more}", f"bakery check {path}")
 
 
-def _recall(memory: Path, state: State) -> str | None:
+def _recall(memory: Path, state: State) -> _Remembered | None:
     try:
         known = msgspec.json.decode(memory.read_bytes(), type=_Remembered)
     except (OSError, msgspec.DecodeError):
         return None
-    return known.digest if known.state == state else None
+    return known if known.state == state else None

@@ -53,6 +53,7 @@ TOOLS = (
         "qemu-system-x86-core",
         "boots what was built (prove)",
     ),
+    Tool("rpm", "rpm", "rpm", "reads an image's rpm database (build --sbom)"),
     Tool("fusermount3", "fuse3", "fuse3", "mounts the view where there is no cage (direct engine)"),
     *(
         Tool(program, deb, rpm, "makes the sample image (lab image)")

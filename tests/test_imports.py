@@ -32,14 +32,14 @@ LAYERS = (
     ("bootentries",),
     ("inspection",),
     # what is made of it
-    ("choice",),
+    ("choice", "sbom"),
     ("stages",),
     ("plan",),
     # what runs it
     ("console", "firmware"),
     ("machine",),
     ("cloud", "doctor", "lab", "params", "prove", "ramdisk", "serve"),
-    ("deploy",),
+    ("deploy", "recipe"),
     # what a user types
     ("cli",),
     ("__main__",),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bakery.cloud.images import Images
     from bakery.cloud.pieces import Parts, Wish
     from bakery.cloud.publish import Outcome, Published
+    from bakery.cloud.target import Target
     from bakery.manifest import Build
     from bakery.workdir import Stamp
 
@@ -55,33 +56,35 @@ def command(out: Output, directory: Path, cloud: str | None, **given: object) ->
 
     A second run sends nothing that is there; one that was stopped is finished by the next.
     """
-    from bakery.cloud import publish, rbd
+    from bakery.cloud.target import Target
 
-    store = rbd.parse(str(given["store"])) if given["store"] else None
-    build, parts = _parts(directory, _wish(given))
-    images, stamps = _ready(out, build, parts, cloud)
-    order = publish.Order(
-        parts=parts,
-        stamps=stamps,
-        visibility=given["visibility"] or None,  # type: ignore[arg-type]
-        replace=bool(given["replace"]),
-    )
-    _show(out, publish.publish(images, order, out.report, store))
-
-
-def _wish(given: dict[str, object]) -> "Wish":
-    from bakery.cloud.pieces import Wish
-    from bakery.errors import UsageError
-
-    if given["store"] and (given["disk_format"] == "qcow2" or given["compress"]):
-        raise UsageError("--store writes raw: --disk-format qcow2 and --compress do not go with it")
-    return Wish(
+    target = Target(
+        cloud=cloud,
         shape=given["shape"],  # type: ignore[arg-type]
         name=str(given["name"]),
-        disk_format="raw" if given["store"] else given["disk_format"] or "",  # type: ignore[arg-type]
-        compress=bool(given["compress"]),
+        visibility=given["visibility"] or None,  # type: ignore[arg-type]
         properties=_properties(given["properties"]),  # type: ignore[arg-type]
+        disk_format=given["disk_format"] or "",  # type: ignore[arg-type]
+        compress=bool(given["compress"]),
+        replace=bool(given["replace"]),
+        store=str(given["store"] or ""),
     )
+    out.document(publish_build(out, directory, target))
+
+
+def publish_build(out: Output, directory: Path, target: "Target") -> "Outcome":
+    """Publish the build in `directory`, and tell what became of it."""
+    from bakery.cloud import publish
+
+    store = target.rbd()
+    build, parts = _parts(directory, target.wish())
+    images, stamps = _ready(out, build, parts, target.cloud)
+    order = publish.Order(
+        parts=parts, stamps=stamps, visibility=target.visibility, replace=target.replace
+    )
+    outcome = publish.publish(images, order, out.report, store)
+    _show(out, outcome)
+    return outcome
 
 
 def _properties(words: tuple[str, ...]) -> dict[str, str]:
@@ -133,7 +136,6 @@ def _show(out: Output, outcome: "Outcome") -> None:
     if outcome.same_name:
         others = ", ".join(outcome.same_name)
         out.print(f"note: other images bear this name: {others}; --replace hides bakery's own")
-    out.document(outcome)
 
 
 def _what(image: "Published") -> str:

@@ -18,7 +18,7 @@ import msgspec
 
 from bakery.cloud import embedded, records
 from bakery.errors import BakeryError, UsageError
-from bakery.manifest import ArtifactName, Build, Manifest
+from bakery.manifest import ArtifactName, Build, Layout, Manifest
 from bakery.system import kargs
 
 Shape = Literal["ami", "partition", "whole-disk"]
@@ -99,7 +99,7 @@ def parts(build: Build, manifest_bytes: bytes, wish: Wish) -> Parts:
     """The images to be. BakeryError where the build cannot take the shape that is asked for."""
     manifest = build.manifest
     shape = wish.shape or ("whole-disk" if manifest.layout == "disk" else "ami")
-    _refuse_shape(manifest, shape)
+    refuse_shape(manifest.layout, shape)
     name = check_name(wish.name or manifest.name)
     check_properties(wish.properties)
     companions = tuple(
@@ -143,16 +143,17 @@ def _check_text(text: str, what: str, limit: int) -> None:
         raise UsageError(f"{what} is longer than {limit} bytes: {text[:64]!r}…")
 
 
-def _refuse_shape(manifest: Manifest, shape: Shape) -> None:
-    if manifest.layout == "disk" and shape != "whole-disk":
+def refuse_shape(layout: Layout, shape: Shape) -> None:
+    """BakeryError where a build of this layout cannot be published as that."""
+    if layout == "disk" and shape != "whole-disk":
         raise BakeryError(
             f"a build of layout disk cannot be published as {shape}: it boots by itself, and with "
             "a kernel_id Ironic would take it for a partition",
             "publish it --as whole-disk, or build it with --layout pv or lv",
         )
-    if manifest.layout != "disk" and shape == "whole-disk":
+    if layout != "disk" and shape == "whole-disk":
         raise BakeryError(
-            f"a build of layout {manifest.layout} cannot be published as whole-disk: it has no "
+            f"a build of layout {layout} cannot be published as whole-disk: it has no "
             "partition table and no boot loader of its own",
             "publish it --as ami or --as partition, or build it with --layout disk",
         )
@@ -178,7 +179,7 @@ def _companion(build: Build, role: ArtifactName, name: str) -> Piece:
 
 def _base(build: Build, manifest_bytes: bytes, wish: Wish, shape: Shape, name: str) -> Piece:
     artifact = build.manifest.artifacts["base"]
-    form, container = _formats(wish, shape)
+    form, container = formats(wish, shape)
     said = _base_properties(build.manifest, shape) | embedded.pack(manifest_bytes)
     said[records.DIGEST] = artifact.digest
     return Piece(
@@ -195,7 +196,7 @@ def _base(build: Build, manifest_bytes: bytes, wish: Wish, shape: Shape, name: s
     )
 
 
-def _formats(wish: Wish, shape: Shape) -> tuple[str, str]:
+def formats(wish: Wish, shape: Shape) -> tuple[str, str]:
     """The disk and container format of the base. UsageError where the wishes contradict."""
     if shape == "ami":
         if wish.disk_format == "qcow2" or wish.compress:

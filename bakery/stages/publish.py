@@ -10,7 +10,7 @@ from bakery.disk import digest
 from bakery.disk.extents import Extent, translated
 from bakery.errors import BakeryError
 from bakery.folder import withdraw
-from bakery.manifest import PACKED, Artifact, ArtifactName, Deployment, Edit, Manifest
+from bakery.manifest import PACKED, SBOM_FILES, Artifact, ArtifactName, Deployment, Edit, Manifest
 from bakery.run import run
 from bakery.stages.edit import Edits
 from bakery.stages.job import Job
@@ -42,9 +42,14 @@ def results(job: Job) -> dict[ArtifactName, Path]:
 
 
 def _files(job: Job) -> dict[str, Path]:
-    """All files that a build leaves, the packed base among them, by what follows its name."""
-    packed = job.results.get("pack")
-    return dict(results(job)) | ({name: packed / name for name in PACKED} if packed else {})
+    """All files that a build leaves, by what follows its name."""
+    files = {f"-{name}": path for name, path in results(job).items()}
+    if packed := job.results.get("pack"):
+        files |= {f"-{name}": packed / name for name in PACKED}
+    if sbom := job.results.get("sbom"):
+        names = [SBOM_FILES[form] for form in job.options.sbom]
+        files |= {f".{name}": sbom / name for name in names}
+    return files
 
 
 def published(job: Job, key: str) -> Manifest | None:
@@ -58,8 +63,8 @@ def published(job: Job, key: str) -> Manifest | None:
         return None
     if found.key != key:
         return None
-    for name, made in _files(job).items():
-        file = job.work.output / f"{found.name}-{name}"
+    for ending, made in _files(job).items():
+        file = job.work.output / (found.name + ending)
         if not file.is_file() or Stamp.of(file) != Stamp.of(made):
             return None
     return found
@@ -76,8 +81,8 @@ def publish(job: Job, key: str, prepared: Prepared) -> Manifest:
     new = _manifest(job, key, prepared)
     output = job.work.output
     withdraw(output)
-    for name, made in _files(job).items():
-        _link(made, output / f"{new.name}-{name}", job.work.scratch)
+    for ending, made in _files(job).items():
+        _link(made, output / (new.name + ending), job.work.scratch)
     sync(output)
     path = output / (new.name + manifest.SUFFIX)
     write_whole(path, manifest.encode(new), job.work.scratch)
@@ -109,6 +114,7 @@ def _manifest(job: Job, key: str, prepared: Prepared) -> Manifest:
         firmware=job.inspection.firmware if choice.layout == "disk" else (),
         distro=job.inspection.os_id,
         artifacts={**prepared.artifacts, "base": job.read("base", "base.json", Artifact)},
+        sbom={form: _artifact(job.results["sbom"] / SBOM_FILES[form]) for form in job.options.sbom},
         edits=_edits_of_base(edits, choice.place),
         files_changed=edits.files,
         mounted=edits.mounted,

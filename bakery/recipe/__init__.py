@@ -1,0 +1,1 @@
+"""A build as a file: what is built of which image, and where it is published, in TOML."""

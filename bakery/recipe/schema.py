@@ -1,0 +1,40 @@
+"""What may stand in a recipe: its tables and keys, each with its type (docs/recipe.md)."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from bakery.cloud.target import Target
+from bakery.engines.choose import EngineOption
+from bakery.manifest import Layout, SbomForm
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The image a build starts from. `image` is relative to the recipe's folder, or absolute."""
+
+    image: str
+    sha256: str = ""
+
+
+class KernelArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `--karg-append` and `--karg-delete` take."""
+
+    append: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole recipe; what is left out is as `bakery build` has it without the option."""
+
+    source: Source
+    name: str | None = None
+    output: str | None = None
+    layout: Layout | None = None
+    deployment: Annotated[int, Meta(ge=0)] | None = None
+    engine: EngineOption = "auto"
+    compress: Literal["zstd"] | None = None
+    sbom: tuple[SbomForm, ...] = ()
+    base_sha256: bool = False
+    kernel_args: KernelArgs = KernelArgs()
+    publish: tuple[Target, ...] = ()

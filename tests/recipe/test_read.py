@@ -1,0 +1,200 @@
+"""Recipes: what a right one asks for, and the one line that each wrong one gets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bakery.choice import Options
+from bakery.cloud.target import Target
+from bakery.errors import UsageError
+from bakery.recipe.read import LIMIT_BYTES, read
+
+IMAGE = '[source]\nimage = "a.qcow2"\n'
+FULL = f"""
+name = "lab"
+output = "out/lab"
+layout = "lv"
+deployment = 1
+engine = "direct"
+compress = "zstd"
+base_sha256 = true
+
+[source]
+image = "images/a.qcow2"
+sha256 = "{"0a" * 32}"
+
+[kernel_args]
+append = ["console=ttyS1", 'x="a b"']
+delete = ["quiet"]
+
+[[publish]]
+cloud = "lab"
+as = "partition"
+name = "Lab image"
+visibility = "shared"
+disk_format = "qcow2"
+compress = true
+replace = true
+[publish.properties]
+os_distro = "debian"
+
+[[publish]]
+store = "rbd:images"
+"""
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "lab.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def refusal(path: Path) -> str:
+    """The line a recipe is refused with, without its folder."""
+    with pytest.raises(UsageError) as raised:
+        read(path)
+    assert raised.value.exit_code == 2
+    assert raised.value.message.isprintable()
+    return raised.value.message.removeprefix(f"{path.parent}/")
+
+
+def test_a_recipe_with_every_key(tmp_path):
+    asked = read(written(tmp_path, FULL))
+    assert asked.image == tmp_path / "images/a.qcow2"
+    assert asked.output == tmp_path / "out/lab"
+    assert asked.options == Options(
+        layout="lv",
+        engine="direct",
+        deployment=1,
+        name="lab",
+        karg_append=("console=ttyS1", 'x="a b"'),
+        karg_delete=("quiet",),
+        sha256=True,
+        compress="zstd",
+        source_sha256="0a" * 32,
+    )
+    partition, ceph = asked.publish
+    assert partition == Target(
+        cloud="lab",
+        shape="partition",
+        name="Lab image",
+        visibility="shared",
+        properties={"os_distro": "debian"},
+        disk_format="qcow2",
+        compress=True,
+        replace=True,
+    )
+    assert ceph == Target(store="rbd:images")
+
+
+def test_an_image_is_all_a_recipe_needs(tmp_path):
+    asked = read(written(tmp_path, '[source]\nimage = "/images/a.qcow2"\n'))
+    assert (asked.image, asked.output) == (Path("/images/a.qcow2"), tmp_path / "lab")
+    assert (asked.options, asked.publish) == (Options(), ())
+
+
+WRONG = [
+    # keys
+    (f"\nlayot = 'lv'\n{IMAGE}", "2: layot: no such key; did you mean 'layout'?"),
+    (f"{IMAGE}[kernel_arg]\n", "3: kernel_arg: no such key; did you mean 'kernel_args'?"),
+    (f"{IMAGE}\n\nimgae = 1\n", "5: source.imgae: no such key; did you mean 'image'?"),
+    (f"{IMAGE}layout = 'lv'\n", "3: source.layout: no such key; did you mean 'layout'?"),
+    (f"cloud = 'a'\n{IMAGE}", "1: cloud: no such key; did you mean 'publish.cloud'?"),
+    ("image = 'a'\n", "1: image: no such key; did you mean 'source.image'?"),
+    ("[sorce]\nimage = 'a'\n", "1: sorce: no such key; did you mean 'source'?"),
+    (f"{IMAGE}zzz = 1\n", "3: source.zzz: no such key; the keys here are image, sha256"),
+    (
+        f"{IMAGE}[[publish]]\n[[publish]]\nAS = 'ami'\n",
+        "5: publish.AS: no such key; did you mean 'as'?",
+    ),
+    (f"{IMAGE}kernel_args.append = []\n", "3: source.kernel_args: no such key; did you mean 'k…"),
+    (f'"a\\u001b[1m" = 1\n{IMAGE}', "1: 'a\\x1b[1m': no such key; the keys here are source, n…"),
+    (f"{'k' * 200} = 1\n{IMAGE}", f"1: '{'k' * 159}…': no such key; the keys here are source…"),
+    ("", "1: source: is missing"),
+    ("name = 'a'\n\n[source]\nsha256 = ''\n", "3: source.image: is missing"),
+    # types
+    (f"deployment = '0'\n{IMAGE}", "1: deployment: expected a whole number from 0, not a string"),
+    (f"deployment = -1\n{IMAGE}", "1: deployment: expected a whole number from 0, not -1"),
+    (f"deployment = true\n{IMAGE}", "1: deployment: expected a whole number from 0, not true …"),
+    (f"deployment = 1.5\n{IMAGE}", "1: deployment: expected a whole number from 0, not a numbe…"),
+    (f"name = 2026-01-01\n{IMAGE}", "1: name: expected a string, not a date or time"),
+    (f"layout = 'pvv'\n{IMAGE}", "1: layout: expected 'disk', 'lv' or 'pv', not 'pvv'; did you m…"),
+    (f"layout = ['pv']\n{IMAGE}", "1: layout: expected 'disk', 'lv' or 'pv', not an array"),
+    (f'engine = "a\\u0000b"\n{IMAGE}', "1: engine: expected 'auto', 'direct' or 'guestfs', not …"),
+    (f"compress = true\n{IMAGE}", "1: compress: expected 'zstd', not true or false"),
+    (f"compress = 'zst'\n{IMAGE}", "1: compress: expected 'zstd', not 'zst'; did you mean 'zstd'?"),
+    (f"base_sha256 = 'yes'\n{IMAGE}", "1: base_sha256: expected true or false, not a string"),
+    ("source = 'a.qcow2'\n", "1: source: expected a table, not a string"),
+    (f"kernel_args = ['a']\n{IMAGE}", "1: kernel_args: expected a table, not an array"),
+    (f"{IMAGE}[kernel_args]\nappend = 'a'\n", "4: kernel_args.append: expected an array of str…"),
+    (f"{IMAGE}[kernel_args]\nappend = [\n'a',\n1]\n", "6: kernel_args.append: expected a strin…"),
+    (
+        f"{IMAGE}[publish]\ncloud = 'a'\n",
+        "3: publish: expected tables headed [[publish]], not a t…",
+    ),
+    (f"{IMAGE}[[publish]]\nproperties = 'a=b'\n", "4: publish.properties: expected a table, not…"),
+    (f"{IMAGE}[[publish]]\n[publish.properties]\na = 1\n", "5: publish.properties.a: expected a…"),
+    (f"{IMAGE}[[publish]]\nvisibility = 'pubic'\n", "4: publish.visibility: expected 'private',…"),
+    # meaning
+    (f"name = 'a/b'\n{IMAGE}", "1: name: 'a/b' is no name for files"),
+    (f"output = ''\n{IMAGE}", "1: output: '' is no path"),
+    ('[source]\nimage = "a\\u0000"\n', "2: source.image: 'a\\x00' is no path"),
+    (f"{IMAGE}sha256 = 'abc'\n", "3: source.sha256: 'abc' is no sha256: 64 digits of 0-9 and a-f"),
+    (f'{IMAGE}[kernel_args]\nappend = [\n"a",\n"b\\nc"]\n', "6: kernel_args.append: the kernel a…"),
+    (f"{IMAGE}[kernel_args]\nappend = ['']\n", "4: kernel_args.append: an empty kernel argument…"),
+    (f"{IMAGE}[kernel_args]\ndelete = ['a b']\n", "4: kernel_args.delete: the kernel argument '…"),
+    (f"{IMAGE}[kernel_args]\ndelete = ['é']\n", "4: kernel_args.delete: the kernel argument 'é' …"),
+    (
+        f"{IMAGE}[[publish]]\n\nname = ' a'\n",
+        "5: publish.name: the name ' a' is empty or begins o…",
+    ),
+    (f"{IMAGE}[[publish]]\nstore = 'ceph'\n", "4: publish.store: 'ceph' is no store"),
+    (
+        f"{IMAGE}[[publish]]\n[publish.properties]\nx = 'a'\nkernel_id = 'a'\n",
+        "6: publish.properties.kernel_id: the property kernel_id is not for --property: its value…",
+    ),
+    (f"{IMAGE}\n[[publish]]\nas = 'ami'\ncompress = true\n", "4: publish: an ami is raw: --disk…"),
+    (f"layout = 'disk'\n{IMAGE}[[publish]]\nas = 'ami'\n", "4: publish: a build of layout disk …"),
+    # no TOML
+    (f"{IMAGE}name = \n", "3: not TOML: Invalid value"),
+    (f"{IMAGE}x\n", "3: not TOML: Expected '=' after a key in a key/value pair"),
+    (f"{IMAGE}\n[kernel_args\n", "4: not TOML: Expected ']' at the end of a table declaration"),
+    (f"{IMAGE}sha256 = '''abc\n\n", "3: not TOML: Expected \"'''\""),
+    (f"{IMAGE}# \0\n", "3: not TOML: Found invalid character '\\x00'"),
+    (f"name = 'a'\nname = 'b'\n{IMAGE}", "2: name: given twice, first on line 1"),
+    (f"{IMAGE}\n[source]\n", "4: source: given twice, first on line 1"),
+    (f"{IMAGE}a = {'[' * 9999}\n", "3: more than 16 values within each other"),
+    (f"{IMAGE}a = {'9' * 9999}\n", "3: a word of 9999 characters"),
+    (f"{IMAGE}# ".encode() + b"\xff\n", "3: not UTF-8: byte 0xff"),
+    ("\ufeff" + IMAGE, "1: not TOML: Invalid statement"),
+    ("a.qcow2\n", "1: not TOML: Expected '=' after a key in a key/value pair"),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), WRONG, ids=[line for _, line in WRONG])
+def test_a_wrong_recipe_is_told_by_file_line_and_key(tmp_path, text, line):
+    told = refusal(written(tmp_path, text))
+    start = "lab.toml:" + line.removesuffix("…")
+    assert told.startswith(start) if line.endswith("…") else told == start
+
+
+def test_of_several_faults_the_first_line_is_told(tmp_path):
+    text = "layout = 1\nnmae = 2\n[kernel_args]\ndelete = 1\n"
+    assert refusal(written(tmp_path, text)).startswith("lab.toml:1: layout: ")
+
+
+def test_what_is_no_file_is_no_recipe(tmp_path):
+    path = tmp_path / "lab.toml"
+    assert refusal(path) == "lab.toml cannot be read: No such file or directory"
+    os.mkfifo(path)
+    assert refusal(path) == "lab.toml is no recipe: it is not a regular file"
+    path.unlink()
+    path.mkdir()
+    assert refusal(path) == "lab.toml is no recipe: it is not a regular file"
+
+
+def test_a_large_file_is_no_recipe(tmp_path):
+    path = written(tmp_path, IMAGE)
+    os.truncate(path, LIMIT_BYTES + 1)
+    assert refusal(path) == f"lab.toml is no recipe: larger than {LIMIT_BYTES} bytes"
