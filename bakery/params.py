@@ -117,10 +117,7 @@ def devstack(request: Request) -> str:
     puts file names for patterns, and through sed (devstack: inc/meta-config, merge_config_file;
     inc/ini-config, iniset).
     """
-    for mark in '"$`\\&*?[':
-        netboot.refuse(request.args, mark, "devstack's shell and sed would change it")
-    if request.args and _ECHO_OPTION.fullmatch(request.args[0]):
-        raise netboot.cannot(request.args[0], "devstack's echo would take it away")
+    refuse_for_devstack(request.args)
     return f"[[post-config|$IRONIC_CONF_FILE]]\n{ironic_conf(request)}"
 
 
@@ -193,6 +190,14 @@ FORMS: dict[str, Callable[[Request], str]] = {
     "grub": grub_entry,
     "json": as_json,
 }
+
+
+def refuse_for_devstack(args: kargs.Args) -> None:
+    """Raise for the first argument that devstack would change on its way to ironic.conf."""
+    for mark in '"$`\\&*?[':
+        netboot.refuse(args, mark, "devstack's shell and sed would change it")
+    if args and _ECHO_OPTION.fullmatch(args[0]):
+        raise netboot.cannot(args[0], "devstack's echo would take it away")
 
 
 def _refuse_ungrammatical(args: kargs.Args) -> None:

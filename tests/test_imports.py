@@ -39,7 +39,7 @@ LAYERS = (
     ("console", "firmware"),
     ("machine",),
     ("cloud", "doctor", "lab", "params", "prove", "ramdisk", "serve"),
-    ("deploy",),
+    ("deploy", "devstack"),
     # what a user types
     ("cli",),
     ("__main__",),
