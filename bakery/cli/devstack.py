@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bakery.devstack.finding import Finding
     from bakery.devstack.host import Host
     from bakery.devstack.settings import Settings
+    from bakery.devstack.steps import Step
     from bakery.manifest import Manifest
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -162,6 +163,109 @@ def check(
     out.document({"file": path, "release": known, "errors": errors, "findings": findings})
     if errors:
         raise click.exceptions.Exit(1)
+
+
+@command.command("run", short_help="From an image to a login on a node, step by step.")
+@click.argument("source", metavar="DIR|IMAGE", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--devstack",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The folder stack.sh lies in.",
+)
+@click.option(
+    "--ssh-key", "key", type=EXISTING_FILE, required=True, help="Public key to log in with."
+)
+@click.option("--release", metavar="NAME", default="", help="devstack's release.  [the newest]")
+@click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--layout", type=click.Choice(["pv", "lv", "disk"]), help="To build an IMAGE with.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of an IMAGE's build.")
+@click.option("--server", default="", help="Name of the server.  [the build's]")
+@click.option("--user", default="", help="Who logs in.  [named like the image's distribution]")
+@click.option(
+    "--journal",
+    "path",
+    type=EXISTING_FILE,
+    default=Path("devstack-run.json"),
+    show_default=True,
+    help="How far it came.",
+)
+@click.option("--dry-run", is_flag=True, help="Print every step in full and run none.")
+@output
+def run(
+    out: Output,
+    source: Path,
+    folder: Path,
+    key: Path,
+    path: Path,
+    output: Path | None,
+    layout: str | None,
+    *,
+    dry_run: bool,
+    **wish: object,
+) -> None:
+    """Build, configure and stack devstack, upload, boot a node, and wait for its login.
+
+    Each step is printed before it runs. What is done already is seen and not done again, so the
+    same command goes on where an earlier one ended.
+    """
+    from bakery import manifest, releases
+    from bakery.devstack import go, runbook
+    from bakery.devstack.journal import Journal
+
+    wish["release"] = releases.known(str(wish["release"]))
+    made = runbook.Wish(
+        bakery=_program(),
+        folder=folder.absolute(),
+        key=key.absolute(),
+        known_hosts=path.absolute().with_suffix(".known_hosts"),
+        **wish,  # type: ignore[arg-type]
+    )
+    is_build = source.is_dir()
+    target = source if is_build else output or Path(source.name).with_suffix("")
+    first = [] if is_build else [runbook.building(made.bakery, source, target, layout or "")]
+    if dry_run:
+        known = is_build or manifest.find(target) is not None
+        further = runbook.steps(manifest.load(target), made) if known else ()
+        _print_steps(out, [*first, *further], complete=known)
+        return
+    journal = Journal(path)
+    with journal.held():
+        runner = go.Runner(journal, path.with_suffix(".log"), out.report.note)
+        runner.carry_out(first)
+        runner.carry_out(runbook.steps(manifest.load(target), made))
+    out.print(runner.learned["address"])
+    out.document({"address": runner.learned["address"], "journal": path})
+
+
+def _program() -> str:
+    """This program, as a step calls it: the one beside the interpreter, or that on PATH."""
+    import sys
+
+    own = Path(sys.executable).with_name("bakery")
+    return str(own) if own.exists() else "bakery"
+
+
+def _print_steps(out: Output, steps: "list[Step]", *, complete: bool) -> None:
+    for number, step in enumerate(steps, 1):
+        head, *rest = step.shown()
+        out.print("\n".join([f"{number}/{len(steps) if complete else '…'} {head}", *rest]))
+    if not complete:
+        out.print("the further steps carry the build's own names and arguments: build it first")
+    document = [
+        {
+            "name": step.name,
+            "title": step.title,
+            "skip": step.skip,
+            "look": [command.line for command in step.look],
+            "act": [command.line for command in step.act],
+            "undo": [command.line for command in step.undo],
+            "wait_seconds": step.wait_seconds,
+        }
+        for step in steps
+    ]
+    out.document({"steps": document, "complete": complete})
 
 
 def _settings(

@@ -45,7 +45,7 @@ CHANGES = [
     ("VIRT_DRIVER=ironic", "VIRT_DRIVER=libvirt", "virt-driver", "warning", "VIRT_DRIVER="),
     ("VIRT_DRIVER=ironic", "VIRT_DRIVER=ironic\ndisable_service key", "service", "error", ""),
     ("enable_plugin ironic", "# enable_plugin ironic", "no-plugin", "error", ""),
-    ("enable_plugin", "enable_plugin ironic x\nenable_plugin", "plugin-twice", "error", "ironic https"),
+    ("enable_plugin", "enable_plugin ironic x\nenable_plugin", "plugin-twice", "error", "c https"),
     ("ADMIN_PASSWORD=secret1", "", "password", "warning", ""),
     ("ADMIN_PASSWORD=secret1", "ADMIN_PASSWORD=a-b", "password", "warning", "ADMIN_PASS"),
     ("BASIC_OPS=True", "BASIC_OPS=False", "no-nodes", "error", "BASIC_OPS"),
