@@ -19,6 +19,7 @@ from bakery.system import kargs, netboot
 from bakery.system.shown import shown
 
 PLACEHOLDER_NODE = "NODE"
+FORMS_OF_IRONIC = ("ironic-conf", "devstack", "node")
 # What Ironic's grammar takes for a kernel argument: an empty value is none
 # (ironic/common/kernel_parameters.py, KERNEL_PARAMETER_GRAMMAR, 39.0.0).
 _IRONIC_ARGUMENT = re.compile(r'[A-Za-z0-9_.-]+(?:=(?:"[^"]+"|[^" ]+))?')
@@ -76,6 +77,20 @@ def document(request: Request) -> dict[str, object]:
         "root": kargs.value(request.args, "root"),
         "ostree": kargs.value(request.args, "ostree"),
     }
+
+
+def background(form: str, request: Request) -> dict[str, object]:
+    """Why the form for Ironic is as it is: the release, the place and its source, and what else
+    holds there. Empty for the other forms.
+    """
+    if form not in FORMS_OF_IRONIC:
+        return {}
+    release = releases.known(request.release)
+    place = request.place("node" if form == "node" else "conf")
+    facts = [
+        {"says": fact.says, "source": fact.source} for fact in releases.FACTS if fact.holds(release)
+    ]
+    return {"release": release, "place": msgspec.to_builtins(place), "facts": facts}
 
 
 def cautions(form: str, request: Request) -> list[str]:

@@ -408,6 +408,17 @@ def test_the_command_answers_each_form_as_one_document(form, build):
 def test_the_command_knows_every_form():
     assert sorted(cli.FORMS) == ALL_FORMS
     assert (cli.BOOTS, cli.DEPLOYS) == (releases.BOOTS, releases.DEPLOYS)
+    assert cli.FORMS_OF_IRONIC == params.FORMS_OF_IRONIC
+
+
+def test_the_document_tells_where_each_fact_comes_from(build):
+    words = [str(build()), "--for", "ironic-conf", "--release", "mitaka", "--json"]
+    found = json.loads(CliRunner().invoke(cli.command, words).stdout)
+    assert (found["release"], found["place"]["key"]) == ("mitaka", "pxe_append_params")
+    said = [fact["says"] for fact in found["facts"]]
+    assert releases.AGENT_OPTION.says in said
+    assert releases.DEFAULT_TOKEN.says not in said
+    assert all(fact["source"] for fact in found["facts"])
 
 
 def test_a_whole_disk_is_told_that_its_own_loader_decides(build):

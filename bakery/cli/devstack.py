@@ -219,7 +219,6 @@ def run(
         bakery=_program(),
         folder=folder.absolute(),
         key=key.absolute(),
-        known_hosts=path.absolute().with_suffix(".known_hosts"),
         **wish,  # type: ignore[arg-type]
     )
     is_build = source.is_dir()

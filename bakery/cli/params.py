@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from bakery.releases import Boot, Deploy
 
 FORMS = ("ironic-conf", "node", "glance", "devstack", "pxelinux", "ipxe", "grub", "json")
+# bakery.params and bakery.releases have the same; they are loaded only to do the work.
 FORMS_OF_IRONIC = ("ironic-conf", "devstack", "node")
-# bakery.releases has the same; it is loaded only to do the work.
 BOOTS = ("pxe", "redfish-virtual-media", "ilo-virtual-media", "irmc-virtual-media")
 DEPLOYS = ("netboot", "ramdisk")
 
@@ -81,4 +81,5 @@ def command(
     for caution in params.cautions(form, request):
         out.report.note(caution)
     out.print(text)
-    out.document({"form": form, "text": text, **params.document(request)})
+    told = params.document(request) | params.background(form, request)
+    out.document({"form": form, "text": text, **told})

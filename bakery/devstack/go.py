@@ -52,13 +52,22 @@ class Runner:
     def _carry_out(self, step: Step) -> Seen:
         seen = self._look(step)
         if seen.state == "open":
-            entry = self.journal.entry(step)
-            if entry and entry.state == "begun":
-                self._act(step.undo)
+            self._clear(step)
             self.journal.note(step, "begun")
             self._act(step.act)
             seen = self._look(step)
         return self._wait(step, seen)
+
+    def _clear(self, step: Step) -> None:
+        """Undo an act that was cut off; BakeryError where one that ended well is seen no more."""
+        entry = self.journal.entry(step)
+        if entry and entry.state == "begun":
+            self._act(step.undo)
+        elif entry and step.undo:
+            raise BakeryError(
+                "it was done before, and is not seen to be now",
+                f"look what became of it; to do it anew: rm {self.journal.path}",
+            )
 
     def _wait(self, step: Step, seen: Seen) -> Seen:
         """Look until the step is done; at least once more than it was."""

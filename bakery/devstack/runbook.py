@@ -36,7 +36,6 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     release: str
     nodes: int
     key: Path
-    known_hosts: Path
     server: str = ""
     user: str = ""
 
@@ -101,7 +100,7 @@ def _stack(wish: Wish) -> Step:
     folder = str(wish.folder)
     return Step(
         name="stack",
-        title=f"OpenStack with {wish.nodes} nodes of Ironic",
+        title=f"OpenStack, and Ironic's nodes: {wish.nodes}",
         look=(_baremetal(wish, "node", "list", "-f", "json"),),
         judge=judges.nodes_listed(wish.nodes),
         act=(Command((f"{folder}/stack.sh",), folder, 3 * HOUR),),
@@ -182,8 +181,8 @@ def _login(build: Build, wish: Wish) -> Step:
     user = wish.user or build.manifest.distro or "root"
     options = (
         *("-o", "BatchMode=yes", "-o", "ConnectTimeout=5"),
-        *("-o", "StrictHostKeyChecking=accept-new"),
-        *("-o", f"UserKnownHostsFile={wish.known_hosts}"),
+        # A node deployed anew at the same address has another host key.
+        *("-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=/dev/null"),
         *("-i", str(wish.key).removesuffix(".pub")),
     )
     return Step(
