@@ -36,7 +36,6 @@ def credentials(settings: Settings) -> Lines:
     """The passwords devstack would ask for, and the host's address where it is known."""
     names = ("ADMIN", "DATABASE", "RABBIT", "SERVICE")
     lines = [f"{name}_PASSWORD={settings.password}" for name in names]
-    lines += [f"SERVICE_TOKEN={settings.password}"]
     return lines + ([f"HOST_IP={settings.host_ip}"] if settings.host_ip else [])
 
 

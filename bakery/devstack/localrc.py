@@ -43,7 +43,7 @@ def write(build: Manifest, settings: Settings) -> Files:
     ]
     parts = [
         head,
-        localconf.credentials(settings),
+        [*localconf.credentials(settings), f"SERVICE_TOKEN={settings.password}"],
         ["enable_service ironic ir-api ir-cond"],
         ["disable_service horizon n-net", "enable_service q-svc q-agt q-dhcp q-l3 q-meta neutron"],
         [

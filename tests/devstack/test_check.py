@@ -232,4 +232,6 @@ def test_the_command_writes_the_pair_of_2014(tmp_path):
     )
     assert json.loads(done.stdout)["release"] == "juno"
     assert "pxe_append_params" in (tmp_path / "local.conf").read_text()
-    assert "[[" not in (tmp_path / "localrc").read_text()
+    localrc = (tmp_path / "localrc").read_text()
+    assert "SERVICE_TOKEN=" in localrc
+    assert "[[" not in localrc
