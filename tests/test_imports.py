@@ -24,7 +24,7 @@ LAYERS = (
     # what bytes and texts mean
     ("disk",),
     ("system",),
-    ("manifest", "source"),
+    ("manifest", "releases", "source"),
     ("folder",),
     # what is in an image
     ("engines",),
@@ -39,7 +39,7 @@ LAYERS = (
     ("console", "firmware"),
     ("machine",),
     ("cloud", "doctor", "lab", "params", "prove", "ramdisk", "serve"),
-    ("deploy", "recipe"),
+    ("deploy", "devstack", "recipe"),
     # what a user types
     ("cli",),
     ("__main__",),

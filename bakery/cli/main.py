@@ -27,6 +27,7 @@ COMMANDS = {
     "ramdisk": "bakery.cli.ramdisk",
     "deploy": "bakery.cli.deploy",
     "lab": "bakery.cli.lab",
+    "devstack": "bakery.cli.devstack",
     "doctor": "bakery.cli.doctor",
 }
 
