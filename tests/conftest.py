@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests import leftovers
-from tests.services.fixtures import cloud, services
+from tests.services.fixtures import bare_metal, cloud, services
 
-__all__ = ["cloud", "services"]  # pytest finds a fixture by its name in here
+__all__ = ["bare_metal", "cloud", "services"]  # pytest finds a fixture by its name in here
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BAKERY = Path(sys.executable).with_name("bakery")

@@ -1,4 +1,6 @@
-"""`scripts/openstack up|down|status`: a Keystone and a Glance to work with by hand.
+"""`scripts/openstack up|down|status`: a Keystone, a Glance and an Ironic to work with by hand.
+
+    scripts/openstack up [--ironic loopback | --ironic 192.168.77.1/24@lab]
 
 They stay until `down`, keep their state in `.services/` of the checkout, and a later `up` goes on
 with it. What a shell needs to reach them is printed as one line for `eval`.
@@ -14,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import IO
 
@@ -21,24 +24,26 @@ from bakery import run
 from bakery.errors import BakeryError
 from tests.processes import has_ended
 from tests.services import venvs
-from tests.services.openstack import MEMBER, Services
+from tests.services.ironic import Place
+from tests.services.openstack import ADMIN, MEMBER, Services
 
 FOLDER = Path(__file__).resolve().parents[2] / ".services"
 PROJECT = "demo"
+LOOPBACK = "loopback"
 START_TIMEOUT_SECONDS = 2400  # the first start fetches and installs the services
 POLL_SECONDS = 0.1
 
 
-def up(folder: Path) -> None:
+def up(folder: Path, place: str) -> None:
     """Start them, unless they run; print how to reach them."""
     folder.mkdir(parents=True, exist_ok=True)
     if not _running(folder):
-        _say("starting Keystone and Glance (the first time installs them, which takes a minute)")
-        _start(folder)
+        _say("starting the services (the first time installs them, which takes some minutes)")
+        _start(folder, place)
     status(folder)
 
 
-def down(folder: Path) -> None:
+def down(folder: Path, _: str) -> None:
     """Stop them; what they hold stays."""
     state = _running(folder)
     if not state:
@@ -50,7 +55,7 @@ def down(folder: Path) -> None:
     _say(f"stopped; to forget the images too: rm -r {shlex.quote(str(folder))}")
 
 
-def status(folder: Path) -> None:
+def status(folder: Path, _: str = "") -> None:
     """Say whether they run, and print how to reach them."""
     state = _running(folder)
     if not state:
@@ -59,7 +64,7 @@ def status(folder: Path) -> None:
     print(state["export"])
 
 
-def stay(folder: Path) -> None:
+def stay(folder: Path, place: str) -> None:
     """Be the process that runs them, until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with _record(folder).open("a+") as record:
@@ -68,7 +73,7 @@ def stay(folder: Path) -> None:
         except BlockingIOError:
             return  # another `up` is at it
         record.truncate(0)
-        with Services(folder) as services:
+        with Services(folder, ironic=_place(place)) as services:
             _write(record, services)
             while True:
                 signal.pause()
@@ -76,7 +81,8 @@ def stay(folder: Path) -> None:
 
 def _write(record: IO[str], services: Services) -> None:
     project = services.project(PROJECT)
-    reach = {"OS_CLIENT_CONFIG_FILE": str(project.clouds_yaml), "OS_CLOUD": MEMBER}
+    cloud = ADMIN if services.ironic else MEMBER  # a member may not enroll nodes
+    reach = {"OS_CLIENT_CONFIG_FILE": str(project.clouds_yaml), "OS_CLOUD": cloud}
     words = [f"{name}={shlex.quote(value)}" for name, value in reach.items()]
     # at the end of PATH, for who has no client of his own
     words.append(f'PATH="$PATH:{venvs.venv("client") / "bin"}"')
@@ -90,9 +96,17 @@ def _write(record: IO[str], services: Services) -> None:
     record.flush()
 
 
-def _start(folder: Path) -> None:
+def _place(text: str) -> Place | None:
+    """`loopback`, or an address and an interface, `192.168.77.1/24@lab`; None for no Ironic."""
+    if not text or text == LOOPBACK:
+        return Place() if text else None
+    address, _, interface = text.partition("@")
+    return Place(IPv4Interface(address), interface)
+
+
+def _start(folder: Path, place: str) -> None:
     log = folder / "services.log"
-    argv = [sys.executable, "-m", __spec__.name, "stay", "--folder", str(folder)]
+    argv = [sys.executable, "-m", __spec__.name, "stay", "--folder", str(folder), "--ironic", place]
     with log.open("wb") as output:
         process = subprocess.Popen(
             argv,
@@ -146,10 +160,11 @@ def main() -> None:
     commands = {"up": up, "down": down, "status": status, "stay": stay}
     parser = argparse.ArgumentParser(prog="scripts/openstack", description=__doc__)
     parser.add_argument("command", choices=commands, metavar="up|down|status")
+    parser.add_argument("--ironic", default="", metavar="PLACE", help="where nodes meet an Ironic")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the state is kept")
     options = parser.parse_args()
     try:
-        commands[options.command](options.folder.resolve())
+        commands[options.command](options.folder.resolve(), options.ironic)
     except BakeryError as error:
         sys.exit(f"openstack: {error}")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.services.api import Glance
+from tests.services.ironic import Place
 from tests.services.openstack import Project, Services
 
 
@@ -24,3 +25,10 @@ def cloud(services: Services) -> Iterator[Project]:
     project = services.fresh_project()
     yield project
     Glance(project, services.image_url).clear()
+
+
+@pytest.fixture(scope="session")
+def bare_metal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Services with an Ironic on loopback: fake hardware, and BMCs on this machine."""
+    with Services(tmp_path_factory.mktemp("bare-metal"), ironic=Place()) as running:
+        yield running

@@ -26,15 +26,13 @@ class Keystone:
         )
         return headers["X-Subject-Token"]
 
-    def image_service(self, image_url: str) -> None:
-        """Put Glance into the catalog, and Keystone's own address where it stands now."""
-        if not self.get("/services?type=image")["services"]:
-            service = {"name": "glance", "type": "image"}
-            service_id = self.post("/services", "service", service)
-            endpoint = {"service_id": service_id, "interface": "public", "url": image_url}
+    def service(self, kind: str, name: str, url: str) -> None:
+        """Put a service into the catalog, where it stands now."""
+        if not self.get(f"/services?type={kind}")["services"]:
+            service_id = self.post("/services", "service", {"name": name, "type": kind})
+            endpoint = {"service_id": service_id, "interface": "public", "url": url}
             self.post("/endpoints", "endpoint", endpoint | {"region_id": REGION})
-        self.point("identity", self.url)
-        self.point("image", image_url)
+        self.point(kind, url)
 
     def point(self, kind: str, url: str) -> None:
         """Send everybody who asks the catalog for `kind` to this address from now on."""

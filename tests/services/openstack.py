@@ -1,10 +1,11 @@
-"""A Keystone and a Glance of one's own, on loopback, that end with the process that started them.
+"""A Keystone, a Glance and an Ironic of one's own, that end with the process that started them.
 
     with Services(folder) as services:
         project = services.fresh_project()
         project.client("image", "list")
 
-They keep their state, their logs and the images in `folder`.
+They keep their state, their logs and the images in `folder`. Ironic is there where a place for it
+is given.
 """
 
 import json
@@ -15,11 +16,12 @@ from types import TracebackType
 from bakery import run
 from tests.services import seed, settings, venvs
 from tests.services.identity import Keystone
+from tests.services.ironic import Ironic, Place
 from tests.services.settings import Choices
 from tests.services.wsgi import Wsgi
 
 CLIENT_TIMEOUT_SECONDS = 300
-MEMBER, ADMIN = "member", "admin"
+MEMBER, ADMIN, SYSTEM = "member", "admin", "system"
 PASTE = "glance-api-paste.ini"
 
 # A file system of the given size, seen by Glance alone and gone with it. The user namespace makes
@@ -30,9 +32,10 @@ SMALL_DISK = (
 
 
 class Project:
-    """A project with a member of its own, and a clouds.yaml with the clouds `member` and `admin`.
+    """A project with a member of its own, and a clouds.yaml: `member`, `admin` and `system`.
 
-    Both act in this project; only the administrator may publish to everyone.
+    The first two act in this project; only the administrator may publish to everyone, and only
+    with the system's scope is all of Ironic there, such as its list of drivers.
     """
 
     def __init__(self, name: str, project_id: str, auth_url: str, folder: Path) -> None:
@@ -41,8 +44,13 @@ class Project:
         self.auth_url = auth_url
         folder.mkdir(parents=True, exist_ok=True)
         self.clouds_yaml = folder / "clouds.yaml"
-        users = {MEMBER: name, ADMIN: "admin"}
-        clouds = "".join(_cloud(cloud, auth_url, user, name) for cloud, user in users.items())
+        project_scope = f"project_name: {name}\n      project_domain_id: default"
+        scopes = (
+            (MEMBER, name, project_scope),
+            (ADMIN, "admin", project_scope),
+            (SYSTEM, "admin", "system_scope: all"),
+        )
+        clouds = "".join(_cloud(cloud, auth_url, user, scope) for cloud, user, scope in scopes)
         self.clouds_yaml.write_text("clouds:\n" + clouds)
 
     def env(self, cloud: str = MEMBER) -> dict[str, str]:
@@ -72,7 +80,7 @@ class Project:
         return [{"id": image["ID"], "name": image["Name"]} for image in listed]
 
 
-def _cloud(cloud: str, auth_url: str, user: str, project: str) -> str:
+def _cloud(cloud: str, auth_url: str, user: str, scope: str) -> str:
     return f"""  {cloud}:
     region_name: {settings.REGION}
     identity_api_version: 3
@@ -80,14 +88,15 @@ def _cloud(cloud: str, auth_url: str, user: str, project: str) -> str:
       auth_url: {auth_url}
       username: {user}
       password: {settings.PASSWORD}
-      project_name: {project}
       user_domain_id: default
-      project_domain_id: default
+      {scope}
 """
 
 
 class Services:
     """Keystone and Glance in `folder`; see settings.Choices for what can be chosen.
+
+    `ironic` is where an Ironic is to be met; without it there is none.
 
     A folder that was used before goes on with the projects and images it holds.
     """
@@ -100,6 +109,7 @@ class Services:
         locations: bool = False,
         metadata_file: Path | None = None,
         store_bytes: int | None = None,
+        ironic: Place | None = None,
     ) -> None:
         self.folder = folder
         self.store = folder / "images"
@@ -117,6 +127,7 @@ class Services:
             {"OS_GLANCE_CONFIG_DIR": str(folder)},
             _small_disk(self.store, store_bytes) if store_bytes else (),
         )
+        self.ironic = Ironic(folder / "ironic", ironic, folder) if ironic else None
 
     def __enter__(self) -> "Services":
         if not (self.folder / "keystone.sqlite").exists():
@@ -147,7 +158,9 @@ class Services:
         return self.glance.url
 
     def stop(self) -> None:
-        """End both."""
+        """End them all."""
+        if self.ironic:
+            self.ironic.stop()
         self.glance.stop()
         self.keystone_server.stop()
 
@@ -178,7 +191,11 @@ class Services:
         self.keystone_server.start(self._configure_keystone)
         self.start_glance()
         self.keystone = Keystone(self.auth_url)
-        self.keystone.image_service(self.image_url)
+        self.keystone.point("identity", self.auth_url)
+        self.keystone.service("image", "glance", self.image_url)
+        if self.ironic:
+            self.ironic.start(self.auth_url)
+            self.keystone.service("baremetal", "ironic", self.ironic.url)
 
     def _configure_keystone(self, url: str) -> None:
         text = settings.text(settings.keystone(self.folder))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 Sections = Mapping[str, Mapping[str, str | int | Path]]
 
@@ -89,20 +90,107 @@ def glance(folder: Path, auth_url: str, image_url: str, choices: Choices) -> Sec
         if choices.locations
         else {},
         "paste_deploy": {"flavor": "keystone"},
-        "keystone_authtoken": {
-            "auth_type": "password",
-            "auth_url": auth_url,
-            "www_authenticate_uri": auth_url,
-            "interface": "public",
-            "username": "glance",
-            "password": PASSWORD,
-            "project_name": "service",
-            "user_domain_id": "default",
-            "project_domain_id": "default",
-        },
+        "keystone_authtoken": _service_account(auth_url) | {"interface": "public"},
     }
 
 
-def _database(file: Path) -> Mapping[str, str]:
+@dataclass(frozen=True)
+class IronicPlace:
+    """Where an Ironic is: its address for nodes, its API, its files; and what it asks."""
+
+    address: str
+    url: str
+    http_url: str
+    auth_url: str
+    image_folder: Path
+
+
+def ironic(folder: Path, place: IronicPlace) -> Sections:
+    """Ironic with its state in `folder`: fake hardware, and IPMI nodes that boot by iPXE.
+
+    What differs from Ironic's defaults is what a node without Neutron needs, and what a small
+    machine needs to wait long enough.
+    """
+    account = _service_account(place.auth_url)
+    return {
+        "DEFAULT": {
+            "use_stderr": "true",
+            "auth_strategy": "keystone",
+            "rpc_transport": "none",
+            "host": "conductor",
+            "my_ip": place.address,
+            "state_path": folder / "state",
+            "minimum_memory_warning_only": "true",
+            "enabled_hardware_types": "ipmi,fake-hardware",
+            "enabled_bios_interfaces": "no-bios,fake",
+            "enabled_boot_interfaces": "ipxe,fake",
+            "enabled_console_interfaces": "no-console,fake",
+            "enabled_deploy_interfaces": "direct,ramdisk,custom-agent,fake",
+            "enabled_firmware_interfaces": "no-firmware,fake",
+            "enabled_inspect_interfaces": "no-inspect,fake",
+            "enabled_management_interfaces": "ipmitool,fake,noop",
+            "enabled_network_interfaces": "noop",
+            "enabled_power_interfaces": "ipmitool,fake",
+            "enabled_raid_interfaces": "no-raid,fake",
+            "enabled_rescue_interfaces": "no-rescue,fake",
+            "enabled_storage_interfaces": "noop",
+            "enabled_vendor_interfaces": "no-vendor,ipmitool,fake",
+        },
+        "database": _database(folder / "ironic.sqlite"),
+        "oslo_concurrency": {"lock_path": folder / "locks"},
+        "keystone_authtoken": account | {"interface": "public"},
+        "service_catalog": account | {"endpoint_override": place.url},
+        "glance": account,
+        "api": {
+            "host_ip": place.address,
+            "port": urlsplit(place.url).port or 0,
+            "public_endpoint": place.url,
+            "api_workers": 1,
+        },
+        "deploy": {
+            "http_url": place.http_url,
+            "http_root": folder / "http",
+            "default_boot_mode": "bios",
+        },
+        "conductor": {
+            "file_url_allowed_paths": place.image_folder,
+            "disable_zstandard_decompression": "true",
+            "deploy_callback_timeout": 1200,
+            "automated_clean": "false",
+        },
+        "pxe": {
+            "tftp_server": place.address,
+            "tftp_root": folder / "tftp",
+            "tftp_master_path": folder / "tftp/master_images",
+            "images_path": folder / "state/images",
+            "instance_master_path": folder / "state/master_images",
+            "ipxe_timeout": 60,
+            "boot_retry_timeout": 900,
+        },
+        "dhcp": {"dhcp_provider": "dnsmasq"},
+        "dnsmasq": {
+            "dhcp_optsdir": folder / "options",
+            "dhcp_hostsdir": folder / "hosts",
+            "dhcp_leasefile": folder / "leases",
+        },
+        "agent": {"image_download_source": "http"},
+    }
+
+
+def _service_account(auth_url: str) -> dict[str, str | int | Path]:
+    """How a service speaks to Keystone."""
+    return {
+        "auth_type": "password",
+        "auth_url": auth_url,
+        "www_authenticate_uri": auth_url,
+        "username": "glance",
+        "password": PASSWORD,
+        "project_name": "service",
+        "user_domain_id": "default",
+        "project_domain_id": "default",
+    }
+
+
+def _database(file: Path) -> Mapping[str, str | int | Path]:
     # A writer waits for its turn instead of failing: sqlite's "database is locked" is an HTTP 500.
     return {"connection": f"sqlite:///{file}?timeout=60", "sqlite_synchronous": "false"}

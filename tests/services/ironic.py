@@ -1,0 +1,115 @@
+"""An Ironic of one's own: API and conductor in one process, its HTTP server, and dnsmasq on a lab.
+
+It asks the Keystone and the Glance of `Services`. On loopback it drives fake hardware and BMCs; on
+a lab's bridge (tests/services/developer.py, `--on`) real nodes meet it: addresses by dnsmasq, boot
+files by nginx, as an administrator sets them up (Ironic, "Standalone"; dnsmasq(8)).
+"""
+
+import contextlib
+import http.client
+import os
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bakery import run
+from tests import nginx
+from tests.deploy.targets import free_port
+from tests.services import settings, venvs
+
+START_TIMEOUT_SECONDS = 120
+POLL_SECONDS = 0.1
+FIRST_LEASE, LAST_LEASE = 100, 199
+LOOPBACK = IPv4Interface("127.0.0.1/8")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where nodes meet it: its address there, and the interface that dnsmasq serves."""
+
+    address: IPv4Interface = LOOPBACK
+    interface: str = ""
+
+
+class Ironic:
+    """Ironic with its state in `folder`; with `image_folder`, file:// URLs may lead there."""
+
+    def __init__(self, folder: Path, place: Place, image_folder: Path) -> None:
+        self.folder = folder
+        self.place = place
+        self.image_folder = image_folder
+        self.url = ""
+        self._running = contextlib.ExitStack()
+
+    @property
+    def http_root(self) -> Path:
+        """What nodes can fetch."""
+        return self.folder / "http"
+
+    @property
+    def log(self) -> Path:
+        """What it said."""
+        return self.folder / "ironic.log"
+
+    def start(self, auth_url: str) -> None:
+        """Start it; returns when the API answers and a conductor is registered."""
+        for name in ("http", "tftp", "hosts", "options", "locks", "state"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        address = str(self.place.address.ip)
+        self.url = self.url or f"http://{address}:{free_port()}"
+        files = nginx.serving(self.http_root, self.folder / "nginx", address)
+        http_url = self._running.enter_context(files)
+        if self.place.interface:
+            self._spawn(self._dnsmasq(), self.folder / "dnsmasq.log")
+        conf = self.folder / "ironic.conf"
+        where = settings.IronicPlace(address, self.url, http_url, auth_url, self.image_folder)
+        conf.write_text(settings.text(settings.ironic(self.folder, where)))
+        programs = venvs.venv("ironic") / "bin"
+        if not (self.folder / "ironic.sqlite").exists():
+            create: list[run.Arg] = [programs / "ironic-dbsync", "--config-file", conf]
+            run.run([*create, "create_schema"], timeout=START_TIMEOUT_SECONDS)
+        process = self._spawn([programs / "ironic", "--config-file", conf], self.log)
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not _answers(self.url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Ironic does not answer: {run.tail(self.log.read_bytes())}")
+            time.sleep(POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End it, and what serves its nodes."""
+        self._running.close()
+
+    def _spawn(self, argv: list[run.Arg], log: Path) -> run.Process:
+        output = self._running.enter_context(log.open("ab"))
+        # the programs of conductors and agents: ipmitool, qemu-img, those of their own packages
+        env = {"PATH": f"{venvs.venv('ironic') / 'bin'}:{os.environ['PATH']}"}
+        started = run.spawn(argv, stdout=output, stderr=output, env=env, whole=True)
+        return self._running.enter_context(started)
+
+    def _dnsmasq(self) -> list[run.Arg]:
+        """Ironic writes a file per port and per node; dnsmasq follows them by inotify."""
+        network = self.place.address.network
+        first, last = network[FIRST_LEASE], network[LAST_LEASE]
+        return [
+            *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"),
+            *("--user=root", "--group=root", "--pid-file=", "--log-facility=-", "--log-dhcp"),
+            *("--bind-interfaces", f"--interface={self.place.interface}"),
+            f"--dhcp-range={first},{last},{network.netmask},10m",
+            f"--dhcp-leasefile={self.folder / 'leases'}",
+            *(f"--dhcp-hostsdir={self.folder / 'hosts'}", "--dhcp-ignore=tag:!known"),
+            *(f"--dhcp-optsdir={self.folder / 'options'}", "--dhcp-match=set:ipxe,175"),
+        ]
+
+
+def _answers(url: str) -> bool:
+    """Whether the API is there; it listens before its conductor has registered."""
+    link = http.client.HTTPConnection(urlsplit(url).netloc, timeout=START_TIMEOUT_SECONDS)
+    try:
+        link.request("GET", "/")
+        return link.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        link.close()
