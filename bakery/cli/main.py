@@ -24,6 +24,7 @@ COMMANDS = {
     "download": "bakery.cli.download",
     "images": "bakery.cli.images",
     "ramdisk": "bakery.cli.ramdisk",
+    "nodes": "bakery.cli.nodes",
     "deploy": "bakery.cli.deploy",
     "lab": "bakery.cli.lab",
     "doctor": "bakery.cli.doctor",

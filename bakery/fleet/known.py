@@ -10,27 +10,30 @@ ALMOST = 0.8
 """A key of driver_info so near to a known one is a slip; others may be a driver's own."""
 
 
-def check(
-    problems: Problems, nodes: Sequence[Node], drivers: Mapping[str, Driver], minor: int
-) -> None:
-    """Say what the cloud would refuse; `minor` is the newest version 1.N that it speaks."""
+def versions(problems: Problems, nodes: Sequence[Node], minor: int) -> None:
+    """Say which fields are too new for the cloud, that speaks version 1.`minor` at most."""
+    for node in nodes:
+        _versions(Spot(problems, node.label), node, minor)
+
+
+def drivers(problems: Problems, nodes: Sequence[Node], there: Mapping[str, Driver]) -> None:
+    """Say which drivers, interfaces and details of them the cloud does not know."""
     for node in nodes:
         spot = Spot(problems, node.label)
-        _versions(spot, node, minor)
-        driver = drivers.get(node.driver)
-        if driver is None:
-            if node.driver:
-                spot.at("driver").wrong(
-                    f"the cloud has no driver {node.driver!r}; {meant(node.driver, drivers)}"
-                )
-            continue
-        _interfaces(spot, node, driver)
-        for key in node.mappings.get("driver_info", {}):
-            near = nearest(key, driver.info, cutoff=ALMOST) if key not in driver.info else ""
-            if near:
-                spot.at("driver_info").at(key).wrong(
-                    f"the driver {driver.name} does not know it; did you mean {near!r}?"
-                )
+        driver = there.get(node.driver)
+        if driver is not None:
+            _interfaces(spot, node, driver)
+            _details(spot.at("driver_info"), node, driver)
+        elif node.driver:
+            near = meant(node.driver, there)
+            spot.at("driver").wrong(f"the cloud has no driver {node.driver!r}; {near}")
+
+
+def _details(spot: Spot, node: Node, driver: Driver) -> None:
+    for key in node.mappings.get("driver_info", {}):
+        near = nearest(key, driver.info, cutoff=ALMOST) if key not in driver.info else ""
+        if near:
+            spot.at(key).wrong(f"the driver {driver.name} does not know it; did you mean {near!r}?")
 
 
 def _interfaces(spot: Spot, node: Node, driver: Driver) -> None:

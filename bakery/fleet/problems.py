@@ -27,6 +27,9 @@ class Problems:
         self.found: list[Problem] = []
         self.count = 0
 
+    def __bool__(self) -> bool:
+        return self.count > 0
+
     def add(self, problem: Problem) -> None:
         """One more."""
         self.count += 1
