@@ -283,10 +283,13 @@ class _Turn(msgspec.Struct, frozen=True):
 def _passing(error: CloudError, turn: _Turn) -> bool:
     """Whether a failure may pass by itself, and it is worth to try once more.
 
-    A 409 is a lock where it says so or says nothing; what else it says will stay so.
+    A 409 is a lock where it says so or says nothing; what else it says will stay so. A database of
+    one file answers 500 and says that it is locked.
     """
-    if error.status == 409:
-        return not turn.over and (LOCKED in _words(error) or not _words(error))
+    if LOCKED in _words(error):
+        return not turn.over
+    if error.status == 409 and _words(error):
+        return False
     if error.status in BUSY:
         return not turn.over
     return error.status in (None, 500) and not turn.over and turn.number < FAILED_TRIES

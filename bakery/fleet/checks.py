@@ -22,7 +22,7 @@ CUSTOM = "CUSTOM_"
 TRAIT = re.compile(r"CUSTOM_[A-Z0-9_]+")
 TRAIT_LIMIT, TRAITS_LIMIT = 255, 50
 # Ironic takes any text; Placement makes CUSTOM_… of it, with _ for all that is no letter or digit.
-RESOURCE_CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+RESOURCE_CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NUMBERS = ("cpus", "local_gb", "memory_mb")
 NUMBER_LIMIT = 1 << 53
 IRONIC_HINTS = (*hints.TEXTS, *hints.NUMBERS, hints.FLAG, *hints.ALIASES, "wwn_vendor_extension")
@@ -153,10 +153,10 @@ def mac(spot: Spot, value: object) -> str | None:
 
 def resource_class(spot: Spot, value: object) -> str | None:
     """A resource class: Ironic takes any text of 80 letters, this one that of a word alone."""
-    word = text(spot, value)
+    word = text(spot, value, 80)
     if word is None or RESOURCE_CLASS.fullmatch(word):
         return word
-    spot.wrong(f"{shown(word)} is no resource class: up to 80 letters, digits and - . _ alone")
+    spot.wrong(f"{shown(word)} is no resource class: letters, digits and - . _ alone")
     return None
 
 
