@@ -1,5 +1,6 @@
 import copy
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -35,7 +36,7 @@ def said(*entries):
 
 def changed(path, value):
     """The node above, with another value at a path."""
-    node = copy.deepcopy(NODE)
+    node: dict[str, Any] = copy.deepcopy(NODE)
     inner = node
     *way, last = path.split(".")
     for key in way:
