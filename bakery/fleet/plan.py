@@ -124,7 +124,7 @@ def of_node(
     node: Node, there: NodeThere | None, present: Present, *, secrets: bool = False
 ) -> Work:
     """The work for one node, which the cloud has as `there`, or not."""
-    ports = tuple(_ports(node, present))
+    ports = tuple(_ports(node, there, present))
     port_changes = [Change("ports", now=work.port.address) for work in ports]
     if there is None:
         traits = node.traits or None
@@ -231,11 +231,11 @@ def _set(value: object, *path: str) -> dict[str, object]:
     return {"op": "add", "path": pointer, "value": value}
 
 
-def _ports(node: Node, present: Present) -> Iterable[PortWork]:
-    """The ports that are missing, and those that differ."""
+def _ports(node: Node, there: NodeThere | None, present: Present) -> Iterable[PortWork]:
+    """The ports that are missing, and those that differ. Another node's is never touched."""
     for port in node.ports:
         found = present.ports.get(port.address)
-        if found is None:
+        if found is None or there is None or found.node_uuid != there.uuid:
             yield PortWork(port)
             continue
         patch = []

@@ -128,6 +128,12 @@ def test_a_mac_of_another_node_of_the_cloud_is_refused_by_name():
     assert "may not see" in refused([NODE | {"name": "two"}], nodes=())
 
 
+def test_a_port_of_another_node_is_never_patched():
+    elsewhere = PortThere(uuid="p1", address=MAC, node_uuid="u9", fields={})
+    found = plan.of_node(wanted(NODE)[0], THERE, Present([THERE], [elsewhere]))
+    assert [(one.uuid, one.patch) for one in found.ports] == [("", [])]
+
+
 def test_names_and_uuids_that_cross_are_refused():
     uuid = "5cc22a07-4290-4b92-aa7f-9bccc46001f7"
     other = NodeThere(uuid=uuid, name="two", fields={})
