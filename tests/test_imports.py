@@ -24,7 +24,7 @@ LAYERS = (
     # what bytes and texts mean
     ("disk",),
     ("system",),
-    ("manifest", "releases", "source"),
+    ("fleet", "manifest", "releases", "source"),
     ("folder",),
     # what is in an image
     ("engines",),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import CLOUD, Output, output
 
 if TYPE_CHECKING:
     from bakery.cloud.pull import Pulled
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     required=True,
     help="Folder for the build.",
 )
-@click.option("--cloud", help="A cloud of clouds.yaml.  [default: OS_CLOUD and OS_* variables]")
+@CLOUD
 @click.option(
     "--store-metadata",
     type=click.Path(path_type=Path),

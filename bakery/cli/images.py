@@ -1,7 +1,5 @@
 """`bakery images` and `bakery images prune`."""
 
-import io
-import shutil
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,20 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli import table
+from bakery.cli.options import CLOUD, Output, output
 from bakery.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bakery.cloud.health import Entry
     from bakery.cloud.prune import Plan
 
-CLOUD = click.option(
-    "--cloud", help="A cloud of clouds.yaml.  [default: OS_CLOUD and OS_* variables]"
-)
-# Where there is no terminal nothing is cut to its width.
-WIDTH_OF_A_FILE = 240
 SHORT_ID = 8
 OLDEST_HOURS = 24 * 3650
 
@@ -43,12 +35,12 @@ def command(out: Output, context: click.Context, cloud: str | None) -> None:
 
     found = health.entries(Images.of_cloud(cloud))
     if found:
-        out.print(_text(_table(found)))
+        out.print(_table(found))
     else:
         out.print("nothing is published here")
     for entry in found:
         for problem in entry.problems:
-            out.print(f"{_clean(entry.name)} ({entry.id}): {_clean(problem)}")
+            out.print(f"{table.clean(entry.name)} ({entry.id}): {table.clean(problem)}")
     out.document(found)
 
 
@@ -111,27 +103,16 @@ def _show(out: Output, plan: "Plan") -> None:
         out.print("nothing to remove")
     for doomed in plan.doomed:
         size = f", {doomed.size_bytes} bytes" if doomed.size_bytes else ""
-        out.print(f"{doomed.id}  {_clean(doomed.name)} ({doomed.role}{size}): {_clean(doomed.why)}")
+        name, why = table.clean(doomed.name), table.clean(doomed.why)
+        out.print(f"{doomed.id}  {name} ({doomed.role}{size}): {why}")
     for spared in plan.spared:
-        out.print(f"stays: {spared.id}  {_clean(spared.name)}: {_clean(spared.why)}")
+        out.print(f"stays: {spared.id}  {table.clean(spared.name)}: {table.clean(spared.why)}")
 
 
-def _table(found: Sequence["Entry"]) -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "what", "id", "status", "size", "links", "health"):
-        table.add_column(
-            heading,
-            no_wrap=heading in ("id", "status", "size"),
-            overflow="fold",
-            justify="right" if heading == "size" else "left",
-        )
-    for entry in found:
-        table.add_row(*(Text(_clean(cell)) for cell in _cells(entry)))
-    return table
+def _table(found: Sequence["Entry"]) -> str:
+    headings = ("name", "what", "id", "status", "size", "links", "health")
+    rows = (_cells(entry) for entry in found)
+    return table.text(headings, rows, whole=("id", "status", "size"), right=("size",))
 
 
 def _cells(entry: "Entry") -> tuple[str, ...]:
@@ -146,19 +127,3 @@ def _cells(entry: "Entry") -> tuple[str, ...]:
         linked,
         ", ".join(words) or "good",
     )
-
-
-def _text(table: "Table") -> str:
-    """The table as text, as wide as the terminal; names in it may be anything, and stay text."""
-    from rich.console import Console
-
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else WIDTH_OF_A_FILE
-    stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None, highlight=False).print(table)
-    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
-
-
-def _clean(text: str) -> str:
-    """Text out of a server as one line without control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

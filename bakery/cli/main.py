@@ -25,6 +25,7 @@ COMMANDS = {
     "download": "bakery.cli.download",
     "images": "bakery.cli.images",
     "ramdisk": "bakery.cli.ramdisk",
+    "nodes": "bakery.cli.nodes",
     "deploy": "bakery.cli.deploy",
     "lab": "bakery.cli.lab",
     "devstack": "bakery.cli.devstack",

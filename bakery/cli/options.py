@@ -13,6 +13,10 @@ import click
 
 from bakery import report as reporting
 
+CLOUD = click.option(
+    "--cloud", help="A cloud of clouds.yaml.  [default: OS_CLOUD and OS_* variables]"
+)
+
 
 class Output:
     """How one command answers: `print` and `document` for results, `report` for talk."""

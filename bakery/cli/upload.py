@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import CLOUD, Output, output
 from bakery.pool import Pool
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("upload", short_help="Publish a build to Glance: aki, ari, ami.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--cloud", help="A cloud of clouds.yaml.  [default: OS_CLOUD, or OS_* variables]")
+@CLOUD
 @click.option(
     "--as",
     "shape",

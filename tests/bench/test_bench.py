@@ -59,3 +59,12 @@ def test_the_rack_benchmark_prints_a_line_for_each_rack():
     told = printed("rack", "--nodes", "1,2", "--http", "2", "--mib", "1", "--mbit", "40")
     for rack in ("| multicast | 1 |", "| multicast | 2 |", "| HTTP | 2 |"):
         assert rack in told
+
+
+@pytest.mark.slow
+@pytest.mark.bench
+@pytest.mark.xdist_group("bare-metal")
+def test_the_nodes_benchmark_prints_every_figure(tmp_path: Path):
+    told = printed("nodes", "--nodes", "4", "--work", tmp_path)
+    for name in ("one after another, seconds", "÷ at a time", "second run, seconds"):
+        assert name in told

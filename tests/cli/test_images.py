@@ -22,7 +22,7 @@ ENTRY = Entry(
 
 
 def test_a_table_in_a_file_is_not_cut_to_a_width():
-    text = images._text(images._table([ENTRY]))
+    text = images._table([ENTRY])
     [line] = [line for line in text.splitlines() if ENTRY.id in line]
     words = ("tiny", "base ami", "active (hidden)", "4096", "kernel aaaaaaaa", "kernel gone, stuck")
     assert [word for word in words if word not in line] == []
@@ -33,7 +33,7 @@ def test_markup_and_control_characters_in_names_stay_text():
         **{field: getattr(ENTRY, field) for field in ENTRY.__struct_fields__}
         | {"name": "[bold]\x1b[31mx", "problems": ()}
     )
-    text = images._text(images._table([odd]))
+    text = images._table([odd])
     assert "[bold]\N{REPLACEMENT CHARACTER}[31mx" in text
     assert "good" in text
 
@@ -45,7 +45,7 @@ def test_a_terminal_too_narrow_keeps_the_ids_whole(monkeypatch):
 
     monkeypatch.setattr("sys.stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "100")
-    assert ENTRY.id in images._text(images._table([ENTRY]))
+    assert ENTRY.id in images._table([ENTRY])
 
 
 @pytest.mark.parametrize("hours", ["-1", "soon", "nan", "9999999999999999999"])

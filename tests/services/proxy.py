@@ -1,12 +1,12 @@
-"""A proxy in front of Glance that counts image bytes, and fails where it is told to.
+"""A proxy in front of Glance, or of Ironic, that counts image bytes, and fails where it is told to.
 
     with Proxy(services.glance.url) as proxy, proxy.in_front_of(services):
         proxy.fail(503, "PUT", "/file")
         ...
     assert proxy.sent_bytes == 0
 
-It relays bytes and understands the head of a request alone, which is enough: the services serve
-one request a connection.
+It relays bytes and understands the head of a request alone, which is enough: it has the services
+serve one request a connection.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ TIMEOUT_SECONDS = 120
 HEAD_END = b"\r\n\r\n"
 SUCCESS = b"HTTP/1.1 2"
 IMAGE_DATA = re.compile(r"/v2/images/[^/]+/(file|stage)$")
+CONNECTION = re.compile(rb"\r\nconnection:[^\r]*", re.IGNORECASE)
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: close sends RST
 
 
@@ -80,13 +81,13 @@ class Proxy:
         self._server.server_close()
 
     @contextlib.contextmanager
-    def in_front_of(self, services: Services) -> Iterator[None]:
+    def in_front_of(self, services: Services, kind: str = "image") -> Iterator[None]:
         """The catalog leads everybody here while the block lasts."""
-        services.keystone.point("image", self.url)
+        services.keystone.point(kind, self.url)
         try:
             yield
         finally:
-            services.keystone.point("image", services.image_url)
+            services.keystone.point(kind, self.target)
 
     def fail(self, status: int, method: str = "", path: str = "", times: int = 1) -> None:
         """Answer requests with `status` in Glance's place."""
@@ -99,6 +100,10 @@ class Proxy:
     def cut_receiving(self, after_bytes: int, times: int = 1) -> None:
         """Cut downloads of image data once that much of the body has reached the client."""
         self._faults.append(Fault("GET", "/file", times, received_bytes=after_bytes))
+
+    def lose_answers(self, method: str, path: str, times: int = 1) -> None:
+        """Have requests done, and cut their answers after the first byte."""
+        self._faults.append(Fault(method, path, times, received_bytes=1))
 
     def mend(self) -> None:
         """No more faults."""
@@ -126,7 +131,7 @@ class Proxy:
             return
         where = urlsplit(self.target)
         with socket.create_connection((where.hostname, where.port), TIMEOUT_SECONDS) as service:
-            service.sendall(head)
+            service.sendall(CONNECTION.sub(b"", head[:-4]) + b"\r\nConnection: close" + HEAD_END)
             relay = _Relay(self, client, service, fault, image=bool(IMAGE_DATA.search(path)))
             relay.both_ways(rest)
 

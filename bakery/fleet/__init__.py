@@ -1,0 +1,1 @@
+"""Machines as a file describes them, and what makes a cloud agree with it."""

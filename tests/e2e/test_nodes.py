@@ -1,0 +1,277 @@
+"""`bakery nodes` on a real Ironic: from a file to nodes, twice, through faults, and killed."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.conftest import BAKERY
+from tests.e2e.nodes import PASSWORD, asked, entry, there, written
+from tests.services.openstack import SYSTEM
+from tests.services.proxy import Proxy
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
+
+KILLS = 20
+SEED = 20150310
+MANY = 1000
+WRITING = ("POST", "PUT", "PATCH", "DELETE")
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def project(bare_metal):
+    return bare_metal.fresh_project()
+
+
+@pytest.fixture
+def env(project):
+    return project.env(SYSTEM)
+
+
+@pytest.fixture
+def ironic(project, monkeypatch):
+    return asked(project, monkeypatch)
+
+
+@pytest.fixture
+def nodes(bakery, env):
+    """Run `bakery nodes` with these words; no output ever holds the password."""
+
+    def run(*words):
+        done = bakery("nodes", *words, env=env)
+        assert PASSWORD not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def proxy(bare_metal):
+    with Proxy(bare_metal.ironic.url) as running, running.in_front_of(bare_metal, "baremetal"):
+        yield running
+
+
+@pytest.fixture
+def some(tmp_path):
+    """A file of so many new nodes, whose names begin with the prefix that comes with it."""
+
+    def make(count, **more):
+        first = next(NUMBERS)
+        prefix = f"t{first}-"
+        made = [entry(f"{prefix}{i}", (first << 16) + i, **more) for i in range(count)]
+        return written(tmp_path / f"{prefix}nodes.json", *made), prefix, made
+
+    return make
+
+
+def told(done):
+    assert done.returncode == 0, done.stderr
+    return [node["action"] for node in json.loads(done.stdout)["nodes"]]
+
+
+def assert_as_described(ironic, prefix, made):
+    """Each node is there once, with its one port and its traits."""
+    found = there(ironic, prefix)
+    assert [node.name for node in found] == sorted(node["name"] for node in made)
+    ports = {port.address: port.node_uuid for port in ironic.ports()}
+    for node, wanted in zip(found, sorted(made, key=lambda one: one["name"]), strict=True):
+        assert node.traits == tuple(sorted(wanted["traits"]))
+        assert node.fields["resource_class"] == wanted["resource_class"]
+        properties = node.fields["properties"]
+        assert isinstance(properties, dict)
+        assert properties == wanted["properties"]
+        assert ports.pop(wanted["ports"][0]["address"]) == node.uuid
+        assert node.uuid not in ports.values()
+
+
+def writes(proxy):
+    return [line for line in proxy.requests if line.startswith(WRITING)]
+
+
+def test_a_second_run_changes_nothing_and_asks_little(nodes, ironic, proxy, some):
+    file, prefix, made = some(5)
+    assert told(nodes("enroll", file, "--json")) == ["created"] * 5
+    assert_as_described(ironic, prefix, made)
+    assert len(writes(proxy)) >= 3 * 5  # more where its database was locked
+    proxy.requests.clear()
+    done = nodes("enroll", file)
+    assert (done.returncode, done.stdout) == (0, "5 unchanged\n")
+    assert writes(proxy) == []
+    assert 0 < len(proxy.requests) <= 8
+
+
+def test_what_the_file_changes_is_changed_alone(nodes, ironic, some, tmp_path):
+    file, prefix, made = some(3)
+    nodes("enroll", file)
+    made[1]["properties"] |= {"cpus": 8, "local_gb": 10}
+    made[1]["traits"] = ["CUSTOM_RACK"]
+    written(file, *made)
+    dry = json.loads(nodes("enroll", file, "--dry-run", "--json").stdout)
+    assert [node["action"] for node in dry["nodes"]] == ["none", "update", "none"]
+    done = nodes("enroll", file)
+    assert "properties.cpus 4 → 8" in done.stdout
+    assert "1 updated, 2 unchanged" in done.stdout
+    assert_as_described(ironic, prefix, made)
+
+
+def test_a_file_with_anything_wrong_in_it_changes_nothing(nodes, ironic, proxy, some):
+    file, prefix, made = some(3)
+    made[2]["driver"] = "fake-hardwear"
+    made[1] |= {"boot_interface": "ipx"}
+    made[0]["driver_info"]["deploy_kernal"] = "x"
+    done = nodes("enroll", written(file, *made))
+    assert done.returncode == 1
+    assert "no driver 'fake-hardwear'; did you mean 'fake-hardware'?" in done.stderr
+    assert "'ipx' is not enabled for the driver fake-hardware" in done.stderr
+    assert writes(proxy) == []
+    assert there(ironic, prefix) == []
+
+
+def test_a_mac_of_another_node_is_refused_by_name(nodes, proxy, some):
+    file, prefix, made = some(1)
+    nodes("enroll", file)
+    proxy.requests.clear()
+    other = entry("other", 0, ports=made[0]["ports"])
+    done = nodes("enroll", written(file, other))
+    assert done.returncode == 1
+    assert f"is a port of another node of the cloud: '{prefix}0'" in done.stderr
+    assert writes(proxy) == []
+
+
+def test_a_project_that_may_not_list_drivers_is_told(nodes, some):
+    file, _, _ = some(1)
+    done = nodes("enroll", file, "--cloud", "admin", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "drivers and interfaces are not checked" in done.stderr
+    assert "1 to create" in done.stdout
+
+
+@pytest.mark.parametrize("status", [409, 503])
+def test_a_storm_is_waited_out(nodes, ironic, proxy, some, status):
+    file, prefix, made = some(4)
+    for method in ("GET", "POST", "PUT"):
+        proxy.fail(status, method, "/v1/", times=6)
+    assert told(nodes("enroll", file, "--json")) == ["created"] * 4
+    assert_as_described(ironic, prefix, made)
+
+
+def test_answers_that_are_lost_make_nothing_twice(nodes, ironic, proxy, some):
+    file, prefix, made = some(4)
+    proxy.lose_answers("POST", "/v1/nodes", times=3)
+    proxy.lose_answers("POST", "/v1/ports", times=3)
+    assert set(told(nodes("enroll", file, "--json"))) <= {"created", "updated"}
+    assert_as_described(ironic, prefix, made)
+
+
+def test_a_token_that_expires_on_the_way_is_renewed(nodes, ironic, proxy, some):
+    file, prefix, made = some(3)
+    proxy.fail(401, "POST", "/v1/ports", times=1)
+    assert told(nodes("enroll", file, "--json", "--concurrency", "1")) == ["created"] * 3
+    assert_as_described(ironic, prefix, made)
+
+
+def test_a_storm_that_does_not_end_is_told(ironic, monkeypatch):
+    from bakery.cloud import ironic as module
+    from bakery.cloud.connection import CloudError
+
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 1.0)
+    with Proxy(ironic._adapter.get_endpoint()) as one:
+        one.fail(503, times=100)
+        monkeypatch.setattr(ironic._adapter, "endpoint_override", one.url + "/v1")
+        with pytest.raises(CloudError) as caught:
+            ironic.nodes()
+    assert caught.value.status == 503
+
+
+def test_nodes_go_to_available_and_stay_there(nodes, ironic, some):
+    file, prefix, _ = some(3)
+    done = nodes("enroll", file, "--provide", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [n["provision_state"] for n in json.loads(done.stdout)["nodes"]] == ["available"] * 3
+    again = nodes("enroll", file, "--manage", "--inspect", "--provide", "--json")
+    assert told(again) == ["unchanged"] * 3
+    assert {n.fields["provision_state"] for n in there(ironic, prefix)} == {"available"}
+
+
+def test_nodes_are_listed_shown_and_switched(nodes, some):
+    file, prefix, made = some(2)
+    nodes("enroll", file, "--manage")
+    name = f"{prefix}0"
+    assert name in nodes("list").stdout
+    shown = json.loads(nodes("show", name, "--json").stdout)
+    assert shown["driver_info"]["password"] == "******"
+    assert [port["address"] for port in shown["ports"]] == [made[0]["ports"][0]["address"]]
+    for word, state in (("on", "power on"), ("reboot", "power on"), ("off", "power off")):
+        assert nodes("power", name, word).stdout == f"{name}: {state}\n"
+    assert nodes("boot-device", name, "pxe").stdout == f"{name}: boots from pxe the next time\n"
+    assert "did you mean 'pxe'?" in nodes("boot-device", name, "pxf").stderr
+    wrong = nodes("show", f"{prefix}O")
+    assert wrong.returncode == 1
+    assert f"did you mean '{prefix}" in wrong.stderr
+
+
+def killed_after(seconds, argv, env):
+    """Start it and SIGKILL it; whether it was still running."""
+    process = subprocess.Popen(
+        argv, env=os.environ | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def test_killed_at_random_moments_and_run_again(nodes, ironic, env, some):
+    file, _, _ = some(5)
+    started = time.monotonic()
+    nodes("enroll", file)
+    whole = time.monotonic() - started
+    moments, hits, left = random.Random(SEED), 0, set()
+    for _ in range(KILLS * 3):
+        file, prefix, made = some(5)
+        argv = [BAKERY, "nodes", "enroll", file, "-q"]
+        hits += killed_after(moments.uniform(0.4, whole), argv, env)
+        left.add(len(there(ironic, prefix)))
+        done = nodes("enroll", file)
+        assert done.returncode == 0, done.stderr
+        assert_as_described(ironic, prefix, made)
+        if hits == KILLS:
+            break
+    assert hits == KILLS
+    assert len(left) > 2, f"the kills did not spread over the work: {left}"
+
+
+def test_nameless_nodes_are_made_once_by_a_killed_run_too(nodes, ironic, env, some):
+    moments = random.Random(SEED)
+    for _ in range(4):
+        file, _, made = some(4)
+        written(file, *({k: v for k, v in one.items() if k != "name"} for one in made))
+        before = {node.uuid for node in ironic.nodes()}
+        killed_after(moments.uniform(0.6, 2.5), [BAKERY, "nodes", "enroll", file, "-q"], env)
+        assert nodes("enroll", file).returncode == 0
+        new = {node.uuid for node in ironic.nodes()} - before
+        addresses = {one["ports"][0]["address"] for one in made}
+        owners = [port.node_uuid for port in ironic.ports() if port.address in addresses]
+        assert (len(new), set(owners), len(owners)) == (4, new, 4)
+
+
+def test_a_thousand_nodes_are_enrolled_and_compared_in_seconds(nodes, some):
+    file, _, _ = some(MANY)
+    done = nodes("enroll", file)
+    assert done.returncode == 0, done.stderr
+    started = time.monotonic()
+    done = nodes("enroll", file)
+    seconds = time.monotonic() - started
+    print(f"{MANY} nodes compared in {seconds:.1f} s")
+    assert done.stdout == f"{MANY} unchanged\n"
+    assert seconds < 10
