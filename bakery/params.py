@@ -12,34 +12,32 @@ from collections.abc import Callable
 
 import msgspec
 
+from bakery import releases
 from bakery.errors import BakeryError
 from bakery.manifest import Manifest
 from bakery.system import kargs, netboot
 from bakery.system.shown import shown
 
 PLACEHOLDER_NODE = "NODE"
-# Ironic's releases that call the option [pxe]pxe_append_params, and those that call it
-# [pxe]kernel_append_params; from 2023.1 on releases have numbers.
-OLD_RELEASES = (
-    *("juno", "kilo", "liberty", "mitaka", "newton", "ocata"),
-    *("pike", "queens", "rocky", "stein", "train"),
-)
-NEW_RELEASES = ("ussuri", "victoria", "wallaby", "xena", "yoga", "zed")
-_NUMBERED_RELEASE = re.compile(r"20[2-9][0-9]\.[12]")
-
-# What Ironic takes for a kernel argument in a node's instance_info.
-_IRONIC_ARGUMENT = re.compile(r'[A-Za-z0-9_.-]+(?:=(?:"[^"]*"|[^" ]*))?')
+# What Ironic's grammar takes for a kernel argument: an empty value is none
+# (ironic/common/kernel_parameters.py, KERNEL_PARAMETER_GRAMMAR, 39.0.0).
+_IRONIC_ARGUMENT = re.compile(r'[A-Za-z0-9_.-]+(?:=(?:"[^"]+"|[^" ]+))?')
+# What echo(1) of the shell takes for an option of its own.
+_ECHO_OPTION = re.compile(r"-[neE]+")
 
 
 class Request(msgspec.Struct, frozen=True):
     """What to write: the build, and what a form may need besides it.
 
-    `release` is a name or number of Ironic's (`juno`, `train`, `2024.1`; empty: today's), `node`
-    the node's name or UUID.
+    `release` is a name or number of Ironic's (`juno`, `train`, `2024.1`; empty: today's), `boot`
+    and `deploy` tell how the nodes boot (`deploy` None: as the release does it), `node` is the
+    node's name or UUID.
     """
 
     manifest: Manifest
     release: str = ""
+    boot: releases.Boot = "pxe"
+    deploy: releases.Deploy | None = None
     node: str = PLACEHOLDER_NODE
 
     @property
@@ -51,6 +49,10 @@ class Request(msgspec.Struct, frozen=True):
     def line(self) -> str:
         """The kernel arguments as one checked line."""
         return kargs.join(self.manifest.kernel_args)
+
+    def place(self, form: releases.Form) -> releases.Place:
+        """Where Ironic takes them from; BakeryError where the release cannot."""
+        return releases.place(form, releases.known(self.release), self.boot, self.deploy)
 
 
 def render(form: str, request: Request) -> str:
@@ -76,38 +78,46 @@ def document(request: Request) -> dict[str, object]:
     }
 
 
-def caution(manifest: Manifest) -> str:
-    """What to know before using the arguments of this build; empty where there is nothing."""
-    if manifest.layout != "disk":
-        return ""
-    return (
-        "a whole disk boots with the arguments of its own boot loader: what Ironic is given "
-        "reaches only the deploy ramdisk"
-    )
+def cautions(form: str, request: Request) -> list[str]:
+    """What to know before using the arguments of this build, a sentence each."""
+    found = []
+    if request.manifest.layout == "disk":
+        found.append(
+            "a whole disk boots with the arguments of its own boot loader: what Ironic is given "
+            "reaches only the deploy ramdisk"
+        )
+    if form == "node" and request.place("node").adds:
+        found.append(
+            "the arguments of this form go behind those of ironic.conf, which stay on the line"
+        )
+    return found
 
 
 def ironic_conf(request: Request) -> str:
-    """The `[pxe]` section of ironic.conf.
+    """The section of ironic.conf: `[pxe]`, or that of another boot interface.
 
     oslo.config takes blanks and one pair of quotes off a value and then replaces `$name`; `$$`
     stands for `$`, and so does `\\$` (oslo_config: iniparser._split_key_value, cfg._substitute).
     """
     netboot.refuse(request.args, "\\$", "oslo.config takes the backslash away")
     netboot.refuse(request.args, "${", "iPXE would replace it by a setting of its own")
+    place = request.place("conf")
+    if releases.CONF_GRAMMAR.holds(releases.known(request.release)):
+        _refuse_ungrammatical(request.args)
     value = request.line.replace("$", "$$")
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:
         value = f'"{value}"'
-    return f"[pxe]\n{_option(request.release)} = {value}".rstrip()
+    return f"[{place.section}]\n{place.key} = {value}".rstrip()
 
 
 def devstack(request: Request) -> str:
     """The section of devstack's local.conf that puts the option into ironic.conf.
 
-    devstack takes the value through a shell's double quotes and through sed
-    (devstack: inc/meta-config, inc/ini-config), which change some characters.
+    devstack takes the value through a shell's double quotes, then through `echo $value`, which
+    puts file names for patterns, and through sed (devstack: inc/meta-config, merge_config_file;
+    inc/ini-config, iniset).
     """
-    for mark in '"$`\\&':
-        netboot.refuse(request.args, mark, "devstack's shell and sed would change it")
+    refuse_for_devstack(request.args)
     return f"[[post-config|$IRONIC_CONF_FILE]]\n{ironic_conf(request)}"
 
 
@@ -115,19 +125,26 @@ def node(request: Request) -> str:
     """The command that gives one node the arguments.
 
     Ironic checks them against a grammar when the node is deployed, which is late; the same is
-    checked here.
+    checked here. BakeryError where the release has no arguments of a node's own.
     """
-    for arg in request.args:
-        if not _IRONIC_ARGUMENT.fullmatch(arg):
-            raise BakeryError(
-                f"Ironic refuses the kernel argument {shown(arg)}",
-                "it takes KEY, KEY=VALUE and KEY=\"A B\", the key of letters, digits, '_.-'",
-            )
-    netboot.refuse(request.args, "${", "iPXE would replace it by a setting of its own")
-    netboot.refuse(request.args, "%default%", "Ironic would replace it by its configured arguments")
-    value = json.dumps(request.line) if _is_json(request.line) else request.line
-    words = ("--instance-info", f"kernel_append_params={value}", request.node)
+    line = node_line(request)
+    value = json.dumps(line) if _is_json(line) else line
+    words = ("--instance-info", f"{request.place('node').key}={value}", request.node)
     return "openstack baremetal node set " + shlex.join(words)
+
+
+def node_line(request: Request) -> str:
+    """The arguments as one node's instance_info takes them; BakeryError as for `node`."""
+    release = releases.known(request.release)
+    request.place("node")
+    if releases.NODE_GRAMMAR.holds(release):
+        _refuse_ungrammatical(request.args)
+    netboot.refuse(request.args, "${", "iPXE would replace it by a setting of its own")
+    if releases.DEFAULT_TOKEN.holds(release):
+        netboot.refuse(
+            request.args, "%default%", "Ironic would replace it by its configured arguments"
+        )
+    return request.line
 
 
 def glance(request: Request) -> str:
@@ -182,17 +199,22 @@ FORMS: dict[str, Callable[[Request], str]] = {
 }
 
 
-def _option(release: str) -> str:
-    """What an Ironic release calls the option."""
-    name = release.lower()
-    if name in OLD_RELEASES:
-        return "pxe_append_params"
-    if not name or name in NEW_RELEASES or _NUMBERED_RELEASE.fullmatch(name):
-        return "kernel_append_params"
-    raise BakeryError(
-        f"there is no OpenStack release {shown(release)} with Ironic",
-        f"a name from {OLD_RELEASES[0]} to {NEW_RELEASES[-1]}, or a number such as 2024.1",
-    )
+def refuse_for_devstack(args: kargs.Args) -> None:
+    """Raise for the first argument that devstack would change on its way to ironic.conf."""
+    for mark in '"$`\\&*?[':
+        netboot.refuse(args, mark, "devstack's shell and sed would change it")
+    if args and _ECHO_OPTION.fullmatch(args[0]):
+        raise netboot.cannot(args[0], "devstack's echo would take it away")
+
+
+def _refuse_ungrammatical(args: kargs.Args) -> None:
+    for arg in args:
+        if not _IRONIC_ARGUMENT.fullmatch(arg):
+            raise BakeryError(
+                f"Ironic refuses the kernel argument {shown(arg)}",
+                "it takes KEY, KEY=VALUE and KEY=\"A B\", the key of letters, digits, '_.-', "
+                "the value not empty",
+            )
 
 
 def _is_json(text: str) -> bool:

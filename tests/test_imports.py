@@ -24,7 +24,7 @@ LAYERS = (
     # what bytes and texts mean
     ("disk",),
     ("system",),
-    ("fleet", "manifest", "source"),
+    ("fleet", "manifest", "releases", "source"),
     ("folder",),
     # what is in an image
     ("engines",),
@@ -39,7 +39,7 @@ LAYERS = (
     ("console", "firmware"),
     ("machine",),
     ("cloud", "doctor", "lab", "params", "prove", "ramdisk", "serve"),
-    ("deploy",),
+    ("deploy", "devstack"),
     # what a user types
     ("cli",),
     ("__main__",),

@@ -1,13 +1,14 @@
 import json
 import shlex
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery import manifest, params
+from bakery import manifest, params, releases
 from bakery.cli import params as cli
 from bakery.errors import BakeryError
 from bakery.system import grub, kargs
@@ -62,32 +63,142 @@ def build(tmp_path):
     return make
 
 
-def read_by_oslo_config(text, tmp_path, option="kernel_append_params"):
+def read_by_oslo_config(text, tmp_path, place):
+    """What a service of the place's release gets: its option registered as Ironic does it.
+
+    The parser is the installed oslo.config: those of old releases do not run on this Python.
+    """
     cfg = pytest.importorskip("oslo_config.cfg")
     path = tmp_path / "ironic.conf"
     path.write_text(text + "\n")
     conf = cfg.ConfigOpts()
-    conf.register_opts([cfg.StrOpt(option)], group="pxe")
+    conf.register_opts(
+        [cfg.StrOpt(place.key, deprecated_name=place.alias or None)], group=place.section
+    )
     conf(["--config-file", str(path)])
-    return getattr(conf.pxe, option)
+    return getattr(conf[place.section], place.key)
+
+
+def read_by_the_client(text):
+    """The instance_info that python-ironicclient sends for a shell line, and the node's name."""
+    node = pytest.importorskip("ironicclient.osc.v1.baremetal_node")
+    words = shlex.split(text)
+    assert words[:4] == ["openstack", "baremetal", "node", "set"]
+    sent = {}
+    update = SimpleNamespace(update=lambda name, patch, **_: sent.update({name: patch}))
+    clients = SimpleNamespace(baremetal=SimpleNamespace(node=update))
+    command = node.SetBaremetalNode(SimpleNamespace(client_manager=clients), None)
+    command.take_action(command.get_parser("set").parse_args(words[4:]))
+    ((name, patch),) = sent.items()
+    assert all(one["op"] == "add" for one in patch)
+    return name, {one["path"].removeprefix("/instance_info/"): one["value"] for one in patch}
 
 
 def test_ironic_conf_holds_exactly_the_blueprints_line():
     assert rendered("ironic-conf") == f"[pxe]\nkernel_append_params = {BLUEPRINT}"
 
 
-@pytest.mark.parametrize("release", ["juno", "Kilo", "train"])
-def test_releases_up_to_train_have_the_options_old_name(release):
+@pytest.mark.parametrize("release", ["juno", "Kilo", "train", "ussuri", "wallaby"])
+def test_releases_up_to_wallaby_have_the_options_old_name(release):
     text = rendered("ironic-conf", release=release)
     assert text == f"[pxe]\npxe_append_params = {BLUEPRINT}"
 
 
-@pytest.mark.parametrize("release", ["ussuri", "zed", "2023.1", "2026.2"])
+@pytest.mark.parametrize("release", ["xena", "zed", "2023.1", "2026.2"])
 def test_later_releases_have_the_new_name(release):
     assert "\nkernel_append_params = " in rendered("ironic-conf", release=release)
 
 
-@pytest.mark.parametrize("release", ["icehouse", "2014.2.1", "trusty", "2024.3", "\n"])
+CONF_PLACES = [
+    (release, place)
+    for release in releases.ORDER
+    for place in releases.PLACES
+    if place.form == "conf" and place.holds(release)
+]
+NODE_PLACES = [
+    (release, place)
+    for release in releases.ORDER
+    for place in releases.PLACES
+    if place.form == "node" and place.holds(release)
+]
+
+
+@pytest.mark.parametrize(("release", "place"), CONF_PLACES)
+@pytest.mark.parametrize("form", ["ironic-conf", "devstack"])
+def test_the_options_of_each_release_give_the_arguments_back(form, release, place, tmp_path):
+    text = rendered(form, release=release, boot=place.boot, deploy=place.deploy)
+    conf = text.removeprefix("[[post-config|$IRONIC_CONF_FILE]]\n")
+    read = read_by_oslo_config(conf, tmp_path, place)
+    assert list(kargs.parse(read)) == BLUEPRINT.split()
+
+
+@pytest.mark.parametrize(("release", "place"), NODE_PLACES)
+def test_the_nodes_line_of_each_release_gives_the_arguments_back(release, place):
+    text = rendered("node", release=release, boot=place.boot, deploy=place.deploy, node="rack1 7")
+    name, info = read_by_the_client(text)
+    assert name == "rack1 7"
+    assert {key: list(kargs.parse(line)) for key, line in info.items()} == {
+        place.key: BLUEPRINT.split()
+    }
+
+
+@pytest.mark.parametrize("release", ["xena", "yoga", "2026.2"])
+def test_the_old_name_is_still_read_where_it_is_an_alias(release, tmp_path):
+    place = releases.place("conf", release)
+    text = rendered("ironic-conf", release="wallaby")
+    assert read_by_oslo_config(text, tmp_path, place) == BLUEPRINT
+
+
+def test_the_new_name_means_nothing_to_an_old_release(tmp_path):
+    place = releases.place("conf", "wallaby")
+    text = rendered("ironic-conf", release="xena")
+    assert read_by_oslo_config(text, tmp_path, place) is None
+
+
+@pytest.mark.parametrize(
+    ("release", "fields", "reason", "way_out"),
+    [
+        ("juno", {}, "since Xena", "--for ironic-conf --release juno --boot pxe --deploy netboot"),
+        ("wallaby", {}, "since Xena", "--for node --release wallaby --boot pxe --deploy ramdisk"),
+        ("queens", {"deploy": "ramdisk"}, "came with Rocky", "--for ironic-conf"),
+        ("zed", {"deploy": "netboot"}, "ended with Yoga", "--deploy ramdisk"),
+        ("train", {"boot": "redfish-virtual-media"}, "since Ussuri", "--for ironic-conf"),
+        ("2026.2", {"boot": "ilo-virtual-media"}, "until 2026.1", "--boot pxe"),
+        ("xena", {"boot": "irmc-virtual-media", "deploy": "ramdisk"}, "no release", "--for node"),
+    ],
+)
+def test_a_node_form_that_would_do_nothing_is_refused(release, fields, reason, way_out):
+    with pytest.raises(BakeryError, match=reason) as caught:
+        rendered("node", release=release, **fields)
+    assert way_out in caught.value.hint
+
+
+def test_a_configuration_that_the_node_would_not_get_is_refused():
+    with pytest.raises(BakeryError, match="do not reach a node") as caught:
+        rendered("ironic-conf", boot="redfish-virtual-media")
+    assert "--for node" in caught.value.hint
+
+
+def test_only_one_place_answers_each_question():
+    for release in releases.ORDER:
+        found = [(one.form, one.boot, one.deploy) for one in releases.PLACES if one.holds(release)]
+        assert len(found) == len(set(found)), release
+
+
+def test_arguments_that_are_added_are_told_so(build):
+    options = ["--for", "node", "--release", "train", "--deploy", "ramdisk"]
+    done = CliRunner().invoke(cli.command, [str(build()), *options])
+    assert "ramdisk_kernel_arguments=" in done.stdout
+    assert "behind those of ironic.conf" in done.stderr
+
+
+def test_before_the_token_default_is_an_argument_like_others():
+    assert "%default%" in rendered("node", "%default%", release="xena")
+    with pytest.raises(BakeryError, match="configured arguments"):
+        rendered("node", "x=%default%", release="zed")
+
+
+@pytest.mark.parametrize("release", ["icehouse", "2014.2.1", "trusty", "2024.3", "2031.1", "\n"])
 def test_a_release_without_ironic_is_refused(release):
     with pytest.raises(BakeryError, match="no OpenStack release"):
         rendered("ironic-conf", release=release)
@@ -108,23 +219,30 @@ def test_a_release_without_ironic_is_refused(release):
     ],
 )
 def test_oslo_config_reads_back_what_the_build_has(line, tmp_path):
-    text = (
-        rendered("ironic-conf", *kargs.parse(line))
-        if line
-        else params.ironic_conf(params.Request(a_manifest([])))
-    )
-    assert (read_by_oslo_config(text, tmp_path) or "") == line
+    text = params.ironic_conf(params.Request(a_manifest(kargs.parse(line)), release="2026.1"))
+    assert (read_by_oslo_config(text, tmp_path, releases.place("conf", "2026.1")) or "") == line
 
 
 @given(TEXTS)
 def test_oslo_config_reads_back_any_line(tmp_path_factory, text):
     try:
         args = kargs.parse(text)
-        conf = params.ironic_conf(params.Request(a_manifest(args)))
+        conf = params.ironic_conf(params.Request(a_manifest(args), release="2026.1"))
     except BakeryError:
         return
-    read = read_by_oslo_config(conf, tmp_path_factory.getbasetemp())
+    place = releases.place("conf", "2026.1")
+    read = read_by_oslo_config(conf, tmp_path_factory.getbasetemp(), place)
     assert (read or "") == kargs.join(args)
+
+
+@given(TEXTS)
+def test_the_client_reads_back_any_line(text):
+    try:
+        args = kargs.parse(text)
+        line = params.node(params.Request(a_manifest(args)))
+    except BakeryError:
+        return
+    assert read_by_the_client(line) == ("NODE", {"kernel_append_params": kargs.join(args)})
 
 
 def test_node_is_one_shell_line_that_carries_the_arguments():
@@ -140,10 +258,17 @@ def test_a_line_the_client_would_take_for_json_is_handed_over_as_a_json_text():
     assert words[-2] == 'kernel_append_params="1"'
 
 
-@pytest.mark.parametrize("arg", ["a;b", "#a", "!a", "@a", "a|b", "{a}", '"a=b c"', 'a=b"c d"'])
-def test_what_ironics_grammar_refuses_is_refused_before(arg):
+@pytest.mark.parametrize(
+    "arg", ["a;b", "#a", "!a", "@a", "a|b", "{a}", '"a=b c"', 'a=b"c d"', "a=", 'a=""']
+)
+@pytest.mark.parametrize(
+    ("form", "since", "before"),
+    [("node", "2025.1", "2024.2"), ("ironic-conf", "2026.2", "2026.1")],
+)
+def test_what_ironics_grammar_refuses_is_refused_before(arg, form, since, before):
     with pytest.raises(BakeryError, match="Ironic refuses"):
-        rendered("node", arg)
+        rendered(form, arg, release=since)
+    assert rendered(form, arg, release=before)
 
 
 def test_glance_carries_the_line_as_one_property():
@@ -161,7 +286,9 @@ def test_devstack_puts_the_option_into_ironics_configuration():
     assert "\npxe_append_params = " in rendered("devstack", release="juno")
 
 
-@pytest.mark.parametrize("arg", ['a="b"', "a=$b", "a=`b`", "a\\b", "a&b"])
+@pytest.mark.parametrize(
+    "arg", ['a="b"', "a=$b", "a=`b`", "a=\\b", "a=b&c", "a=*", "a=b?", "a=[b]", "-n", "-eE"]
+)
 def test_what_devstacks_shell_would_change_is_refused(arg):
     with pytest.raises(BakeryError, match="cannot be said"):
         rendered("devstack", arg)
@@ -280,6 +407,7 @@ def test_the_command_answers_each_form_as_one_document(form, build):
 
 def test_the_command_knows_every_form():
     assert sorted(cli.FORMS) == ALL_FORMS
+    assert (cli.BOOTS, cli.DEPLOYS) == (releases.BOOTS, releases.DEPLOYS)
 
 
 def test_a_whole_disk_is_told_that_its_own_loader_decides(build):
@@ -289,7 +417,13 @@ def test_a_whole_disk_is_told_that_its_own_loader_decides(build):
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--for", "grub", "--release", "juno"], ["--for", "ipxe", "--node", "n"]]
+    "options",
+    [
+        [],
+        ["--for", "grub", "--release", "juno"],
+        ["--for", "ipxe", "--node", "n"],
+        ["--for", "grub", "--boot", "pxe"],
+    ],
 )
 def test_options_that_mean_nothing_together_are_wrong_usage(options, build):
     assert CliRunner().invoke(cli.command, [str(build()), *options]).exit_code == 2

@@ -27,6 +27,7 @@ COMMANDS = {
     "nodes": "bakery.cli.nodes",
     "deploy": "bakery.cli.deploy",
     "lab": "bakery.cli.lab",
+    "devstack": "bakery.cli.devstack",
     "doctor": "bakery.cli.doctor",
 }
 

@@ -53,7 +53,7 @@ def instance_info(image: Published, method: Method) -> dict[str, str]:
     return {
         "kernel": files["kernel"],
         "ramdisk": files["ramdisk"],
-        "kernel_append_params": params.ironic_line(Request(image.manifest)),
+        "kernel_append_params": params.node_line(Request(image.manifest, deploy="ramdisk")),
     }
 
 
