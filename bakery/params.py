@@ -142,7 +142,16 @@ def node(request: Request) -> str:
     Ironic checks them against a grammar when the node is deployed, which is late; the same is
     checked here. BakeryError where the release has no arguments of a node's own.
     """
-    place, release = request.place("node"), releases.known(request.release)
+    line = node_line(request)
+    value = json.dumps(line) if _is_json(line) else line
+    words = ("--instance-info", f"{request.place('node').key}={value}", request.node)
+    return "openstack baremetal node set " + shlex.join(words)
+
+
+def node_line(request: Request) -> str:
+    """The arguments as one node's instance_info takes them; BakeryError as for `node`."""
+    release = releases.known(request.release)
+    request.place("node")
     if releases.NODE_GRAMMAR.holds(release):
         _refuse_ungrammatical(request.args)
     netboot.refuse(request.args, "${", "iPXE would replace it by a setting of its own")
@@ -150,9 +159,7 @@ def node(request: Request) -> str:
         netboot.refuse(
             request.args, "%default%", "Ironic would replace it by its configured arguments"
         )
-    value = json.dumps(request.line) if _is_json(request.line) else request.line
-    words = ("--instance-info", f"{place.key}={value}", request.node)
-    return "openstack baremetal node set " + shlex.join(words)
+    return request.line
 
 
 def glance(request: Request) -> str:

@@ -1,35 +1,39 @@
 """`bakery deploy`: from power-on to login."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from bakery.cli import deploy_ironic
 from bakery.cli.lab_nodes import in_folder, lab_folder
-from bakery.cli.options import Output, output
+from bakery.cli.options import CLOUD, Output, output
 
 if TYPE_CHECKING:
     from bakery.deploy.order import NodeSpec, Outcome
     from bakery.lab.state import Lab
 
 MIB_LIMIT = 1 << 21
+LAB_ALONE = (
+    *("multicast", "ramdisk", "bios", "uefi", "root_device", "swap", "ephemeral", "attempts"),
+    "folder",
+)
+IRONIC_ALONE = ("cloud", "timeout", "undo")
 
 
 @click.command("deploy", short_help="Write a build onto nodes, to login.")
 @click.argument("names", nargs=-1, required=True, metavar="NODE…")
 @click.option(
     "--image",
-    type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    metavar="DIR",
-    help="The folder of a build.",
+    metavar="DIR|NAME",
+    help="The folder of a build; with --via ironic the name or id of a published one.",
 )
 @click.option(
     "--method",
-    type=click.Choice(["iscsi", "direct"]),
-    default="iscsi",
-    show_default=True,
-    help="Who writes the disk: the conductor, over iSCSI, or the node itself.",
+    type=click.Choice(["iscsi", "direct", "ramdisk"]),
+    help="Who writes the disk: the conductor, over iSCSI, or the node itself, or (Ironic) nobody.  "
+    "[default: iscsi; Ironic: as the image has it]",
 )
 @click.option(
     "--multicast/--no-multicast",
@@ -39,12 +43,21 @@ MIB_LIMIT = 1 << 21
 )
 @click.option(
     "--via",
-    type=click.Choice(["lab"]),
+    type=click.Choice(["lab", "ironic"]),
     default="lab",
     show_default=True,
-    expose_value=False,
-    help="Whose nodes.",
+    help="Whose nodes, and who does the work.",
 )
+@CLOUD
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 7 * 86400),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for Ironic.",
+)
+@click.option("--undo", is_flag=True, help="Have Ironic take back what an interrupt ends.")
 @click.option(
     "--ramdisk",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -100,11 +113,43 @@ MIB_LIMIT = 1 << 21
 )
 @in_folder
 @output
-def command(
+@click.pass_context
+def command(context: click.Context, out: Output, /, **options: Any) -> int:  # noqa: ANN401
+    """Deploy an image onto NODE… and wait until it is there.
+
+    In a lab each node is started over the network, its disk written and read back, and the node
+    let go to what was written: exit code 0 means that every node reached its login prompt. With
+    --via ironic an Ironic does it: each node is told what it gets, the image's kernel arguments
+    with it, and followed until it is active. A deploy that was interrupted, or killed, goes on
+    when the same command is given again.
+    """
+    via = options.pop("via")
+    _refuse_others(context, via)
+    if via == "ironic":
+        return deploy_ironic.carry_out(
+            out,
+            **{name: options[name] for name in ("names", "image", "method", *IRONIC_ALONE)},
+            config_drive=options["config_drive"],
+        )
+    for name in IRONIC_ALONE:
+        del options[name]
+    return _in_lab(out, **options)
+
+
+def _refuse_others(context: click.Context, via: str) -> None:
+    """An option that the other way alone has would be without effect."""
+    others = LAB_ALONE if via == "ironic" else IRONIC_ALONE
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in others and source == click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} does not go with --via {via}")
+
+
+def _in_lab(
     out: Output,
     names: tuple[str, ...],
-    image: Path,
-    method: Literal["iscsi", "direct"],
+    image: str,
+    method: Literal["iscsi", "direct", "ramdisk"] | None,
     multicast: bool,  # noqa: FBT001 - click hands options over by name
     ramdisk: Path | None,
     bios: Literal["pxelinux", "ipxe"],
@@ -116,28 +161,24 @@ def command(
     attempts: int,
     folder: Path | None,
 ) -> int:
-    """Deploy the build in DIR onto NODE… and wait until each runs its own system.
-
-    Each node is started over the network, its disk written and read back, and the node let go to
-    what was written. Exit code 0 means that every node reached its login prompt. A
-    deploy that was interrupted, or killed, goes on when the same command is given again.
-    """
     from bakery import manifest
     from bakery.deploy.launch import carry_out, deploy_ramdisk
     from bakery.deploy.order import Order
     from bakery.lab import state
     from bakery.lab.cache import default_cache
 
+    if method == "ramdisk":
+        raise click.UsageError("--method ramdisk does not go with --via lab")
     place = lab_folder(folder)
     lab = state.load(place)
     order = Order(
         nodes=_specs(lab, names),
-        build=str(manifest.load(image.absolute()).directory),
+        build=str(manifest.load(Path(image).absolute()).directory),
         ramdisk=str(ramdisk.absolute() if ramdisk else deploy_ramdisk(default_cache(), out.report)),
         interface=lab.interface,
         address=lab.address,
         state=str(place.with_name(f"{place.name}-deploys")),
-        method=method,
+        method=method or "iscsi",
         multicast=multicast,
         bios=bios,
         uefi=uefi,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli import nodes_enroll, table
+from bakery.cli import deploy_ironic, nodes_enroll, table
 from bakery.cli.options import CLOUD, Output, output
 from bakery.errors import BakeryError
 
@@ -29,6 +29,7 @@ def command() -> None:
 
 
 command.add_command(nodes_enroll.enroll)
+command.add_command(deploy_ironic.undeploy)
 
 
 @command.command("list")

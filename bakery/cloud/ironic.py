@@ -173,10 +173,23 @@ class Ironic:
         path = f"/ports/{quote(port, safe='')}"
         self._ask("PATCH", path, f"updating the port {port}", json=patch)
 
-    def provision(self, node: str, verb: str) -> None:
-        """Send a node on its way to another provision state (`manage`, `inspect`, `provide`)."""
-        what = f"{verb} of the node {node}"
-        self._ask("PUT", _path(node, "states/provision"), what, json={"target": verb})
+    def provision(self, node: str, verb: str, config_drive: str = "") -> None:
+        """Send a node on its way to another provision state (`manage`, `active`, `deleted` …).
+
+        `config_drive` goes with `active`: an image, gzipped and in base64.
+        """
+        body = {"target": verb} | ({"configdrive": config_drive} if config_drive else {})
+        self._ask("PUT", _path(node, "states/provision"), f"{verb} of the node {node}", json=body)
+
+    def faults(self, node: str, interfaces: Iterable[str]) -> dict[str, str]:
+        """What Ironic finds lacking for a deploy: interface → reason, of these interfaces."""
+        answer = _object(self._ask("GET", _path(node, "validate"), f"validating the node {node}"))
+        told = {name: answer.get(name) for name in interfaces}
+        return {
+            name: plain(str(found.get("reason")))
+            for name, found in told.items()
+            if isinstance(found, dict) and found.get("result") is False
+        }
 
     def power(self, node: str, target: str) -> None:
         """Have a node switched: `power on`, `power off` or `rebooting`."""

@@ -1,0 +1,94 @@
+"""`bakery deploy --via ironic` and `bakery nodes undeploy`: an Ironic does the work."""
+
+import base64
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bakery.cli.options import CLOUD, Output, output
+from bakery.cli.table import clean
+from bakery.errors import BakeryError, UsageError
+
+if TYPE_CHECKING:
+    from bakery.deploy.via_ironic import Sent
+
+# Ironic refuses what is larger once it is packed (ironic, [conductor]configdrive_use_object_store).
+CONFIG_DRIVE_LIMIT_BYTES = 64 << 20
+
+
+def carry_out(
+    out: Output,
+    names: Sequence[str],
+    image: str,
+    method: Literal["iscsi", "direct", "ramdisk"] | None,
+    cloud: str | None,
+    timeout: float,
+    config_drive: Path | None,
+    *,
+    undo: bool,
+) -> int:
+    """Check everything, tell Ironic, follow; the exit code."""
+    from bakery.cloud.connection import connect
+    from bakery.cloud.find import published
+    from bakery.cloud.images import Images
+    from bakery.cloud.ironic import Ironic
+    from bakery.deploy import fits, via_ironic
+
+    if method == "iscsi":
+        raise UsageError("Ironic has no deploy interface 'iscsi' any more", "--method direct")
+    drive = _packed(config_drive) if config_drive else ""
+    connection = connect(cloud)
+    found = published(Images(connection), image)
+    ironic = Ironic(connection)
+    nodes = list({node.uuid: node for node in map(ironic.get, names)}.values())
+    chosen = fits.method_of(found, method)
+    deploys = via_ironic.Deploys(ironic, found, chosen, drive)
+    deploys.check(nodes)
+    out.report.note(f"{found.base.name} ({found.base.id}) by the deploy interface {chosen}")
+    try:
+        sent = via_ironic.deploy(deploys, nodes, out.report, timeout)
+    except KeyboardInterrupt:
+        if not undo:
+            out.report.note("Ironic goes on; bakery nodes undeploy takes it back")
+            raise
+        via_ironic.undeploy(ironic, deploys.started, out.report, timeout)
+        raise
+    return told(out, sent)
+
+
+def told(out: Output, sent: Sequence["Sent"]) -> int:
+    """Print how each ended; the exit code."""
+    for one in sent:
+        out.print(clean(f"{one.name}: {one.state}" + (f": {one.error}" if one.error else "")))
+    out.document(sent)
+    return 1 if any(one.error for one in sent) else 0
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NODE…")
+@CLOUD
+@click.option(
+    "--timeout", type=click.FloatRange(1, 7 * 86400), default=3600.0, show_default=True,
+    metavar="SECONDS", help="How long to wait for Ironic.",
+)  # fmt: skip
+@output
+def undeploy(out: Output, names: tuple[str, ...], cloud: str | None, timeout: float) -> int:
+    """Take away what is deployed on NODE…, and wait until each is available again."""
+    from bakery.cloud.ironic import Ironic
+    from bakery.deploy import via_ironic
+
+    ironic = Ironic.of_cloud(cloud)
+    nodes = list({node.uuid: node for node in map(ironic.get, names)}.values())
+    return told(out, via_ironic.undeploy(ironic, nodes, out.report, timeout))
+
+
+def _packed(path: Path) -> str:
+    """A config drive as Ironic takes it (Bare Metal API, node provision: `configdrive`)."""
+    with path.open("rb") as file:
+        content = file.read(CONFIG_DRIVE_LIMIT_BYTES + 1)
+    if len(content) > CONFIG_DRIVE_LIMIT_BYTES:
+        raise BakeryError(f"{path} is larger than a config drive may be, 64 MiB")
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()

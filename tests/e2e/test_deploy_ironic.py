@@ -1,0 +1,190 @@
+"""`bakery deploy --via ironic` against a real Ironic, with nodes of fake hardware.
+
+What it tells Ironic is read back by the real client; nodes that boot are in test_ironic_lab.py.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import tiny
+from tests.cloud import publishing
+from tests.conftest import BAKERY, Bakery
+from tests.services.openstack import ADMIN, Project, Services
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
+
+ARGS = f"root=UUID={tiny.ROOT_UUID} ro console=ttyS0"
+KILLS = 20
+
+
+class Fleet:
+    """A project with nodes of fake hardware, and a build that is published in two shapes."""
+
+    def __init__(self, bakery: Bakery, project: Project, folder: Path) -> None:
+        self.bakery = bakery
+        self.project = project
+        self.folder = folder
+        self.env = project.env(ADMIN)
+        self.macs = 0
+        for name, options in (("pv", ()), ("disk", ("--layout", "disk"))):
+            build = publishing.build(folder, *options, name=name)
+            done = bakery("upload", build, "-q", env=self.env)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+    def node(self, name: str, **fields: object) -> str:
+        """A new available node's name; `fields` are words of the real client's `node set`."""
+        name = f"{name}-{self.project.name}"
+        words = ("--driver", "fake-hardware", "--boot-interface", "ipxe", "--name", name)
+        uuid = self.client("create", *words, "-f", "value", "-c", "uuid").strip()
+        mac = f"52:54:00:00:00:{self.macs:02x}"
+        self.macs += 1
+        port = ("port", "create", "--node", uuid, mac)
+        self.project.client("baremetal", *port, cloud=ADMIN)
+        for verb in ("manage", "provide"):
+            self.client(verb, "--wait", "120", name)
+        for key, value in fields.items():
+            self.client("set", f"--{key.replace('_', '-')}", str(value), name)
+        return name
+
+    def client(self, *words: str) -> str:
+        """`openstack baremetal node …`, the real one."""
+        return str(self.project.client("baremetal", "node", *words, cloud=ADMIN).text)
+
+    def show(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.client("show", "-f", "json", name))
+        return found
+
+    def deploy(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.bakery("deploy", *words, "--via", "ironic", "--json", env=self.env)
+
+
+@pytest.fixture(scope="module")
+def fleet(bare_metal: Services, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    def bakery(*words: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+        env = os.environ | options.pop("env")
+        argv = [BAKERY, *words]
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+
+    return Fleet(bakery, bare_metal.fresh_project(), tmp_path_factory.mktemp("fleet"))
+
+
+def refused(done: "subprocess.CompletedProcess[str]", code: int = 1) -> str:
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_the_images_own_arguments_arrive_and_the_node_goes_to_active_and_back(fleet):
+    node = fleet.node("there-and-back")
+    done = fleet.deploy(node, "--image", "pv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(one["name"], one["state"]) for one in json.loads(done.stdout)] == [(node, "active")]
+    shown = fleet.show(node)
+    assert shown["provision_state"] == "active"
+    assert shown["deploy_interface"] == "ramdisk"
+    assert shown["instance_info"]["kernel_append_params"] == ARGS
+    images = {image["name"]: image["id"] for image in fleet.project.images()}
+    assert shown["instance_info"]["kernel"] == images["pv-kernel"]
+    assert shown["instance_info"]["ramdisk"] == images["pv-ramdisk"]
+    again = fleet.deploy(node, "--image", "pv")
+    assert again.returncode == 0, again.stderr
+    assert fleet.show(node)["updated_at"] == shown["updated_at"]
+    assert "active with another instance" in refused(fleet.deploy(node, "--image", "disk"))
+    back = fleet.bakery("nodes", "undeploy", node, "--json", env=fleet.env)
+    assert back.returncode == 0, back.stderr
+    assert fleet.show(node)["provision_state"] == "available"
+    assert "kernel_append_params" not in fleet.show(node)["instance_info"]
+
+
+def test_what_another_deploy_left_in_instance_info_goes(fleet):
+    node = fleet.node("left-over", instance_info="image_source=http://somewhere/else")
+    done = fleet.deploy(node, "--image", "pv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "image_source" not in fleet.show(node)["instance_info"]
+
+
+@pytest.mark.parametrize(
+    ("image", "words", "reason"),
+    [
+        ("pv", ("--method", "direct"), "is a partition image"),
+        ("pv-kernel", (), "is only the kernel of a build"),
+        ("nothing", (), "no image is called 'nothing'"),
+        ("pv", ("--method", "iscsi"), "no deploy interface 'iscsi'"),
+        ("pv", ("--bios", "ipxe"), "--bios does not go with --via ironic"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_ironic_is_told_anything(fleet, image, words, reason):
+    node = fleet.node("untouched")
+    before = fleet.show(node)
+    done = fleet.deploy(node, "--image", image, *words)
+    assert reason in refused(done, 2 if "go with" in reason or "iscsi" in reason else 1)
+    assert fleet.show(node) == before
+    fleet.client("delete", node)
+
+
+@pytest.mark.parametrize(
+    ("image", "fields", "reason"),
+    [
+        ("pv", {"name": "in-maintenance"}, "maintenance"),
+        ("disk", {"property": "capabilities=boot_mode:uefi"}, "boots by uefi, and the image by"),
+        ("disk", {"property": "local_gb=0"}, "smaller than the image"),
+    ],
+)
+def test_a_node_that_does_not_fit_keeps_all_others_from_being_touched(fleet, image, fields, reason):
+    node, other = fleet.node("misfit", **fields), fleet.node("fits")
+    if reason == "maintenance":
+        node = f"in-{reason}"
+        fleet.client("maintenance", "set", "--reason", "a fan", node)
+    done = fleet.deploy(other, node, "--image", image)
+    assert reason in refused(done)
+    assert fleet.show(other)["instance_info"] == {}
+    for name in (node, other):
+        fleet.client("delete", name)
+
+
+def test_where_ironics_own_validation_fails_its_reason_is_told_and_the_node_is_as_before(fleet):
+    node = fleet.node("no-agent")
+    fleet.client("set", "--driver", "ipmi", "--reset-interfaces", node)
+    before = fleet.show(node)
+    told = refused(fleet.deploy(node, "--image", "disk"))
+    assert "cannot be deployed" in told and "ipmi_address" in told
+    after = fleet.show(node)
+    assert (after["instance_info"], after["deploy_interface"]) == ({}, before["deploy_interface"])
+
+
+def test_an_unknown_node_is_told_with_the_names_that_are_near(fleet):
+    node = fleet.node("nearby")
+    assert node in refused(fleet.deploy(node[:-1] + "x", "--image", "pv"))
+
+
+def test_a_deploy_that_is_killed_anywhere_is_ended_by_the_same_command(fleet):
+    """SIGKILL from the first moment to the last; in the end there is one instance, whole."""
+    nodes = [fleet.node(f"killed-{number}") for number in range(2)]
+    words = ["deploy", *nodes, "--image", "pv", "--via", "ironic", "-q"]
+    started = time.monotonic()
+    subprocess.run([BAKERY, *words], env=os.environ | fleet.env, check=True)
+    whole = time.monotonic() - started
+    dice = random.Random(7)
+    for turn in range(KILLS):
+        for node in nodes if turn % 5 == 0 else []:
+            fleet.client("undeploy", "--wait", "120", node)
+        with subprocess.Popen([BAKERY, *words], env=os.environ | fleet.env) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(dice.uniform(0, whole))
+            process.send_signal(signal.SIGKILL)
+    done = fleet.deploy(*nodes, "--image", "pv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in nodes:
+        shown = fleet.show(node)
+        assert shown["provision_state"] == "active"
+        assert shown["instance_info"]["kernel_append_params"] == ARGS
+        assert shown["last_error"] is None
