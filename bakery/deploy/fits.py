@@ -74,12 +74,10 @@ def problems(node: NodeThere, image: Published, method: Method) -> list[str]:
 
 def runs(node: NodeThere, image: Published, method: Method) -> bool:
     """Whether the node has the image already, or is on its way to it."""
-    if str(fields_of(node, "instance_info").get("image_source") or "") != image.base.id:
-        wanted = instance_info(image, method)
-        has = fields_of(node, "instance_info")
-        if method == "direct" or any(has.get(key) != value for key, value in wanted.items()):
-            return False
-    return node.fields.get("provision_state") in {ACTIVE, *UNDER_WAY}
+    has = fields_of(node, "instance_info")
+    wanted = instance_info(image, method).items()
+    told = all(has.get(key) == value for key, value in wanted)
+    return told and node.fields.get("provision_state") in {ACTIVE, *UNDER_WAY}
 
 
 def fields_of(node: NodeThere, key: str) -> Mapping[str, object]:
