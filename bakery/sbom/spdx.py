@@ -89,5 +89,5 @@ def _license(text: str) -> LicenseExpression | None:
         return None
     try:
         return get_spdx_licensing().parse(text, validate=True, strict=True)
-    except ExpressionError:
+    except (ExpressionError, IndexError):  # the latter for empty parentheses
         return None

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
 
 KILLS = 20
 SEED = 20150310
-MANY = 1000
+MANY = 300
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
 NUMBERS = itertools.count(1)
 

@@ -23,6 +23,7 @@ def both(words: str) -> tuple[str, str]:
         "MIT WITH nothing",
         "LicenseRef-Callaway-BSD",
         "(MIT",
+        "( )",
         '"MIT"',
         "GPLv2+ and (LGPLv2+ with exceptions) and Public Domain",
         "NOASSERTION",
