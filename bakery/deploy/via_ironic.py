@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bakery.cloud.connection import plain
+from bakery.cloud.connection import CloudError, plain
 from bakery.cloud.find import Published
 from bakery.cloud.ironic import Ironic
 from bakery.deploy import fits
@@ -95,7 +95,12 @@ class Deploys:
                 f"openstack baremetal node validate {node.label}",
             )
         self.started.append(node)
-        self.ironic.provision(node.uuid, "active", self.config_drive)
+        try:
+            self.ironic.provision(node.uuid, "active", self.config_drive)
+        except CloudError:
+            # It may have been taken, and the answer lost: asked again, it is refused.
+            if not fits.runs(self.ironic.get(node.uuid), self.image, self.method):
+                raise
 
     def _patch(self, node: NodeThere) -> Patch:
         """The node's instance_info and deploy interface as this deploy wants them."""
