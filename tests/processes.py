@@ -2,6 +2,9 @@
 
 import os
 import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 END_SECONDS = 30
@@ -24,6 +27,25 @@ def has_ended(pid: int) -> bool:
         return bool(poll.poll(END_SECONDS * 1000))
     finally:
         os.close(pidfd)
+
+
+def killed_after(
+    seconds: float, argv: Sequence[str | Path], env: Mapping[str, str] | None = None
+) -> bool:
+    """Start a program and SIGKILL it, but not its children; whether it was still running.
+
+    `env` is added to ours.
+    """
+    process = subprocess.Popen(
+        argv, env=os.environ | (env or {}), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
 
 
 def _pids() -> list[int]:

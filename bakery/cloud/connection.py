@@ -83,6 +83,18 @@ def status_of(error: BaseException) -> int | None:
     return None
 
 
+def json_of(content: bytes, what: str, service: str) -> object:
+    """The JSON of an answer, an empty object where it has none; `service` should have given it."""
+    import msgspec
+
+    if not content.strip():
+        return {}
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CloudError(f"{what}: the answer is no JSON", f"is this the {service}?") from error
+
+
 def plain(text: str) -> str:
     """What a server says, as one line without markup, of bounded length."""
     bare = html.unescape(re.sub(r"<[^>]{0,200}>", " ", text[: 16 * TEXT_LIMIT]))

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from bakery.cloud import records
-from bakery.cloud.connection import Answer, CloudError, connect, explained, plain
+from bakery.cloud.connection import Answer, CloudError, connect, explained, json_of, plain
 from bakery.cloud.records import Image, Location
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class Images:
             answer.close()
             return None
         self._refused(answer, what)
-        return _json(_read(answer, what), what)
+        return json_of(_read(answer, what), what, "image service")
 
     def _request(self, method: str, path: str, what: str, **more: Any) -> "requests.Response":  # noqa: ANN401
         more.setdefault("timeout", self._connection.session.timeout or TIMEOUT_SECONDS)
@@ -356,15 +356,6 @@ def _read(answer: "requests.Response", what: str) -> bytes:
     finally:
         answer.close()
     return bytes(content)
-
-
-def _json(content: bytes, what: str) -> object:
-    if not content.strip():
-        return {}
-    try:
-        return msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise CloudError(f"{what}: the answer is no JSON", "is this an image service?") from error
 
 
 def _object(answer: object) -> dict[str, object]:

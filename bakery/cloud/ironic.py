@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bakery.cloud.connection import Answer, CloudError, connect, explained, plain
+from bakery.cloud.connection import Answer, CloudError, connect, explained, json_of, plain
 from bakery.fleet.fields import INTERFACES, NODE, SUFFIX
 from bakery.fleet.plan import Patch
 from bakery.fleet.problems import nearest
@@ -292,7 +292,7 @@ class Ironic:
             refused = Answer(answer.status_code, _said(content))
             self._one_by_one |= refused.status == 500 and LOCKED in refused.text
             raise explained(refused, what) from refused
-        return _json(content, what)
+        return json_of(content, what, "bare metal service")
 
 
 class _Turn(msgspec.Struct, frozen=True):
@@ -346,15 +346,6 @@ def _said(content: bytes) -> str:
             keys = ("error_message", "faultstring", "description", "title")
             said = next((said[key] for key in keys if said.get(key)), "")
     return plain(said.decode("utf-8", "replace") if isinstance(said, bytes) else f"{said}")
-
-
-def _json(content: bytes, what: str) -> object:
-    if not content.strip():
-        return {}
-    try:
-        return msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise CloudError(f"{what}: the answer is no JSON", "is this an Ironic?") from error
 
 
 def _object(answer: object) -> dict[str, object]:

@@ -3,11 +3,9 @@
 What it tells Ironic is read back by the real client; nodes that boot are in test_ironic_lab.py.
 """
 
-import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from tests import tiny
 from tests.cloud import publishing
 from tests.conftest import BAKERY, Bakery
+from tests.processes import killed_after
 from tests.services.openstack import ADMIN, Project, Services
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
@@ -166,10 +165,7 @@ def test_a_deploy_that_is_killed_anywhere_is_ended_by_the_same_command(fleet):
     for turn in range(KILLS):
         for node in nodes if turn % 5 == 0 else []:
             fleet.client("undeploy", "--wait", "120", node)
-        with subprocess.Popen([BAKERY, *words], env=os.environ | fleet.env) as process:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(dice.uniform(0, whole))
-            process.send_signal(signal.SIGKILL)
+        killed_after(dice.uniform(0, whole), [BAKERY, *words], fleet.env)
     done = fleet.deploy(*nodes, "--image", "pv")
     assert done.returncode == 0, done.stdout + done.stderr
     for node in nodes:

@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from bakery import manifest
 from bakery.workdir import FOLDER
 from tests.cloud.publishing import MIB, files, made, upload
 from tests.conftest import BAKERY
+from tests.processes import killed_after
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
 
@@ -24,18 +24,6 @@ SEED = 20160405
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return made(tmp_path_factory.mktemp("made") / "made", data=96 * MIB, size=160 * MIB)
-
-
-def killed_after(seconds: float, words: list[str | Path], env: dict[str, str]) -> bool:
-    """Start a command, SIGKILL it after a while; whether it was still running."""
-    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
-    return False
 
 
 @pytest.mark.parametrize("shape", ["ami", "partition"])

@@ -3,8 +3,6 @@
 import hashlib
 import random
 import shutil
-import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from bakery import manifest
 from bakery.workdir import FOLDER
 from tests import leftovers
 from tests.conftest import BAKERY, Bakery, Sample
+from tests.processes import killed_after
 
 pytestmark = pytest.mark.slow
 
@@ -23,20 +22,6 @@ SEED = 20141209
 
 def published(output: Path) -> set[str]:
     return {path.name for path in output.iterdir()} - {FOLDER} if output.is_dir() else set()
-
-
-def killed_after(seconds: float, image: Path, output: Path) -> bool:
-    """Start a build, SIGKILL it (bakery alone, not its children); whether it was still running."""
-    process = subprocess.Popen(
-        [BAKERY, "build", image, "-o", output], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
-    return False
 
 
 def test_killed_at_random_moments_then_built(bakery: Bakery, sample: Sample, tmp_path: Path):
@@ -53,7 +38,7 @@ def test_killed_at_random_moments_then_built(bakery: Bakery, sample: Sample, tmp
     hits = 0
     for _ in range(KILLS * 4):
         before = leftovers.present()
-        killed = killed_after(moments.uniform(0, whole), image, output)
+        killed = killed_after(moments.uniform(0, whole), [BAKERY, "build", image, "-o", output])
         assert not leftovers.left_since(before), "a process or a mount outlived the kill"
         # A manifest that is there is that of the whole build, and its files are all there.
         if any(name.endswith(manifest.SUFFIX) for name in published(output)):

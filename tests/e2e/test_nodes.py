@@ -2,16 +2,14 @@
 
 import itertools
 import json
-import os
 import random
-import signal
-import subprocess
 import time
 
 import pytest
 
 from tests.conftest import BAKERY
 from tests.e2e.nodes import PASSWORD, asked, entry, there, written
+from tests.processes import killed_after
 from tests.services.openstack import SYSTEM
 from tests.services.proxy import Proxy
 
@@ -215,20 +213,6 @@ def test_nodes_are_listed_shown_and_switched(nodes, some):
     wrong = nodes("show", f"{prefix}O")
     assert wrong.returncode == 1
     assert f"did you mean '{prefix}" in wrong.stderr
-
-
-def killed_after(seconds, argv, env):
-    """Start it and SIGKILL it; whether it was still running."""
-    process = subprocess.Popen(
-        argv, env=os.environ | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
-    return False
 
 
 def test_killed_at_random_moments_and_run_again(nodes, ironic, env, some):

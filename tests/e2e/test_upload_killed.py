@@ -15,6 +15,7 @@ from bakery.cloud.connection import connect
 from bakery.cloud.images import Images
 from tests.cloud import publishing
 from tests.conftest import BAKERY
+from tests.processes import killed_after
 from tests.services.openstack import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
@@ -33,20 +34,6 @@ def images(cloud: Project, monkeypatch: pytest.MonkeyPatch) -> Images:
 
 def words(build: Path, name: str, *options: str) -> list[str | Path]:
     return [BAKERY, "upload", build, "-q", "--name", name, *options]
-
-
-def killed_after(seconds: float, argv: list[str | Path], env: dict[str, str]) -> bool:
-    """Start an upload and SIGKILL it; whether it was still running."""
-    process = subprocess.Popen(
-        argv, env=os.environ | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
-    return False
 
 
 def run(argv: list[str | Path], env: dict[str, str]) -> None:
