@@ -13,9 +13,11 @@ from bakery.cli.table import clean
 from bakery.errors import BakeryError, UsageError
 
 if TYPE_CHECKING:
+    from bakery.cloud.ironic import Ironic
     from bakery.deploy.via_ironic import Sent
+    from bakery.fleet.records import NodeThere
 
-# Ironic refuses what is larger once it is packed (ironic, [conductor]configdrive_use_object_store).
+# The agent's partition for one (ironic_python_agent, partition_utils.MAX_CONFIG_DRIVE_SIZE_MB).
 CONFIG_DRIVE_LIMIT_BYTES = 64 << 20
 
 
@@ -43,7 +45,7 @@ def carry_out(
     connection = connect(cloud)
     found = published(Images(connection), image)
     ironic = Ironic(connection)
-    nodes = list({node.uuid: node for node in map(ironic.get, names)}.values())
+    nodes = _named(ironic, names)
     chosen = fits.method_of(found, method)
     deploys = via_ironic.Deploys(ironic, found, chosen, drive)
     deploys.check(nodes)
@@ -81,8 +83,13 @@ def undeploy(out: Output, names: tuple[str, ...], cloud: str | None, timeout: fl
     from bakery.deploy import via_ironic
 
     ironic = Ironic.of_cloud(cloud)
-    nodes = list({node.uuid: node for node in map(ironic.get, names)}.values())
+    nodes = _named(ironic, names)
     return told(out, via_ironic.undeploy(ironic, nodes, out.report, timeout))
+
+
+def _named(ironic: "Ironic", names: Sequence[str]) -> list["NodeThere"]:
+    """The nodes of these names or uuids, each once."""
+    return list({node.uuid: node for node in map(ironic.get, names)}.values())
 
 
 def _packed(path: Path) -> str:

@@ -123,7 +123,8 @@ class Deploys:
             {"op": "add", "path": f"/instance_info/{key}", "value": has[key]}
             if key in has
             else {"op": "remove", "path": f"/instance_info/{key}"}
-            for key in self.info
+            for key in fits.OWN_INFO
+            if key in has or key in self.info
         ]
         was = node.fields.get("deploy_interface")
         if was and was != self.method:

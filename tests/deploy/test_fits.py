@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -7,6 +8,7 @@ from bakery.cloud import records
 from bakery.cloud.find import Part, Published
 from bakery.cloud.records import Image
 from bakery.deploy import fits
+from bakery.deploy.via_ironic import Deploys
 from bakery.errors import BakeryError
 from bakery.fleet.records import NodeThere
 from bakery.manifest import Artifact
@@ -109,6 +111,29 @@ def test_a_node_that_has_it_or_is_on_its_way_to_it_fits(state, shape, method):
     there = node(state, instance_info=fits.instance_info(this, method))
     assert fits.runs(there, this, method)
     assert fits.problems(there, this, method) == []
+
+
+@pytest.mark.parametrize("method", ["direct", "ramdisk"])
+def test_a_node_that_is_given_back_has_what_it_had(method):
+    had: dict[str, Any] = {
+        "image_source": "other",
+        "image_checksum": "c",
+        "kernel": "k",
+        "root_gb": 10,
+    }
+    there = node(instance_info=had, deploy_interface="fake")
+    nobody: Any = None
+    deploys = Deploys(nobody, image(), method)  # only what it would ask for is looked at
+    fields: dict[str, Any] = {"instance_info": dict(had), "deploy_interface": "fake"}
+    changes: list[dict[str, Any]] = [*deploys._patch(there), *deploys._unpatch(there)]
+    for change in changes:
+        *inner, key = change["path"].strip("/").split("/")
+        place = fields[inner[0]] if inner else fields
+        if change["op"] == "remove":
+            del place[key]
+        else:
+            place[key] = change["value"]
+    assert fields == {"instance_info": had, "deploy_interface": "fake"}
 
 
 def test_other_arguments_are_another_instance():
