@@ -2,7 +2,7 @@
 
 It sends the file of frames from its first byte to its last. What comes is believed no more than
 what a server gives: a frame is what lies at its place in the signed index, and is written where
-its content has the chunk's digest. What does not come is fetched. Source: udp-receiver(1).
+it has the digest that stands there. What does not come is fetched. Source: udp-receiver(1).
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,10 +1,13 @@
 """Chunks from an HTTP server onto a disk, over several connections.
 
-Each connection has a thread that fetches frames, inflates, hashes and writes them. One that breaks
-begins again at the first frame that did not arrive.
+Each connection has a thread that fetches, hashes, inflates and writes frames. One that breaks
+begins again at the first frame that did not arrive. A frame is hashed as it came: it is shorter
+than its chunk, and libzstd sees nothing that was not signed. The chunk itself is hashed as the disk
+gives it back.
 """
 
 import contextlib
+import hashlib
 import mmap
 import queue
 import threading
@@ -106,6 +109,8 @@ class Fetch:
         self._work(lambda _work, buffer: content.append(buffer[: work.length]))
         if self._error:
             raise self._error
+        if not work.holds(content[0]):
+            raise AgentError(f"the frame of the chunk for byte {work.at} holds another one")
         return content[0]
 
     def _work(self, keep: Callable[[Work, mmap.mmap], None] | None = None) -> None:
@@ -154,7 +159,8 @@ class Fetch:
 
     def _is_whole(self, work: Work, frame: bytes, buffer: mmap.mmap) -> bool:
         """Whether the buffer now begins with the chunk that the frame should hold."""
-        return self._inflate(frame, buffer, work.length) and work.is_in(buffer)
+        known = hashlib.sha256(frame).digest() == work.chunk.frame_sha256
+        return known and self._inflate(frame, buffer, work.length)
 
     def _write(self, work: Work, buffer: mmap.mmap) -> None:
         self._disk.write(buffer, work.length, work.at)

@@ -19,12 +19,13 @@ CHUNKED = "sha256-1m:"
 
 
 class Chunk(NamedTuple):
-    """A chunk with data: its number, its frame's place in the zstd file, its content's sha256."""
+    """A chunk with data: its number, its frame's place in the zstd file, both their sha256."""
 
     number: int
     offset: int
     length: int
     sha256: bytes
+    frame_sha256: bytes
 
 
 class Index(NamedTuple):
@@ -60,12 +61,13 @@ def from_json(told: object) -> Index:
 
 
 def _chunk(words: object) -> Chunk:
-    if not isinstance(words, list) or len(words) != 4 or not isinstance(words[3], str):
+    if not isinstance(words, list) or len(words) != 5:
         raise ValueError("a chunk that is none")
     number, offset, length = (_number(word) for word in words[:3])
-    if not SHA256.fullmatch(words[3]):
+    if not all(isinstance(word, str) and SHA256.fullmatch(word) for word in words[3:]):
         raise ValueError(f"chunk {number} has no sha256")
-    return Chunk(number, offset, length, bytes.fromhex(words[3]))
+    content, frame = map(bytes.fromhex, words[3:])
+    return Chunk(number, offset, length, content, frame)
 
 
 def _number(value: object, limit: int = 1 << 62) -> int:

@@ -33,9 +33,13 @@ class Work(NamedTuple):
     at: int
     length: int
 
+    def holds(self, content: bytes | memoryview) -> bool:
+        """Whether these bytes are the chunk's content."""
+        return hashlib.sha256(content).digest() == self.chunk.sha256
+
     def is_in(self, buffer: mmap.mmap) -> bool:
         """Whether a buffer begins with the chunk's content."""
-        return hashlib.sha256(memoryview(buffer)[: self.length]).digest() == self.chunk.sha256
+        return self.holds(memoryview(buffer)[: self.length])
 
 
 class Order:

@@ -2,10 +2,12 @@
 
 JSON, one object: `version` 1, `size_bytes` of the image, `chunk_bytes` (1 MiB), `digest` of the
 image by chunks (bakery.disk.digest), `packed_bytes` of the zstd file, and `chunks`, the chunks that
-hold data in order, each `[number, offset, length, sha256]`: its number in the image, its frame's
-place in the zstd file in bytes, and the sha256 of its content. All other chunks are zeros.
+hold data in order, each `[number, offset, length, sha256, frame_sha256]`: its number in the image,
+its frame's place in the zstd file in bytes, and the sha256 of its content and of the frame. All
+other chunks are zeros.
 """
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -17,15 +19,17 @@ VERSION = 1
 SUFFIX = ".index"
 SIZE_LIMIT_BYTES = 256 << 20
 IMAGE_LIMIT_BYTES = 16 << 40
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PackedChunk(msgspec.Struct, frozen=True, array_like=True):
-    """A chunk with data: its number, where its frame lies, and the sha256 of its content."""
+    """A chunk with data: its number, where its frame lies, the sha256 of content and frame."""
 
     number: int
     offset: int
     length: int
     sha256: str
+    frame_sha256: str
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +85,8 @@ def _check(index: Index) -> None:
             raise ValueError(f"chunk {chunk.number} is not where a chunk can be")
         if chunk.offset < place or chunk.length <= 0:
             raise ValueError(f"the frame of chunk {chunk.number} is not where one can be")
+        if not SHA256.fullmatch(chunk.frame_sha256):
+            raise ValueError(f"the frame of chunk {chunk.number} has no sha256")
         number, place = chunk.number, chunk.offset + chunk.length
     if place > index.packed_bytes:
         raise ValueError("frames lie behind the end of the file")

@@ -34,6 +34,7 @@ class _Chunk(NamedTuple):
     data: tuple[Extent, ...]
     sha256: bytes
     packed: bytes
+    frame_sha256: bytes
 
 
 class Packer:
@@ -110,15 +111,17 @@ class Packer:
                 new = edit.data[part.offset - edit.extent.offset : part.end - edit.extent.offset]
                 content[part.offset - start : part.end - start] = new
         whole = bytes(content)
-        return _Chunk(number, whole, data, hashlib.sha256(whole).digest(), pack(whole))
+        packed = pack(whole)
+        sums = (hashlib.sha256(one).digest() for one in (whole, packed))
+        return _Chunk(number, whole, data, next(sums), packed, next(sums))
 
     def _write(self, chunk: _Chunk) -> None:
         start = chunk.number * CHUNK_BYTES
         self._frames.zeros(start - self._done)
         frame = self._frames.data(chunk.packed, len(chunk.content))
         self._digests.take(chunk.number, chunk.sha256)
-        place = (chunk.number, frame.offset, frame.length, chunk.sha256.hex())
-        self._index.append(PackedChunk(*place))
+        place = (chunk.number, frame.offset, frame.length)
+        self._index.append(PackedChunk(*place, chunk.sha256.hex(), chunk.frame_sha256.hex()))
         for part in chunk.data:
             self._blocks.take(start, chunk.content, part)
         self._done = start + len(chunk.content)

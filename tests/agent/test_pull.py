@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bakery.agent.errors import AgentError
+from bakery.disk.digest import of_chunks
 from tests.agent.served import MIB, SIZE, TABLE, Served, brought
 
 DISK = 64 * MIB
@@ -57,6 +59,21 @@ def test_a_file_that_is_not_there_is_told_at_once(served, disk):
     served.tree.remove("base.zst")
     with pytest.raises(AgentError, match="HTTP 404"):
         brought(disk, served.order())
+
+
+@pytest.mark.parametrize("place", [0, MIB])
+def test_a_frame_that_holds_another_chunk_never_ends_on_a_disk_that_boots(served, disk, place):
+    """As a build could be that was put together wrongly: all its frames are those it signed."""
+    first, *rest = served.base_index.chunks
+    other = msgspec.structs.replace(first, sha256="00" * 32)
+    known = ((chunk.number, bytes.fromhex(chunk.sha256)) for chunk in (other, *rest))
+    served.base_index = msgspec.structs.replace(
+        served.base_index, chunks=(other, *rest), digest=of_chunks(SIZE, known)
+    )
+    with pytest.raises(AgentError, match=f"at byte {place}|for byte {place}"):
+        brought(disk, served.order(place=place))
+    boots = 1 << 16  # behind it lies the note of what was written
+    assert disk.read_bytes()[:boots] == bytes(boots)
 
 
 def test_what_an_earlier_start_wrote_is_not_fetched_again(served, disk, monkeypatch):

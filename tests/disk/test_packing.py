@@ -71,6 +71,8 @@ def test_each_chunk_is_where_the_index_says_and_has_its_digest(image):
         start = chunk.number * CHUNK_BYTES
         assert data == content[start : start + index.content_bytes(chunk)]
         assert chunk.sha256 == hashlib.sha256(data).hexdigest()
+        frame = frames[chunk.offset : chunk.offset + chunk.length]
+        assert chunk.frame_sha256 == hashlib.sha256(frame).hexdigest()
 
 
 def test_the_indexs_digest_is_that_of_the_image(image):
@@ -146,8 +148,9 @@ def test_the_block_map_names_all_data_with_its_checksums(image):
         {"packed_bytes": 10},
         {"digest": "sha256-1m:" + "0" * 64},
         {"chunks": ()},
-        {"chunks": (packed.PackedChunk(0, 0, 5, "zz"),)},
-        {"chunks": (packed.PackedChunk(0, 0, 5, "00"),)},
+        {"chunks": (packed.PackedChunk(0, 0, 5, "zz", "00" * 32),)},
+        {"chunks": (packed.PackedChunk(0, 0, 5, "00", "00" * 32),)},
+        {"chunks": (packed.PackedChunk(0, 0, 5, "00" * 32, "zz" * 32),)},
     ],
     ids=str,
 )

@@ -221,7 +221,7 @@ def _index() -> bytes:
     size = 2 * digest.CHUNK_BYTES + 100
     sums = {0: "11" * 32, 2: "22" * 32}
     known = ((number, bytes.fromhex(text)) for number, text in sums.items())
-    chunks = tuple(packed.PackedChunk(n, n * 500, 400, text) for n, text in sums.items())
+    chunks = tuple(packed.PackedChunk(n, n * 500, 400, text, text) for n, text in sums.items())
     whole = digest.of_chunks(size, known)
     return packed.encode(
         packed.Index(size_bytes=size, digest=whole, packed_bytes=2000, chunks=chunks)
