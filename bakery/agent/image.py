@@ -1,4 +1,4 @@
-"""The index of a packed image: which chunk of 1 MiB lies where in the zstd file, and its sha256.
+"""The index of a packed image: which chunk of 1 MiB lies where in the zstd file, and its digests.
 
 docs/packed.md tells the format. What is not listed is zeros.
 """
@@ -11,21 +11,22 @@ from typing import NamedTuple
 
 from .errors import AgentError
 
-VERSION = 1
+VERSION = 2
 CHUNK = 1 << 20
 SIZE_LIMIT = 16 << 40
-SHA256 = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 CHUNKED = "sha256-1m:"
 
 
 class Chunk(NamedTuple):
-    """A chunk with data: its number, its frame's place in the zstd file, both their sha256."""
+    """A chunk with data: its number, its frame's place in the zstd file, the sha256 of
+    its content, and the frame's SHA-512/256."""
 
     number: int
     offset: int
     length: int
     sha256: bytes
-    frame_sha256: bytes
+    frame_digest: bytes
 
 
 class Index(NamedTuple):
@@ -64,8 +65,8 @@ def _chunk(words: object) -> Chunk:
     if not isinstance(words, list) or len(words) != 5:
         raise ValueError("a chunk that is none")
     number, offset, length = (_number(word) for word in words[:3])
-    if not all(isinstance(word, str) and SHA256.fullmatch(word) for word in words[3:]):
-        raise ValueError(f"chunk {number} has no sha256")
+    if not all(isinstance(word, str) and DIGEST.fullmatch(word) for word in words[3:]):
+        raise ValueError(f"chunk {number} has no digest")
     content, frame = map(bytes.fromhex, words[3:])
     return Chunk(number, offset, length, content, frame)
 

@@ -45,7 +45,7 @@ def pull(disk: BlockDevice, order: Order, tell: Tell, interface: str = "") -> No
     for _ in range(REPAIRS):
         fetch.run([one for one in order.rest if not progress.has(one.number)], len(order.rest))
         progress.save()
-        wrong = _verify(disk, order, progress, tell)
+        wrong = _verify(disk, order, progress, fetch, tell)
         if not wrong:
             break
         progress.save()
@@ -65,16 +65,12 @@ def _recognize(disk: BlockDevice, order: Order, progress: Progress) -> None:
     for work in order.rest:
         if progress.has(work.number):
             continue
-        others = 0 if _is_there(disk, work, buffer) else others + 1
+        disk.read(buffer, work.length, work.at)
+        others = 0 if work.is_in(buffer) else others + 1
         if not others:
             progress.add(work.number)
         elif others >= ROW_CHUNKS:
             return
-
-
-def _is_there(disk: BlockDevice, work: Work, buffer: mmap.mmap) -> bool:
-    disk.read(buffer, work.length, work.at)
-    return work.is_in(buffer)
 
 
 def _clear(disk: BlockDevice, order: Order) -> None:
@@ -88,12 +84,15 @@ def _clear(disk: BlockDevice, order: Order) -> None:
         disk.zero(start, end - start)
 
 
-def _verify(disk: BlockDevice, order: Order, progress: Progress, tell: Tell) -> list[Work]:
+def _verify(
+    disk: BlockDevice, order: Order, progress: Progress, fetch: Fetch, tell: Tell
+) -> list[Work]:
     """Read everything back: what is not right, and has to be fetched again."""
     wrong: list[Work] = []
     buffer = mmap.mmap(-1, CHUNK)
     for done, work in enumerate(order.rest):
-        if not _is_there(disk, work, buffer):
+        disk.read(buffer, work.length, work.at)
+        if not fetch.is_in(work, buffer):
             progress.drop(work.number)
             wrong.append(work)
         if not done % TOLD_CHUNKS:

@@ -1,10 +1,10 @@
 """The index of a packed image: which chunk lies where in the zstd file, and what it must be.
 
-JSON, one object: `version` 1, `size_bytes` of the image, `chunk_bytes` (1 MiB), `digest` of the
+JSON, one object: `version` 2, `size_bytes` of the image, `chunk_bytes` (1 MiB), `digest` of the
 image by chunks (bakery.disk.digest), `packed_bytes` of the zstd file, and `chunks`, the chunks that
-hold data in order, each `[number, offset, length, sha256, frame_sha256]`: its number in the image,
-its frame's place in the zstd file in bytes, and the sha256 of its content and of the frame. All
-other chunks are zeros.
+hold data in order, each `[number, offset, length, sha256, frame_digest]`: its number in the image,
+its frame's place in the zstd file in bytes, the sha256 of its content, and the frame's SHA-512/256
+(FIPS 180-4). All other chunks are zeros.
 """
 
 import re
@@ -15,21 +15,21 @@ import msgspec
 from bakery.disk.digest import CHUNK_BYTES, of_chunks
 from bakery.errors import BakeryError
 
-VERSION = 1
+VERSION = 2
 SUFFIX = ".index"
 SIZE_LIMIT_BYTES = 256 << 20
 IMAGE_LIMIT_BYTES = 16 << 40
-SHA256 = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class PackedChunk(msgspec.Struct, frozen=True, array_like=True):
-    """A chunk with data: its number, where its frame lies, the sha256 of content and frame."""
+    """A chunk with data: its number, where its frame lies, the digests of content and frame."""
 
     number: int
     offset: int
     length: int
     sha256: str
-    frame_sha256: str
+    frame_digest: str
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +85,8 @@ def _check(index: Index) -> None:
             raise ValueError(f"chunk {chunk.number} is not where a chunk can be")
         if chunk.offset < place or chunk.length <= 0:
             raise ValueError(f"the frame of chunk {chunk.number} is not where one can be")
-        if not SHA256.fullmatch(chunk.frame_sha256):
-            raise ValueError(f"the frame of chunk {chunk.number} has no sha256")
+        if not DIGEST.fullmatch(chunk.frame_digest):
+            raise ValueError(f"the frame of chunk {chunk.number} has no digest")
         number, place = chunk.number, chunk.offset + chunk.length
     if place > index.packed_bytes:
         raise ValueError("frames lie behind the end of the file")

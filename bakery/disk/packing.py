@@ -34,7 +34,7 @@ class _Chunk(NamedTuple):
     data: tuple[Extent, ...]
     sha256: bytes
     packed: bytes
-    frame_sha256: bytes
+    frame_digest: bytes
 
 
 class Packer:
@@ -112,8 +112,8 @@ class Packer:
                 content[part.offset - start : part.end - start] = new
         whole = bytes(content)
         packed = pack(whole)
-        sums = (hashlib.sha256(one).digest() for one in (whole, packed))
-        return _Chunk(number, whole, data, next(sums), packed, next(sums))
+        digests = hashlib.sha256(whole).digest(), hashlib.new("sha512_256", packed).digest()
+        return _Chunk(number, whole, data, digests[0], packed, digests[1])
 
     def _write(self, chunk: _Chunk) -> None:
         start = chunk.number * CHUNK_BYTES
@@ -121,7 +121,7 @@ class Packer:
         frame = self._frames.data(chunk.packed, len(chunk.content))
         self._digests.take(chunk.number, chunk.sha256)
         place = (chunk.number, frame.offset, frame.length)
-        self._index.append(PackedChunk(*place, chunk.sha256.hex(), chunk.frame_sha256.hex()))
+        self._index.append(PackedChunk(*place, chunk.sha256.hex(), chunk.frame_digest.hex()))
         for part in chunk.data:
             self._blocks.take(start, chunk.content, part)
         self._done = start + len(chunk.content)
