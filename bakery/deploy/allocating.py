@@ -86,9 +86,10 @@ def _request(
 
 
 def _may(node: NodeThere, wish: Wish) -> bool:
-    """Whether Ironic could give the node away for this."""
+    """Whether Ironic could give the node away for this; it has to know its power state."""
     fields = node.fields
     free = fields.get("provision_state") == "available" and not fields.get("instance_uuid")
+    free = free and bool(fields.get("power_state"))
     same = fields.get("resource_class") == wish.resource_class
     return free and same and set(wish.traits) <= set(node.traits)
 
