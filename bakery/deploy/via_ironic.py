@@ -141,8 +141,7 @@ def give_arguments(ironic: Ironic, image: Published, node: NodeThere) -> bool:
     line = fits.instance_info(image, "ramdisk")[key]
     if fits.fields_of(node, "instance_info").get(key) == line:
         return False
-    change = {"op": "add", "path": f"/instance_info/{key}", "value": line}
-    ironic.patch_node(node.uuid, [change])
+    ironic.patch_node(node.uuid, [{"op": "add", "path": f"/instance_info/{key}", "value": line}])
     return True
 
 
