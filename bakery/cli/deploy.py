@@ -10,6 +10,7 @@ from bakery.cli.lab_nodes import in_folder, lab_folder
 from bakery.cli.options import CLOUD, Output, output
 
 if TYPE_CHECKING:
+    from bakery.deploy.allocating import Wish
     from bakery.deploy.order import NodeSpec, Outcome
     from bakery.lab.state import Lab
 
@@ -18,11 +19,12 @@ LAB_ALONE = (
     *("multicast", "ramdisk", "bios", "uefi", "root_device", "swap", "ephemeral", "attempts"),
     "folder",
 )
-IRONIC_ALONE = ("cloud", "timeout", "undo")
+CHOICE = ("resource_class", "traits", "count", "name")
+IRONIC_ALONE = ("cloud", "timeout", "undo", *CHOICE)
 
 
 @click.command("deploy", short_help="Write a build onto nodes, to login.")
-@click.argument("names", nargs=-1, required=True, metavar="NODE…")
+@click.argument("names", nargs=-1, metavar="[NODE…]")
 @click.option(
     "--image",
     required=True,
@@ -57,6 +59,16 @@ IRONIC_ALONE = ("cloud", "timeout", "undo")
     metavar="SECONDS",
     help="How long to wait for Ironic.",
 )
+@click.option("--resource-class", metavar="CLASS", help="Have Ironic choose nodes of this class.")
+@click.option("--trait", "traits", multiple=True, help="That have this trait (may be repeated).")
+@click.option(
+    "--count",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="So many of them.",
+)
+@click.option("--name", metavar="NAME", help="What they are known by to Ironic: NAME-1, NAME-2 …")
 @click.option("--undo", is_flag=True, help="Have Ironic take back what an interrupt ends.")
 @click.option(
     "--ramdisk",
@@ -125,15 +137,31 @@ def command(context: click.Context, out: Output, /, **options: Any) -> int:  # n
     """
     via = options.pop("via")
     _refuse_others(context, via)
+    chosen = via == "ironic" and options["resource_class"]
+    if bool(options["names"]) == bool(chosen):
+        raise click.UsageError("name the nodes, or with --via ironic a --resource-class")
     if via == "ironic":
         return deploy_ironic.carry_out(
             out,
-            **{name: options[name] for name in ("names", "image", "method", *IRONIC_ALONE)},
-            config_drive=options["config_drive"],
+            wish=_wish(options) if chosen else None,
+            **{
+                name: options[name]
+                for name in ("names", "image", "method", "config_drive", *IRONIC_ALONE)
+                if name not in CHOICE
+            },
         )
     for name in IRONIC_ALONE:
         del options[name]
     return _in_lab(out, **options)
+
+
+def _wish(options: dict[str, Any]) -> "Wish":
+    """Which nodes Ironic shall choose."""
+    from bakery.deploy.allocating import Wish
+
+    if not options["name"]:
+        raise click.UsageError("--resource-class needs a --name, by which they are found again")
+    return Wish(options["name"], options["resource_class"], options["traits"], options["count"])
 
 
 def _refuse_others(context: click.Context, via: str) -> None:

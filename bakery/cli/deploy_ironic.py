@@ -3,6 +3,7 @@
 import base64
 import gzip
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,7 @@ from bakery.errors import BakeryError, UsageError
 
 if TYPE_CHECKING:
     from bakery.cloud.ironic import Ironic
+    from bakery.deploy.allocating import Wish
     from bakery.deploy.via_ironic import Sent
     from bakery.fleet.records import NodeThere
 
@@ -29,15 +31,16 @@ def carry_out(
     cloud: str | None,
     timeout: float,
     config_drive: Path | None,
+    wish: "Wish | None",
     *,
     undo: bool,
 ) -> int:
-    """Check everything, tell Ironic, follow; the exit code."""
+    """Check everything, tell Ironic, follow; the exit code. The nodes are named or wished for."""
     from bakery.cloud.connection import connect
     from bakery.cloud.find import published
     from bakery.cloud.images import Images
     from bakery.cloud.ironic import Ironic
-    from bakery.deploy import fits, via_ironic
+    from bakery.deploy import allocating, fits, via_ironic
 
     if method == "iscsi":
         raise UsageError("Ironic has no deploy interface 'iscsi' any more", "--method direct")
@@ -45,8 +48,12 @@ def carry_out(
     connection = connect(cloud)
     found = published(Images(connection), image)
     ironic = Ironic(connection)
-    nodes = _named(ironic, names)
     chosen = fits.method_of(found, method)
+    if wish:
+        free = partial(fits.problems, image=found, method=chosen)
+        nodes = allocating.allocated(ironic, wish, lambda node: not free(node), out.report, timeout)
+    else:
+        nodes = _named(ironic, names)
     deploys = via_ironic.Deploys(ironic, found, chosen, drive)
     deploys.check(nodes)
     out.report.note(f"{found.base.name} ({found.base.id}) by the deploy interface {chosen}")
@@ -85,6 +92,33 @@ def undeploy(out: Output, names: tuple[str, ...], cloud: str | None, timeout: fl
     ironic = Ironic.of_cloud(cloud)
     nodes = _named(ironic, names)
     return told(out, via_ironic.undeploy(ironic, nodes, out.report, timeout))
+
+
+@click.command("apply-image-args")
+@click.argument("names", nargs=-1, required=True, metavar="NODE…")
+@click.option("--image", required=True, metavar="NAME", help="Name or id of a published image.")
+@CLOUD
+@output
+def apply_image_args(out: Output, names: tuple[str, ...], image: str, cloud: str | None) -> None:
+    """Give NODE… the kernel arguments of an image, for another's deploy by the network.
+
+    They become the node's instance_info.kernel_append_params, which Ironic forgets with the
+    instance. bakery deploy --via ironic does this by itself.
+    """
+    from bakery.cloud.connection import connect
+    from bakery.cloud.find import published
+    from bakery.cloud.images import Images
+    from bakery.cloud.ironic import Ironic
+    from bakery.deploy import via_ironic
+
+    connection = connect(cloud)
+    found = published(Images(connection), image)
+    ironic = Ironic(connection)
+    nodes = _named(ironic, names)
+    given = {node.label: via_ironic.give_arguments(ironic, found, node) for node in nodes}
+    for name, new in given.items():
+        out.print(clean(f"{name}: {'given' if new else 'has them already'}"))
+    out.document([{"name": name, "changed": new} for name, new in given.items()])
 
 
 def _named(ironic: "Ironic", names: Sequence[str]) -> list["NodeThere"]:

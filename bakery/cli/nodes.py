@@ -29,6 +29,7 @@ def command() -> None:
 
 
 command.add_command(nodes_enroll.enroll)
+command.add_command(deploy_ironic.apply_image_args)
 command.add_command(deploy_ironic.undeploy)
 
 

@@ -21,7 +21,7 @@ from bakery.cloud.connection import Answer, CloudError, connect, explained, json
 from bakery.fleet.fields import INTERFACES, NODE, SUFFIX
 from bakery.fleet.plan import Patch
 from bakery.fleet.problems import nearest
-from bakery.fleet.records import Driver, NodeThere, PortThere
+from bakery.fleet.records import Allocation, Driver, NodeThere, PortThere
 
 if TYPE_CHECKING:
     import requests
@@ -190,6 +190,30 @@ class Ironic:
             for name, found in told.items()
             if isinstance(found, dict) and found.get("result") is False
         }
+
+    def allocation(self, name: str) -> Allocation | None:
+        """The allocation of that name; None where there is none that we may see."""
+        path = f"/allocations/{quote(name, safe='')}"
+        answer = self._ask("GET", path, f"looking at the allocation {name}", missing=True)
+        return None if answer is None else _allocation(_object(answer))
+
+    def allocate(
+        self, name: str, resource_class: str, traits: Iterable[str], candidates: Iterable[str]
+    ) -> None:
+        """Have a node chosen among candidates (uuids), where that is not under way already."""
+        body = {
+            "name": name,
+            "resource_class": resource_class,
+            "traits": list(traits),
+            "candidate_nodes": list(candidates),
+        }
+        what = f"creating the allocation {name}"
+        self._create("/allocations", body, what, lambda: self.allocation(name))
+
+    def delete_allocation(self, name: str) -> None:
+        """Give a node back that nothing was deployed to."""
+        path = f"/allocations/{quote(name, safe='')}"
+        self._ask("DELETE", path, f"deleting the allocation {name}", missing=True)
 
     def power(self, node: str, target: str) -> None:
         """Have a node switched: `power on`, `power off` or `rebooting`."""
@@ -375,6 +399,15 @@ def _port(entry: dict[str, object]) -> PortThere:
         address=str(entry.get("address", "")),
         node_uuid=str(entry.get("node_uuid", "")),
         fields=entry,
+    )
+
+
+def _allocation(entry: dict[str, object]) -> Allocation:
+    return Allocation(
+        name=str(entry.get("name") or ""),
+        state=str(entry.get("state") or ""),
+        node_uuid=str(entry.get("node_uuid") or ""),
+        last_error=plain(str(entry.get("last_error") or "")),
     )
 
 

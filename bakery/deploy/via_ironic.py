@@ -132,6 +132,19 @@ class Deploys:
         return patch
 
 
+def give_arguments(ironic: Ironic, image: Published, node: NodeThere) -> bool:
+    """Give a node the kernel arguments of an image, for whoever deploys it; False if it has them.
+
+    BakeryError where an argument would not arrive as it is.
+    """
+    key = "kernel_append_params"
+    line = fits.instance_info(image, "ramdisk")[key]
+    if fits.fields_of(node, "instance_info").get(key) == line:
+        return False
+    ironic.patch_node(node.uuid, [{"op": "add", "path": f"/instance_info/{key}", "value": line}])
+    return True
+
+
 def _interface(node: NodeThere, method: Method) -> Patch:
     if node.fields.get("deploy_interface") == method:
         return []

@@ -68,3 +68,12 @@ class Driver(msgspec.Struct, frozen=True):
     name: str
     interfaces: dict[str, tuple[str, ...]] = {}
     info: frozenset[str] = frozenset()
+
+
+class Allocation(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a node: `state` is `allocating`, `active` with a node, or `error`."""
+
+    name: str
+    state: str
+    node_uuid: str = ""
+    last_error: str = ""

@@ -71,12 +71,12 @@ def environment(folder: Path) -> dict[str, str]:
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TGT_IPC_SOCKET": str(folder / "control")}
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Return when `condition` holds."""
+def until(condition: Callable[[], bool], seconds: float = 60, pause: float = 0.02) -> None:
+    """Return when `condition` holds, which is looked at after each pause (seconds)."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "what was waited for never came"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def ready(target: Tgtd) -> bool:

@@ -22,7 +22,7 @@ from tests.services.openstack import ADMIN, Project, Services
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
 
 ARGS = f"root=UUID={tiny.ROOT_UUID} ro console=ttyS0"
-NODES = 9
+NODES = 14
 KILLS = 20
 
 
@@ -47,6 +47,8 @@ class Fleet:
                 "name": f"{self.project.name}-{number}",
                 "driver": "fake-hardware",
                 "boot_interface": "ipxe",
+                "resource_class": f"class-{self.project.name}",
+                "traits": ["CUSTOM_FAST"] if number else [],
                 "ports": [{"address": f"52:54:00:00:00:{number:02x}"}],
             }
             for number in range(NODES)
@@ -140,6 +142,38 @@ def test_a_node_that_does_not_fit_keeps_all_others_from_being_touched(fleet):
     told = refused(fleet.deploy(other, broken, "--image", "disk"))
     assert f"{broken}: it is in maintenance (a fan)" in told
     assert fleet.show(other)["instance_info"] == {}
+
+
+def test_nodes_that_ironic_chooses_are_the_same_for_the_same_request(fleet):
+    kind = f"class-{fleet.project.name}"
+    words = ("--image", "pv", "--resource-class", kind, "--name", f"web-{fleet.project.name}")
+    for node in (fleet.node(), fleet.node()):  # Ironic gives away whose power state it knows
+        assert fleet.bakery("nodes", "power", node, "off", env=fleet.env).returncode == 0
+    done = fleet.deploy(*words, "--trait", "CUSTOM_FAST", "--count", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = [one["name"] for one in json.loads(done.stdout)]
+    assert len(set(names)) == 2
+    for name in names:
+        shown = fleet.show(name)
+        assert (shown["provision_state"], shown["traits"]) == ("active", ["CUSTOM_FAST"])
+    again = fleet.deploy(*words, "--trait", "CUSTOM_FAST", "--count", "2")
+    assert [one["name"] for one in json.loads(again.stdout)] == names
+    told = refused(fleet.deploy(*words, "--trait", "CUSTOM_FAST", "--count", "40"))
+    assert "38 nodes of" in told and "are available that can take the image" in told
+    for name in names:  # on sqlite, of two at once one may stay in `deleting`
+        back = fleet.bakery("nodes", "undeploy", name, env=fleet.env)
+        assert back.returncode == 0, back.stderr
+    assert all(fleet.show(name)["instance_uuid"] is None for name in names)
+
+
+def test_a_node_gets_an_images_arguments_for_another_ones_deploy(fleet):
+    node = fleet.node()
+    words = ("nodes", "apply-image-args", node, "--image", "pv", "--json")
+    for changed in (True, False):
+        done = fleet.bakery(*words, env=fleet.env)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == [{"name": node, "changed": changed}]
+    assert fleet.show(node)["instance_info"] == {"kernel_append_params": ARGS}
 
 
 def test_where_ironics_own_validation_fails_its_reason_is_told_and_the_node_is_as_before(fleet):

@@ -17,7 +17,7 @@ from typing import Any
 
 from bakery.lab import network
 from bakery.lab.state import Lab
-from tests.conftest import REPOSITORY
+from tests.conftest import BAKERY, REPOSITORY
 from tests.services import developer, venvs
 from tests.services.ipa import ramdisk
 from tests.services.openstack import ADMIN
@@ -88,26 +88,32 @@ class LabIronic:
         """`openstack …`, the real one."""
         return self.run(venvs.venv("client") / "bin/openstack", *words, seconds=seconds)
 
-    def enroll(self, number: int) -> None:
-        """Make node `number` of the lab available; the calls that follow are about it."""
+    def enroll(self, *numbers: int) -> None:
+        """Make nodes of the lab available; the calls that follow are about the first of them."""
+        path = self.folder / "nodes.json"
+        path.write_text(json.dumps({"nodes": [self._entry(number) for number in numbers]}))
+        self.run(BAKERY, "nodes", "enroll", path, "--provide", "-q")
+        self.node = self.lab.nodes[numbers[0]].uuid
+
+    def _entry(self, number: int) -> dict[str, object]:
+        """A node of the lab as `bakery nodes enroll` reads it."""
         node = self.lab.nodes[number]
-        info = {
-            "ipmi_address": node.bmc.address,
-            "ipmi_port": node.bmc.port,
-            "ipmi_username": node.bmc.username,
-            "ipmi_password": node.bmc.password,
-            "ipmi_cipher_suite": 3,  # RAKP-HMAC-SHA1, HMAC-SHA1-96, AES-CBC-128
-            "deploy_kernel": self.kernel.as_uri(),
-            "deploy_ramdisk": self.ramdisk.as_uri(),
+        return {
+            "name": node.name,
+            "uuid": node.uuid,
+            "driver": "ipmi",
+            "driver_info": {
+                "ipmi_address": node.bmc.address,
+                "ipmi_port": node.bmc.port,
+                "ipmi_username": node.bmc.username,
+                "ipmi_password": node.bmc.password,
+                "ipmi_cipher_suite": 3,  # RAKP-HMAC-SHA1, HMAC-SHA1-96, AES-CBC-128
+                "deploy_kernel": self.kernel.as_uri(),
+                "deploy_ramdisk": self.ramdisk.as_uri(),
+            },
+            "properties": {"cpu_arch": "x86_64", "capabilities": f"boot_mode:{node.firmware}"},
+            "ports": [{"address": node.mac}],
         }
-        properties = {"cpu_arch": "x86_64", "capabilities": f"boot_mode:{node.firmware}"}
-        words = ["--driver", "ipmi", "--name", node.name, "--uuid", node.uuid]
-        words += _pairs("--driver-info", info) + _pairs("--property", properties)
-        self.client("baremetal", "node", "create", *words)
-        self.client("baremetal", "port", "create", node.mac, "--node", node.uuid)
-        self.node = node.uuid
-        for verb in ("manage", "provide"):
-            self.client("baremetal", "node", verb, "--wait", str(CALL_SECONDS), self.node)
 
     def set(self, **instance_info: object) -> None:
         """Give the node its instance_info, which goes again with the instance."""

@@ -121,6 +121,7 @@ def ironic(folder: Path, place: IronicPlace) -> Sections:
             "my_ip": place.address,
             "state_path": folder / "state",
             "minimum_memory_warning_only": "true",
+            "force_raw_images": "false",  # a qcow2 of Glance's goes to the node as it is
             "enabled_hardware_types": "ipmi,fake-hardware",
             "enabled_bios_interfaces": "no-bios,fake",
             "enabled_boot_interfaces": "ipxe,fake",
