@@ -24,7 +24,7 @@ from tests.e2e.compare import data_of
 from tests.processes import started_with
 from tests.services.lab_ironic import LabIronic
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lab"), pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ironic-lab"), pytest.mark.timeout(2400)]
 
 DEPLOY_SECONDS = 1800
 POLL_SECONDS = 0.2
