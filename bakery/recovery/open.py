@@ -47,11 +47,10 @@ def _file(path: Path) -> BinaryIO:
         raise BakeryError(
             f"{path} cannot be read: {error.strerror}", "name the file that --recovery wrote"
         ) from None
-    file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise BakeryError(f"{path} is not a file", "name the file that --recovery wrote")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _tar(file: BinaryIO, file_key: bytes) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from bakery.errors import BakeryError
 from bakery.recovery import keys, stanza
@@ -38,21 +38,22 @@ def sealing(path: Path, public_key: Path) -> Iterator[BinaryIO]:
             f"{path} is there already, and may be all that is left of what it holds",
             "choose another name, or move it away",
         )
-    with _draft(path) as file:
-        stream = _Sealed(path, file, recipient)
+    with _draft(path) as descriptor:
+        stream = _Sealed(path, descriptor, recipient)
         yield cast("BinaryIO", stream)
         stream.finish()
 
 
 class _Sealed(io.RawIOBase):
-    """What is written to it goes encrypted into `file`."""
+    """What is written to it goes encrypted into the file `descriptor`."""
 
-    def __init__(self, path: Path, file: IO[bytes], recipient: keys.Recipient) -> None:
+    def __init__(self, path: Path, descriptor: int, recipient: keys.Recipient) -> None:
         from bakery.recovery import packing
 
         file_key = os.urandom(FILE_KEY_BYTES)
         self._path = path
-        self._file = file
+        self._descriptor = descriptor
+        self._sealed_bytes = 0
         self._members = Members()
         self._plain_bytes = 0
         self._frame = packing.compressor()
@@ -79,20 +80,19 @@ class _Sealed(io.RawIOBase):
             self._members.finish()
         self._encryption.feed(self._frame.flush())
         self._encryption.finish()
-        if self._plain_bytes > packing.limit_bytes(self._file.tell()):
+        if self._plain_bytes > packing.limit_bytes(self._sealed_bytes):
             raise BakeryError(
                 f"{_begin(self._path)}: {self._plain_bytes} bytes of it pack into "
-                f"{self._file.tell()}, which would pass for an attack when it is opened",
+                f"{self._sealed_bytes}, which would pass for an attack when it is opened",
                 "leave out files of gigabytes that are all alike",
             )
 
     def _to_file(self, content: bytes) -> None:
-        try:
-            self._file.write(content)
-        except OSError as error:
-            raise BakeryError(
-                f"{self._path} cannot be written: {error.strerror}", "choose another place"
-            ) from None
+        self._sealed_bytes += len(content)
+        rest = memoryview(content)
+        with _writing(self._path):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -108,21 +108,28 @@ def _begin(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _draft(path: Path) -> Iterator[IO[bytes]]:
+def _draft(path: Path) -> Iterator[int]:
     """A file beside `path` that becomes it when the block ends well; mode 0600 from the start."""
-    try:
+    with _writing(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
+    try:
+        yield descriptor
+        with _writing(path):
+            os.fsync(descriptor)
+            draft.rename(path)
+            sync(path.parent)
+    finally:
+        os.close(descriptor)
+        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name what cannot be written, where the system says no."""
+    try:
+        yield
     except OSError as error:
         raise BakeryError(
             f"{path} cannot be written: {error.strerror}", "choose another place"
         ) from None
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync(path.parent)

@@ -16,7 +16,7 @@ COLUMNS = 64
 # The format sets no bounds. Each stanza may cost a private key's work before anything is known to
 # be authentic, and all of it is read before that.
 STANZAS_LIMIT = 32
-LINE_LIMIT_BYTES = 1024
+LINE_LIMIT_BYTES = 4096  # post-quantum recipients have lines of 1500
 LINES_LIMIT = 2000
 
 ANOTHER_COPY = "take another copy of it: of this one nothing can be trusted"
