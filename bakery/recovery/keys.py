@@ -74,7 +74,7 @@ def private_key(path: Path) -> Identity:
     Raises BakeryError for all else.
     """
     line = _key_text(path)
-    if line.upper().startswith(PRIVATE_PREFIX.upper() + "1"):
+    if line.upper().startswith(PRIVATE_PREFIX.upper()):
         return X25519Identity(_age_key(line, PRIVATE_PREFIX, path))
     return RsaIdentity(_rsa_private_key(line, path))
 

@@ -110,7 +110,10 @@ def _walk() -> Generator[Piece, bytes, None]:
             size = _header(block, {}).size_bytes
             if not 0 < size <= records.LIMIT_BYTES:
                 raise BakeryError(f"an extended header in its tar takes {size} bytes", NOT_OURS)
-            extra = records.parse((yield Piece(_blocks(size)))[:size])
+            content = yield Piece(_blocks(size))
+            if any(content[size:]):  # tarfile would read records there
+                raise BakeryError("an extended header in its tar is larger than it says", NOT_OURS)
+            extra = records.parse(content[:size])
             block = yield Piece(BLOCK)
             if block[156:157] == EXTENDED:
                 raise BakeryError("two extended headers in its tar follow each other", NOT_OURS)
