@@ -15,6 +15,8 @@ from bakery.recovery.members import Members
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+BUFFER_BYTES = 128 << 10  # a block of zstd
+
 
 @contextlib.contextmanager
 def opened(path: Path, private_key: Path) -> Iterator[BinaryIO]:
@@ -36,7 +38,7 @@ def opened(path: Path, private_key: Path) -> Iterator[BinaryIO]:
                 pass
             file.seek(start)
         stream = _Stream(path, _tar(file, file_key))
-        yield cast("BinaryIO", io.BufferedReader(stream))
+        yield cast("BinaryIO", io.BufferedReader(stream, BUFFER_BYTES))
 
 
 def _file(path: Path) -> BinaryIO:
