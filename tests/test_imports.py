@@ -24,7 +24,7 @@ LAYERS = (
     # what bytes and texts mean
     ("disk",),
     ("system",),
-    ("fleet", "manifest", "releases", "source"),
+    ("fleet", "manifest", "recovery", "releases", "source"),
     ("folder",),
     # what is in an image
     ("engines",),

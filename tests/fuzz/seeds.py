@@ -20,12 +20,14 @@ from bakery.deploy import api
 from bakery.deploy.journal import Deployment
 from bakery.disk import digest, lvm, packed, partitions, qcow2, qcow2_map, safety
 from bakery.errors import BakeryError
+from bakery.recovery import bech32, members, stanza
 from bakery.serve import dhcp_packet, http_message, tftp
 from bakery.serve.http_message import Refused
 from bakery.serve.tftp import Refusal
 from bakery.system import bls, fstab, grub, grubdefaults, kargs, ostree, release
 from tests import tiny
 from tests.disk import pvs
+from tests.recovery import pairs
 
 DISK_BYTES = 6 << 30
 GRUB_CFG = b"""set default="0"
@@ -118,6 +120,7 @@ def targets(work: Path) -> list[Target]:
         Target("embedded manifest", _unpacked, json.dumps(embedded.pack(_manifest())).encode()),
         Target("image record", _image, IMAGE.encode()),
         *_of_a_deploy(),
+        *_of_a_recovery(),
         Target("store metadata", lambda data: _stores(work, data), STORES),
     ]
 
@@ -177,6 +180,42 @@ def _of_a_deploy() -> list[Target]:
         Target("root device hints", lambda d: hints.parse(text(d)), HINTS.encode()),
         Target("API address", lambda d: agent_api.parse(text(d)), b"http://192.168.77.1:6385/x"),
     ]
+
+
+def _of_a_recovery() -> list[Target]:
+    """An archive that anyone may have made."""
+    wrapped = stanza.Stanza(("X25519", "A" * 43), bytes(32))
+    content = pairs.tar(
+        [
+            (pairs.member("etc", b"5"), b""),
+            (pairs.member("etc/é", pax_headers={"SCHILY.xattr.user.a": "b"}, mtime=1.5), b"c" * 9),
+            (pairs.member("link", b"2", linkname="etc/é"), b""),
+        ]
+    )
+    return [
+        Target("age header", lambda d: stanza.read(io.BytesIO(d)), stanza.encoded(wrapped, b"k")),
+        Target("recovery tar", _members, content),
+        Target("bech32", _bech32, pairs.bech32_of("age", bytes(32)).encode()),
+    ]
+
+
+def _members(data: bytes) -> None:
+    """Each header's checksum is made right, or few changes would get past it."""
+    tar = bytearray(data)
+    for at in range(0, len(tar) - 511, 512):
+        if tar[at + 257 : at + 262] == b"ustar":
+            tar[at + 148 : at + 156] = b" " * 8
+            tar[at + 148 : at + 156] = b"%06o\0 " % sum(tar[at : at + 512])
+    tape = members.Members()
+    tape.feed(bytes(tar))
+    tape.finish()
+
+
+def _bech32(data: bytes) -> object:
+    try:
+        return bech32.decode(data.decode("latin-1"))
+    except ValueError:
+        return None
 
 
 def _asked(body: bytes) -> object:
