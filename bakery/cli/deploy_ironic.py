@@ -45,10 +45,11 @@ def carry_out(
         raise UsageError("Ironic has no deploy interface 'iscsi' any more", "--method direct")
     drive = _packed(config_drive) if config_drive else ""
     connection = connect(cloud)
-    found = published(Images(connection), image)
+    images = Images(connection)
+    found = published(images, image)
     ironic = Ironic(connection)
     chosen = fits.method_of(found, method)
-    deploys = via_ironic.Deploys(ironic, found, chosen, drive)
+    deploys = via_ironic.Deploys(ironic, found, chosen, drive, fits.glimpse(images, found))
     if wish:
         nodes = allocating.allocated(
             ironic, wish, lambda node: not deploys.problems(node), out.report, timeout

@@ -5,20 +5,27 @@ active, and finds after minutes that a partition image cannot be made to boot (I
 interfaces `direct` and `ramdisk`).
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
+
 from bakery import params, releases
 from bakery.cloud import records
+from bakery.cloud.connection import CloudError
 from bakery.cloud.find import Published
+from bakery.cloud.images import Images
 from bakery.errors import BakeryError
 from bakery.fleet import plan
 from bakery.fleet.records import NodeThere
 from bakery.params import Request
+from bakery.system import architecture
 
 Method = Literal["direct", "ramdisk"]
 
 GIB = 1 << 30
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 FREE = frozenset({"available", "deploy failed", "error"})
 UNDER_WAY = frozenset({"deploying", "wait call-back", "deploy hold"})
 ACTIVE = "active"
@@ -28,6 +35,32 @@ OWN_INFO = (
     "image_disk_format", "image_type", "kernel", "ramdisk", "kernel_append_params",
     "ramdisk_kernel_arguments",
 )  # fmt: skip
+
+
+class Glimpse(msgspec.Struct, frozen=True):
+    """What the heads of an image's files tell: whose kernel it is, and how its ramdisk is packed.
+
+    `processor` is as uname(1) names it, and empty where it is not known.
+    """
+
+    processor: str = ""
+    zstd: bool = False
+
+
+UNKNOWN = Glimpse()
+
+
+def glimpse(images: Images, image: Published) -> Glimpse:
+    """A look at kernel and ramdisk in Glance; what we may not read tells nothing."""
+    heads = {}
+    for part in image.parts:
+        if part.name != records.BASE and part.is_raw:
+            with contextlib.suppress(CloudError):
+                heads[part.name] = images.head(part.image.id, architecture.HEAD_BYTES)
+    return Glimpse(
+        architecture.of_kernel(heads.get("kernel", b"")),
+        heads.get("ramdisk", b"").startswith(ZSTD_MAGIC),
+    )
 
 
 def method_of(image: Published, wanted: Method | None) -> Method:
@@ -125,6 +158,14 @@ def problems(node: NodeThere, image: Published, method: Method, release: str = "
     if not runs(node, image, method, release) and state not in FREE:
         found.append(_why_not_free(state))
     return found
+
+
+def other_processor(node: NodeThere, processor: str) -> list[str]:
+    """Whether the node is known to be another machine than the kernel is for."""
+    machine = str(fields_of(node, "properties").get("cpu_arch") or "")
+    if architecture.runs(processor, machine):
+        return []
+    return [f"its cpu_arch is {machine}, and the image's kernel is one for {processor}"]
 
 
 def boot_mode_matters(node: NodeThere, image: Published, method: Method) -> bool:

@@ -67,18 +67,25 @@ class Deploys:
     """An image for some nodes of a cloud; a list of nodes is each once."""
 
     def __init__(
-        self, ironic: Ironic, image: Published, method: Method, config_drive: str = ""
+        self,
+        ironic: Ironic,
+        image: Published,
+        method: Method,
+        config_drive: str = "",
+        glimpse: fits.Glimpse = fits.UNKNOWN,
     ) -> None:
         self.ironic = ironic
         self.image = image
         self.method = method
         self.config_drive = config_drive
+        self.glimpse = glimpse
         self.release = releases.by_api(ironic.minor)
         self.begun: list[NodeThere] = []
 
     def problems(self, node: NodeThere) -> list[str]:
         """Why a node cannot take the image; empty where nothing is known against it."""
         found = fits.problems(node, self.image, self.method, self.release)
+        found += fits.other_processor(node, self.glimpse.processor)
         if self.config_drive and self.method == "ramdisk" and fits.boot_of(node) == "pxe":
             boots = node.fields.get("boot_interface") or "the network"
             found.append(f"it boots by {boots}, and would get no config drive with the ramdisk")
@@ -113,6 +120,11 @@ class Deploys:
             found.append(
                 f"the deploy interface ramdisk writes nothing: {self.image.base.name} has to be on "
                 "each node's disk already"
+            )
+        if self.method == "ramdisk" and self.glimpse.zstd:
+            found.append(
+                "its ramdisk is packed with zstd: conductors unpack it on its way, unless "
+                "[conductor]disable_zstandard_decompression is set"
             )
         unsaid = [n.label for n in nodes if fits.boot_mode_matters(n, self.image, self.method)]
         if unsaid:

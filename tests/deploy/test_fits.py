@@ -237,10 +237,24 @@ def test_a_config_drive_that_nobody_would_hand_over_is_refused():
     assert Deploys(ironic, image(), "direct", "drive").problems(by_ipxe) == []
 
 
+def test_a_node_of_another_processor_is_told():
+    ironic: Any = Newest()
+    deploys = Deploys(ironic, image(), "direct", glimpse=fits.Glimpse("x86_64"))
+    assert deploys.problems(properties(cpu_arch="aarch64")) == [
+        "its cpu_arch is aarch64, and the image's kernel is one for x86_64"
+    ]
+    for known in ("x86_64", "amd64", "", None):
+        assert deploys.problems(properties(cpu_arch=known)) == []
+
+
 def test_what_nobody_can_check_is_said():
     ironic: Any = Newest()
     (said,) = Deploys(ironic, image("ami"), "ramdisk").cautions([node()])
     assert "it has to be on each node's disk already" in said
+    _, said = Deploys(ironic, image("ami"), "ramdisk", "", fits.Glimpse(zstd=True)).cautions(
+        [node()]
+    )
+    assert "disable_zstandard_decompression" in said
     (said,) = Deploys(ironic, image(), "direct").cautions([node()] * 7)
     assert said.startswith("n, n, n, n, n, …: no boot_mode is said")
     known = properties(capabilities="boot_mode:bios")
