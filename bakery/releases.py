@@ -46,6 +46,25 @@ RELEASES = {
 }
 ORDER = tuple(RELEASES)
 NEWEST = ORDER[-1]
+# The newest version of the API, 1.N, that a release speaks (ironic/common/release_mappings.py).
+# Yoga speaks that of Xena; those behind 2025.2 differ in nothing that is told here.
+API_MINORS = {
+    "queens": 38,
+    "rocky": 46,
+    "stein": 56,
+    "train": 58,
+    "ussuri": 65,
+    "victoria": 68,
+    "wallaby": 72,
+    "xena": 78,
+    "zed": 80,
+    "2023.1": 82,
+    "2023.2": 87,
+    "2024.1": 90,
+    "2024.2": 93,
+    "2025.1": 96,
+    "2025.2": 101,
+}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -187,6 +206,12 @@ def known(name: str) -> str:
             f"the names juno to zed, then the numbers 2023.1 to {NEWEST}",
         )
     return found
+
+
+def by_api(minor: int) -> str:
+    """The release that an API whose newest version is 1.`minor` belongs to, or the one before."""
+    there = [name for name, newest in API_MINORS.items() if newest <= minor]
+    return there[-1] if there else next(iter(API_MINORS))
 
 
 def titled(release: str) -> str:

@@ -444,3 +444,16 @@ def test_a_folder_without_a_build_is_named(tmp_path):
     done = CliRunner().invoke(cli.command, [str(tmp_path), "--for", "json"])
     assert isinstance(done.exception, BakeryError)
     assert "no finished build" in done.exception.message
+
+
+@pytest.mark.parametrize(
+    ("minor", "release"),
+    [(37, "queens"), (46, "rocky"), (72, "wallaby"), (74, "wallaby"), (78, "xena"), (96, "2025.1")],
+)
+def test_an_api_tells_its_release(minor, release):
+    assert releases.by_api(minor) == release
+
+
+def test_the_releases_of_apis_are_in_their_order():
+    assert list(releases.API_MINORS) == sorted(releases.API_MINORS, key=releases.ORDER.index)
+    assert list(releases.API_MINORS.values()) == sorted(releases.API_MINORS.values())

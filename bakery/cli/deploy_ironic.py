@@ -3,7 +3,6 @@
 import base64
 import gzip
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -46,24 +45,29 @@ def carry_out(
         raise UsageError("Ironic has no deploy interface 'iscsi' any more", "--method direct")
     drive = _packed(config_drive) if config_drive else ""
     connection = connect(cloud)
-    found = published(Images(connection), image)
+    images = Images(connection)
+    found = published(images, image)
     ironic = Ironic(connection)
     chosen = fits.method_of(found, method)
+    deploys = via_ironic.Deploys(ironic, found, chosen, drive, fits.glimpse(images, found))
     if wish:
-        free = partial(fits.problems, image=found, method=chosen)
-        nodes = allocating.allocated(ironic, wish, lambda node: not free(node), out.report, timeout)
+        nodes = allocating.allocated(
+            ironic, wish, lambda node: not deploys.problems(node), out.report, timeout
+        )
     else:
         nodes = _named(ironic, names)
-    deploys = via_ironic.Deploys(ironic, found, chosen, drive)
     deploys.check(nodes)
     out.report.note(f"{found.base.name} ({found.base.id}) by the deploy interface {chosen}")
+    for caution in deploys.cautions(nodes):
+        out.report.note(caution)
     try:
         sent = via_ironic.deploy(deploys, nodes, out.report, timeout)
     except KeyboardInterrupt:
         if not undo:
             out.report.note("Ironic goes on; bakery nodes undeploy takes it back")
             raise
-        via_ironic.undeploy(ironic, deploys.started, out.report, timeout)
+        for one in deploys.take_back(out.report, timeout):
+            out.report.note(f"{one.name}: {one.error or 'taken back'}")
         raise
     return told(out, sent)
 

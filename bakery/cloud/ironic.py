@@ -31,6 +31,7 @@ NEWEST = 104
 """The newest version of the API, 1.N, that is asked for."""
 OLDEST = 37
 """Traits came with it, in 2018."""
+INVENTORY_SINCE = 81
 PAGE = 1000
 PAGES_LIMIT = 200
 ANSWER_LIMIT_BYTES = 256 << 20
@@ -190,6 +191,19 @@ class Ironic:
             for name, found in told.items()
             if isinstance(found, dict) and found.get("result") is False
         }
+
+    def disks(self, node: str) -> list[dict[str, object]] | None:
+        """A node's disks as its inspection found them; None where there was none.
+
+        Each as Ironic's agent tells it: `name`, `size` in bytes, `rotational`, `model`, `vendor`,
+        `serial`, `wwn`, `hctl` … (ironic_python_agent, hardware.BlockDevice).
+        """
+        if self.minor < INVENTORY_SINCE:
+            return None
+        what = f"looking at the inventory of the node {node}"
+        answer = self._ask("GET", _path(node, "inventory"), what, missing=True)
+        inventory = None if answer is None else _object(answer).get("inventory")
+        return _entries(inventory, "disks") if isinstance(inventory, dict) else None
 
     def allocation(self, name: str) -> Allocation | None:
         """The allocation of that name; None where there is none that we may see."""

@@ -25,7 +25,8 @@ ON_THE_WAY = frozenset(
         "deleting", "unrescuing", "rescuing", "rescue wait", "servicing", "service wait",
     }
 )  # fmt: skip
-FAILED = frozenset({"inspect failed", "clean failed"})
+FAILED = {"inspect failed": "inspect", "clean failed": "provide"}
+"""By the verb that led there. From both, `manage` leads back."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
 
 
@@ -60,12 +61,14 @@ def next_step(
     state = state_of(node)
     if state in ON_THE_WAY:
         return "wait"
+    if FAILED.get(state) in asked:
+        return "failed"
     verb: Verb
     if state == ENROLL or state in FAILED:
         verb = "manage"
     elif state != MANAGEABLE:
         return "done"
-    elif goals.inspect and not node.fields.get("inspection_finished_at") and "inspect" not in asked:
+    elif goals.inspect and not node.fields.get("inspection_finished_at"):
         verb = "inspect"
     elif goals.provide:
         verb = "provide"
@@ -128,7 +131,8 @@ class Drive:
         if step != "failed":
             return Outcome(state, f"still {state} when time was up", asked)
         why = self.refused.get(node.uuid) or str(node.fields.get("last_error") or "no reason told")
-        return Outcome(state, f"{asked[-1]} led back to {state}: {why}", asked)
+        back = "" if state in FAILED else "back "
+        return Outcome(state, f"{asked[-1]} led {back}to {state}: {why}", asked)
 
     def _close(self, uuid: str, outcome: Outcome) -> None:
         self.open.discard(uuid)

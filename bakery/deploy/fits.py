@@ -5,19 +5,27 @@ active, and finds after minutes that a partition image cannot be made to boot (I
 interfaces `direct` and `ramdisk`).
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Literal
 
-from bakery import params
+import msgspec
+
+from bakery import params, releases
 from bakery.cloud import records
+from bakery.cloud.connection import CloudError
 from bakery.cloud.find import Published
+from bakery.cloud.images import Images
 from bakery.errors import BakeryError
+from bakery.fleet import plan
 from bakery.fleet.records import NodeThere
 from bakery.params import Request
+from bakery.system import architecture
 
 Method = Literal["direct", "ramdisk"]
 
 GIB = 1 << 30
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 FREE = frozenset({"available", "deploy failed", "error"})
 UNDER_WAY = frozenset({"deploying", "wait call-back", "deploy hold"})
 ACTIVE = "active"
@@ -27,6 +35,32 @@ OWN_INFO = (
     "image_disk_format", "image_type", "kernel", "ramdisk", "kernel_append_params",
     "ramdisk_kernel_arguments",
 )  # fmt: skip
+
+
+class Glimpse(msgspec.Struct, frozen=True):
+    """What the heads of an image's files tell: whose kernel it is, and how its ramdisk is packed.
+
+    `processor` is as uname(1) names it, and empty where it is not known.
+    """
+
+    processor: str = ""
+    zstd: bool = False
+
+
+UNKNOWN = Glimpse()
+
+
+def glimpse(images: Images, image: Published) -> Glimpse:
+    """A look at kernel and ramdisk in Glance; what we may not read tells nothing."""
+    heads = {}
+    for part in image.parts:
+        if part.name != records.BASE and part.is_raw:
+            with contextlib.suppress(CloudError):
+                heads[part.name] = images.head(part.image.id, architecture.HEAD_BYTES)
+    return Glimpse(
+        architecture.of_kernel(heads.get("kernel", b"")),
+        heads.get("ramdisk", b"").startswith(ZSTD_MAGIC),
+    )
 
 
 def method_of(image: Published, wanted: Method | None) -> Method:
@@ -39,43 +73,110 @@ def method_of(image: Published, wanted: Method | None) -> Method:
             "interface 'direct' cannot make one boot",
             "bakery build --layout disk and upload that, or --method ramdisk",
         )
-    return wanted or fitting
+    method = wanted or fitting
+    if method == "direct":
+        _written_whole(image)
+    else:
+        params.node_line(Request(image.manifest, deploy="ramdisk"))
+    return method
 
 
-def instance_info(image: Published, method: Method) -> dict[str, str]:
-    """What a node is told of the image. Its kernel arguments come along where they are used.
+def _written_whole(image: Published) -> None:
+    """BakeryError where Glance says less of a whole disk, or more, than `direct` can do with.
 
-    BakeryError names an argument that Ironic or iPXE would not leave as it is.
+    Ironic makes a partition image of one that has a kernel (ironic/common/images.py,
+    is_whole_disk_image), and hands what Glance counted to an agent that writes nothing unhashed.
+    """
+    what = f"image {image.base.name} ({image.base.id})"
+    links = [key for key in (records.KERNEL_ID, records.RAMDISK_ID) if key in image.base.properties]
+    if links:
+        words = " ".join(f"--property {key}" for key in links)
+        raise BakeryError(
+            f"{what} is a whole disk, and its {' and '.join(links)} have Ironic take it for a "
+            "partition image",
+            f"openstack image unset {words} {image.base.id}",
+        )
+    if not (image.base.hash_value or image.base.checksum):
+        raise BakeryError(
+            f"{what} has neither os_hash_value nor checksum in Glance, and nothing unhashed is "
+            "written",
+            "upload the build again, so that Glance reads its bytes",
+        )
+
+
+def instance_info(
+    image: Published, method: Method, node: NodeThere, release: str = ""
+) -> dict[str, str]:
+    """What a node is told of the image, by an Ironic of `release` (empty: the newest).
+
+    Its kernel arguments come along where they are used, under the name that the node's boot
+    interface reads. BakeryError names an argument that Ironic or iPXE would not leave as it is,
+    and says so where no arguments reach such a node.
     """
     if method == "direct":
         return {"image_source": image.base.id}
     files = {part.name: part.image.id for part in image.parts}
-    return {
-        "kernel": files["kernel"],
-        "ramdisk": files["ramdisk"],
-        "kernel_append_params": params.node_line(Request(image.manifest, deploy="ramdisk")),
-    }
+    told = {"kernel": files["kernel"], "ramdisk": files["ramdisk"]}
+    return told | arguments(image, node, release)
 
 
-def problems(node: NodeThere, image: Published, method: Method) -> list[str]:
+def arguments(image: Published, node: NodeThere, release: str) -> dict[str, str]:
+    """The image's kernel arguments, as a node's instance_info has them; errors as above."""
+    request = Request(image.manifest, release, boot_of(node), "ramdisk")
+    return {request.place("node").key: params.node_line(request)}
+
+
+def boot_of(node: NodeThere) -> releases.Boot:
+    """Who hands the kernel its arguments, as far as these differ: the network, or an ISO image.
+
+    A node's boot interface may be a vendor's own, made of Redfish's (ironic, setup.cfg,
+    ironic.hardware.interfaces.boot).
+    """
+    name = str(node.fields.get("boot_interface") or "")
+    for boot in releases.BOOTS:
+        if name == boot:
+            return boot
+    iso = "virtual-media" in name or name.endswith("-https")
+    return "redfish-virtual-media" if iso else "pxe"
+
+
+def problems(node: NodeThere, image: Published, method: Method, release: str = "") -> list[str]:
     """Why the node cannot take the image; empty where nothing is known against it."""
     fields = node.fields
     found = []
     if fields.get("maintenance"):
         reason = fields.get("maintenance_reason")
         found.append("it is in maintenance" + (f" ({reason})" if reason else ""))
+    if method == "direct":
+        found += _disk(node, image) + _firmware(node, image)
+    else:
+        try:
+            arguments(image, node, release)
+        except BakeryError as error:
+            return [*found, error.message]
     state = str(fields.get("provision_state") or "")
-    if not runs(node, image, method) and state not in FREE:
+    if not runs(node, image, method, release) and state not in FREE:
         found.append(_why_not_free(state))
-    found += _disk(node, image) if method == "direct" else []
-    found += _firmware(node, image) if method == "direct" else []
     return found
 
 
-def runs(node: NodeThere, image: Published, method: Method) -> bool:
+def other_processor(node: NodeThere, processor: str) -> list[str]:
+    """Whether the node is known to be another machine than the kernel is for."""
+    machine = str(fields_of(node, "properties").get("cpu_arch") or "")
+    if architecture.runs(processor, machine):
+        return []
+    return [f"its cpu_arch is {machine}, and the image's kernel is one for {processor}"]
+
+
+def boot_mode_matters(node: NodeThere, image: Published, method: Method) -> bool:
+    """Whether Ironic's configuration, which its API does not tell, decides if the disk boots."""
+    return method == "direct" and image.manifest.firmware == ("bios",) and not _boot_mode(node)
+
+
+def runs(node: NodeThere, image: Published, method: Method, release: str = "") -> bool:
     """Whether the node has the image already, or is on its way to it."""
     has = fields_of(node, "instance_info")
-    wanted = instance_info(image, method).items()
+    wanted = instance_info(image, method, node, release).items()
     told = all(has.get(key) == value for key, value in wanted)
     return told and node.fields.get("provision_state") in {ACTIVE, *UNDER_WAY}
 
@@ -84,6 +185,13 @@ def fields_of(node: NodeThere, key: str) -> Mapping[str, object]:
     """A node's field that is a mapping."""
     found = node.fields.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def root_device(node: NodeThere) -> Mapping[str, object]:
+    """The hints for its root disk: an instance's own, else those of its properties."""
+    own = fields_of(node, "instance_info").get("root_device")
+    wanted = own or fields_of(node, "properties").get("root_device")
+    return wanted if isinstance(wanted, dict) else {}
 
 
 def _why_not_free(state: str) -> str:
@@ -105,9 +213,20 @@ def _disk(node: NodeThere, image: Published) -> list[str]:
 
 def _firmware(node: NodeThere, image: Published) -> list[str]:
     """Whether its firmware is known to boot nothing of the image."""
-    capabilities = str(fields_of(node, "properties").get("capabilities") or "")
-    pairs = dict(pair.split(":", 1) for pair in capabilities.split(",") if ":" in pair)
-    mode, has = pairs.get("boot_mode", ""), image.manifest.firmware
+    mode, has = _boot_mode(node), image.manifest.firmware
     if mode and has and mode not in has:
         return [f"it boots by {mode}, and the image by {' or '.join(has)} alone"]
     return []
+
+
+def _boot_mode(node: NodeThere) -> str:
+    """The firmware that a deploy sets it to; empty where it says none.
+
+    An instance's capabilities are a mapping, a node's a text, and the first go before
+    (ironic/drivers/modules/boot_mode_utils.py, get_boot_mode_for_deploy).
+    """
+    own = fields_of(node, "instance_info").get("capabilities")
+    if isinstance(own, dict) and own.get("boot_mode"):
+        return str(own["boot_mode"]).lower()
+    capabilities = plan.split(fields_of(node, "properties").get("capabilities"))
+    return capabilities.get("boot_mode", "").lower()

@@ -6,19 +6,29 @@ same command again follows the same deploys. Source: Bare Metal API v1, node pro
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
+from typing import TypeVar
 
 import msgspec
 
+from bakery import releases
 from bakery.cloud.connection import CloudError, plain
 from bakery.cloud.find import Published
 from bakery.cloud.ironic import Ironic
-from bakery.deploy import fits
+from bakery.deploy import fits, root_device
 from bakery.deploy.fits import Method
 from bakery.errors import BakeryError
 from bakery.fleet.plan import Patch
 from bakery.fleet.records import NodeThere
+from bakery.pool import Pool
 from bakery.report import Report
+
+T = TypeVar("T")
+
+AT_ONCE = 8
+"""So many nodes are spoken of to Ironic at a time."""
+NAMED = 5
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
 SETTLE_SECONDS = 120.0
@@ -40,6 +50,7 @@ WAYS_OUT = (
     ("not permitted in file URLs", "[conductor]file_url_allowed_paths of ironic.conf"),
     ("No suitable device was found", "the disk is too small, or root_device hints match none"),
     ("does not match", "the image changed on its way, or its checksum is another's"),
+    ("could not be found", "it was deleted from Glance meanwhile; bakery upload brings it back"),
 )
 
 
@@ -56,92 +67,167 @@ class Deploys:
     """An image for some nodes of a cloud; a list of nodes is each once."""
 
     def __init__(
-        self, ironic: Ironic, image: Published, method: Method, config_drive: str = ""
+        self,
+        ironic: Ironic,
+        image: Published,
+        method: Method,
+        config_drive: str = "",
+        glimpse: fits.Glimpse = fits.UNKNOWN,
     ) -> None:
         self.ironic = ironic
         self.image = image
         self.method = method
         self.config_drive = config_drive
-        self.started: list[NodeThere] = []
-        self.info = fits.instance_info(image, method)
+        self.glimpse = glimpse
+        self.release = releases.by_api(ironic.minor)
+        self.begun: list[NodeThere] = []
+
+    def problems(self, node: NodeThere) -> list[str]:
+        """Why a node cannot take the image; empty where nothing is known against it."""
+        found = fits.problems(node, self.image, self.method, self.release)
+        found += fits.other_processor(node, self.glimpse.processor)
+        if self.config_drive and self.method == "ramdisk" and fits.boot_of(node) == "pxe":
+            boots = node.fields.get("boot_interface") or "the network"
+            found.append(f"it boots by {boots}, and would get no config drive with the ramdisk")
+        return found + self._disk(node)
+
+    def _disk(self, node: NodeThere) -> list[str]:
+        """Whether its root device hints are known to lead to no disk, or to one too small."""
+        wanted = fits.root_device(node)
+        if self.method != "direct" or not wanted or self.runs(node):
+            return []
+        disks = self.ironic.disks(node.uuid) or []
+        size = self.image.manifest.artifacts["base"].size_bytes
+        found = root_device.problem(wanted, disks, size)
+        return [found] if found else []
 
     def check(self, nodes: Sequence[NodeThere]) -> None:
         """BakeryError, with every reason of every node, where one cannot take the image."""
         found = [
             f"{node.label}: {problem}"
-            for node in nodes
-            for problem in fits.problems(node, self.image, self.method)
+            for node, problems in zip(
+                nodes, _of_each(self.ironic, nodes, self.problems), strict=True
+            )
+            for problem in problems
         ]
         if found:
             raise BakeryError("; ".join(found), "no node was touched")
 
+    def cautions(self, nodes: Sequence[NodeThere]) -> list[str]:
+        """What to know before these get the image, though nothing speaks against it."""
+        found = []
+        if self.method == "ramdisk":
+            found.append(
+                f"the deploy interface ramdisk writes nothing: {self.image.base.name} has to be on "
+                "each node's disk already"
+            )
+        if self.method == "ramdisk" and self.glimpse.zstd:
+            found.append(
+                "its ramdisk is packed with zstd: conductors unpack it on its way, unless "
+                "[conductor]disable_zstandard_decompression is set"
+            )
+        unsaid = [n.label for n in nodes if fits.boot_mode_matters(n, self.image, self.method)]
+        if unsaid:
+            more = ", …" if len(unsaid) > NAMED else ""
+            found.append(
+                f"{', '.join(unsaid[:NAMED])}{more}: no boot_mode is said, so that Ironic's "
+                "[deploy]default_boot_mode decides (uefi, where nobody set it), and the image "
+                "boots by bios alone; the capability boot_mode:bios says it"
+            )
+        return found
+
+    def runs(self, node: NodeThere) -> bool:
+        """Whether a node has the image already, or is on its way to it."""
+        return fits.runs(node, self.image, self.method, self.release)
+
     def start(self, node: NodeThere) -> None:
         """Tell the node what it gets and begin, where that is not under way or done already.
 
-        Adds it to `started` before Ironic is asked to begin.
+        Adds it to `begun` before anything is changed.
 
         BakeryError with Ironic's reasons where its own validation fails; the node is as before.
         """
-        if fits.runs(node, self.image, self.method):
-            self.started.append(node)
+        if _state(node) != fits.ACTIVE:
+            self.begun.append(node)
+        if self.runs(node):
             return
         self.ironic.patch_node(node.uuid, self._patch(node))
         faults = self.ironic.faults(node.uuid, INTERFACES)
         if faults:
-            self.ironic.patch_node(node.uuid, self._unpatch(node))
+            self._give_back(node)
             told = "; ".join(f"{name}: {reason}" for name, reason in faults.items())
             raise BakeryError(
                 f"{node.label} cannot be deployed: {told}",
                 f"openstack baremetal node validate {node.label}",
             )
-        self.started.append(node)
         try:
             self.ironic.provision(node.uuid, "active", self.config_drive)
         except CloudError:
             # It may have been taken, and the answer lost: asked again, it is refused.
-            if not fits.runs(self.ironic.get(node.uuid), self.image, self.method):
+            if not self.runs(self.ironic.get(node.uuid)):
                 raise
+
+    def take_back(self, report: Report, timeout_seconds: float) -> list[Sent]:
+        """End what was begun, and make its nodes as they were; how each ended."""
+        ended = undeploy(self.ironic, self.begun, report, timeout_seconds)
+        for node, sent in zip(self.begun, ended, strict=True):
+            if sent.state == TAKEN_BACK:
+                self._give_back(node)
+        return ended
+
+    def _info(self, node: NodeThere) -> dict[str, str]:
+        return fits.instance_info(self.image, self.method, node, self.release)
 
     def _patch(self, node: NodeThere) -> Patch:
         """The node's instance_info and deploy interface as this deploy wants them."""
-        has = fits.fields_of(node, "instance_info")
+        has, info = fits.fields_of(node, "instance_info"), self._info(node)
         patch: Patch = [
             {"op": "remove", "path": f"/instance_info/{key}"}
             for key in fits.OWN_INFO
-            if key in has and key not in self.info
+            if key in has and key not in info
         ]
         patch += [
             {"op": "add", "path": f"/instance_info/{key}", "value": value}
-            for key, value in self.info.items()
+            for key, value in info.items()
         ]
         return [*patch, *_interface(node, self.method)]
 
-    def _unpatch(self, node: NodeThere) -> Patch:
-        """What makes the node as it was."""
-        has = fits.fields_of(node, "instance_info")
-        patch: Patch = [
-            {"op": "add", "path": f"/instance_info/{key}", "value": has[key]}
-            if key in has
-            else {"op": "remove", "path": f"/instance_info/{key}"}
-            for key in fits.OWN_INFO
-            if key in has or key in self.info
-        ]
-        was = node.fields.get("deploy_interface")
-        if was and was != self.method:
-            patch.append({"op": "add", "path": "/deploy_interface", "value": was})
-        return patch
+    def _give_back(self, node: NodeThere) -> None:
+        """Make the node as it was."""
+        patch = _unpatch(node, self.ironic.get(node.uuid))
+        if patch:
+            self.ironic.patch_node(node.uuid, patch)
+
+
+def _unpatch(was: NodeThere, now: NodeThere) -> Patch:
+    """What makes a node as it was, of all that a deploy changes."""
+    had, has = fits.fields_of(was, "instance_info"), fits.fields_of(now, "instance_info")
+    patch: Patch = [
+        {"op": "add", "path": f"/instance_info/{key}", "value": had[key]}
+        if key in had
+        else {"op": "remove", "path": f"/instance_info/{key}"}
+        for key in fits.OWN_INFO
+        if had.get(key) != has.get(key)
+    ]
+    interface = was.fields.get("deploy_interface")
+    if interface and interface != now.fields.get("deploy_interface"):
+        patch.append({"op": "add", "path": "/deploy_interface", "value": interface})
+    return patch
 
 
 def give_arguments(ironic: Ironic, image: Published, node: NodeThere) -> bool:
     """Give a node the kernel arguments of an image, for whoever deploys it; False if it has them.
 
-    BakeryError where an argument would not arrive as it is.
+    BakeryError where an argument would not arrive as it is, and where none would.
     """
-    key = "kernel_append_params"
-    line = fits.instance_info(image, "ramdisk")[key]
-    if fits.fields_of(node, "instance_info").get(key) == line:
+    given = fits.arguments(image, node, releases.by_api(ironic.minor))
+    has = fits.fields_of(node, "instance_info")
+    if given.items() <= has.items():
         return False
-    ironic.patch_node(node.uuid, [{"op": "add", "path": f"/instance_info/{key}", "value": line}])
+    patch: Patch = [
+        {"op": "add", "path": f"/instance_info/{key}", "value": line} for key, line in given.items()
+    ]
+    ironic.patch_node(node.uuid, patch)
     return True
 
 
@@ -155,14 +241,17 @@ def deploy(
     deploys: Deploys, nodes: Sequence[NodeThere], report: Report, timeout_seconds: float
 ) -> list[Sent]:
     """Start all, and follow them; a node that fails keeps no other from its image."""
-    sent: dict[str, Sent] = {}
-    for node in nodes:
+
+    def start(node: NodeThere) -> Sent | None:
         try:
             deploys.start(node)
         except BakeryError as error:
-            sent[node.uuid] = Sent(node.label, node.uuid, _state(node), error.message)
-    due = [node for node in nodes if node.uuid not in sent]
-    sent |= follow(deploys.ironic, due, fits.ACTIVE, report, timeout_seconds)
+            return Sent(node.label, node.uuid, _state(node), error.message)
+        return None
+
+    failed = {sent.uuid: sent for sent in _of_each(deploys.ironic, nodes, start) if sent}
+    due = [node for node in nodes if node.uuid not in failed]
+    sent = failed | follow(deploys.ironic, due, fits.ACTIVE, report, timeout_seconds)
     return [sent[node.uuid] for node in nodes]
 
 
@@ -170,10 +259,37 @@ def undeploy(
     ironic: Ironic, nodes: Sequence[NodeThere], report: Report, timeout_seconds: float
 ) -> list[Sent]:
     """Take the instances of nodes away, and follow them until they are available."""
-    for node in nodes:
-        if _settled(ironic, node) != TAKEN_BACK:
-            ironic.provision(node.uuid, "deleted")
-    return list(follow(ironic, nodes, TAKEN_BACK, report, timeout_seconds).values())
+
+    def end(node: NodeThere) -> Sent | None:
+        try:
+            if _settled(ironic, node) != TAKEN_BACK:
+                ironic.provision(node.uuid, "deleted")
+        except BakeryError as error:
+            return Sent(node.label, node.uuid, _state(node), error.message)
+        return None
+
+    failed = {sent.uuid: sent for sent in _of_each(ironic, nodes, end) if sent}
+    due = [node for node in nodes if node.uuid not in failed]
+    sent = failed | follow(ironic, due, TAKEN_BACK, report, timeout_seconds)
+    return [sent[node.uuid] for node in nodes]
+
+
+def _of_each(ironic: Ironic, nodes: Sequence[NodeThere], do: Callable[[NodeThere], T]) -> list[T]:
+    """What `do` says of each node, several at a time, in their order.
+
+    An interrupt comes when no request is under way any more, and finds Ironic open to others.
+    """
+    with Pool(max_workers=AT_ONCE) as pool:
+        waiting = [pool.submit(do, node) for node in nodes]
+        try:
+            for done in as_completed(waiting):
+                done.result()
+        except BaseException:
+            ironic.stopped.set()
+            pool.shutdown(cancel_futures=True)
+            ironic.stopped.clear()
+            raise
+    return [done.result() for done in waiting]
 
 
 def _settled(ironic: Ironic, node: NodeThere) -> str:

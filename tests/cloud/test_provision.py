@@ -17,8 +17,12 @@ ALL = Goals(manage=True, inspect=True, provide=True)
         ("manageable", MANAGE, ("manage",), "done"),
         ("manageable", INSPECT, ("manage",), "inspect"),
         ("inspect wait", ALL, ("inspect",), "wait"),
-        ("manageable", INSPECT, ("manage", "inspect"), "done"),
-        ("manageable", ALL, ("manage", "inspect"), "provide"),
+        ("manageable", INSPECT, ("manage", "inspect"), "failed"),
+        ("manageable", ALL, ("manage", "inspect"), "failed"),
+        ("inspect failed", ALL, ("manage", "inspect"), "failed"),
+        ("inspect failed", ALL, ("inspect",), "failed"),
+        ("clean failed", ALL, ("provide",), "failed"),
+        ("clean failed", PROVIDE, (), "manage"),
         ("manageable", PROVIDE, ("provide",), "failed"),
         ("inspect failed", ALL, (), "manage"),
         ("clean failed", PROVIDE, ("manage",), "failed"),
@@ -33,4 +37,7 @@ def test_the_next_step_follows_from_the_state(state, goals, asked, step):
 
 def test_what_was_inspected_once_is_not_inspected_again():
     fields = {"provision_state": "manageable", "inspection_finished_at": "2026-01-01T00:00:00"}
-    assert next_step(NodeThere(uuid="u", fields=fields), ALL, ()) == "provide"
+    there = NodeThere(uuid="u", fields=fields)
+    assert next_step(there, ALL, ()) == "provide"
+    assert next_step(there, ALL, ("manage", "inspect")) == "provide"
+    assert next_step(there, INSPECT, ("inspect",)) == "done"

@@ -8,87 +8,23 @@ import os
 import random
 import subprocess
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests import tiny
-from tests.cloud import publishing
-from tests.conftest import BAKERY, Bakery
+from tests.conftest import BAKERY
+from tests.e2e.fleet import ARGS, Fleet, refused
 from tests.processes import killed_after
-from tests.services.openstack import ADMIN, Project, Services
+from tests.services.openstack import Services
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
 
-ARGS = f"root=UUID={tiny.ROOT_UUID} ro console=ttyS0"
 NODES = 14
 KILLS = 20
 
 
-class Fleet:
-    """A project with nodes of fake hardware, and a build that is published in two shapes."""
-
-    def __init__(self, bakery: Bakery, project: Project, folder: Path) -> None:
-        self.bakery = bakery
-        self.project = project
-        self.folder = folder
-        self.env = project.env(ADMIN)
-        for name, options in (("pv", ()), ("disk", ("--layout", "disk"))):
-            build = publishing.build(folder, *options, name=name)
-            done = bakery("upload", build, "-q", env=self.env)
-            assert done.returncode == 0, done.stderr
-        self.names = self._enrolled()
-
-    def _enrolled(self) -> list[str]:
-        """New available nodes."""
-        nodes = [
-            {
-                "name": f"{self.project.name}-{number}",
-                "driver": "fake-hardware",
-                "boot_interface": "ipxe",
-                "resource_class": f"class-{self.project.name}",
-                "traits": ["CUSTOM_FAST"] if number else [],
-                "ports": [{"address": f"52:54:00:00:00:{number:02x}"}],
-            }
-            for number in range(NODES)
-        ]
-        path = self.folder / "nodes.json"
-        path.write_text(json.dumps({"nodes": nodes}))
-        done = self.bakery("nodes", "enroll", path, "--provide", env=self.env)
-        assert done.returncode == 0, done.stderr
-        return [str(node["name"]) for node in nodes]
-
-    def node(self) -> str:
-        """A node that no other test has had."""
-        return self.names.pop()
-
-    def client(self, *words: str) -> str:
-        """`openstack baremetal node …`, the real one."""
-        return str(self.project.client("baremetal", "node", *words, cloud=ADMIN).text)
-
-    def show(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.client("show", "-f", "json", name))
-        return found
-
-    def deploy(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.bakery("deploy", *words, "--via", "ironic", "--json", env=self.env)
-
-
 @pytest.fixture(scope="module")
 def fleet(bare_metal: Services, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    def bakery(*words: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-        env = os.environ | options.pop("env")
-        argv = [BAKERY, *words]
-        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
-
-    return Fleet(bakery, bare_metal.fresh_project(), tmp_path_factory.mktemp("fleet"))
-
-
-def refused(done: "subprocess.CompletedProcess[str]", code: int = 1) -> str:
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    return Fleet(bare_metal.fresh_project(), tmp_path_factory.mktemp("fleet"), NODES)
 
 
 def test_the_images_own_arguments_arrive_and_the_node_goes_to_active_and_back(fleet):
@@ -96,6 +32,7 @@ def test_the_images_own_arguments_arrive_and_the_node_goes_to_active_and_back(fl
     done = fleet.deploy(node, "--image", "pv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [(one["name"], one["state"]) for one in json.loads(done.stdout)] == [(node, "active")]
+    assert "pv has to be on each node's disk already" in done.stderr
     shown = fleet.show(node)
     assert shown["provision_state"] == "active"
     assert shown["deploy_interface"] == "ramdisk"
@@ -107,7 +44,7 @@ def test_the_images_own_arguments_arrive_and_the_node_goes_to_active_and_back(fl
     assert again.returncode == 0, again.stderr
     assert fleet.show(node)["updated_at"] == shown["updated_at"]
     assert "active with another instance" in refused(fleet.deploy(node, "--image", "disk"))
-    back = fleet.bakery("nodes", "undeploy", node, "--json", env=fleet.env)
+    back = fleet.bakery("nodes", "undeploy", node, "--json")
     assert back.returncode == 0, back.stderr
     assert fleet.show(node)["provision_state"] == "available"
     assert "kernel_append_params" not in fleet.show(node)["instance_info"]
@@ -123,6 +60,9 @@ def test_what_another_deploy_left_in_instance_info_goes(fleet):
 
 def test_what_cannot_work_is_refused_before_ironic_is_told_anything(fleet):
     node = fleet.node()
+    fleet.client("manage", "--wait", "60", node)
+    assert "it is manageable" in refused(fleet.deploy(node, "--image", "pv"))
+    fleet.client("provide", "--wait", "60", node)
     before = fleet.show(node)
     for image, words, reason, code in (
         ("pv", ("--method", "direct"), "is a partition image", 1),
@@ -148,7 +88,7 @@ def test_nodes_that_ironic_chooses_are_the_same_for_the_same_request(fleet):
     kind = f"class-{fleet.project.name}"
     words = ("--image", "pv", "--resource-class", kind, "--name", f"web-{fleet.project.name}")
     for node in (fleet.node(), fleet.node()):  # Ironic gives away whose power state it knows
-        assert fleet.bakery("nodes", "power", node, "off", env=fleet.env).returncode == 0
+        assert fleet.bakery("nodes", "power", node, "off").returncode == 0
     done = fleet.deploy(*words, "--trait", "CUSTOM_FAST", "--count", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     names = [one["name"] for one in json.loads(done.stdout)]
@@ -161,7 +101,7 @@ def test_nodes_that_ironic_chooses_are_the_same_for_the_same_request(fleet):
     told = refused(fleet.deploy(*words, "--trait", "CUSTOM_FAST", "--count", "40"))
     assert "38 nodes of" in told and "are available that can take the image" in told
     for name in names:  # on sqlite, of two at once one may stay in `deleting`
-        back = fleet.bakery("nodes", "undeploy", name, env=fleet.env)
+        back = fleet.bakery("nodes", "undeploy", name)
         assert back.returncode == 0, back.stderr
     assert all(fleet.show(name)["instance_uuid"] is None for name in names)
 
@@ -170,7 +110,7 @@ def test_a_node_gets_an_images_arguments_for_another_ones_deploy(fleet):
     node = fleet.node()
     words = ("nodes", "apply-image-args", node, "--image", "pv", "--json")
     for changed in (True, False):
-        done = fleet.bakery(*words, env=fleet.env)
+        done = fleet.bakery(*words)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == [{"name": node, "changed": changed}]
     assert fleet.show(node)["instance_info"] == {"kernel_append_params": ARGS}

@@ -198,6 +198,24 @@ def test_nodes_go_to_available_and_stay_there(nodes, ironic, some):
     assert {n.fields["provision_state"] for n in there(ironic, prefix)} == {"available"}
 
 
+def test_nodes_are_inspected_once_and_where_that_cannot_be_its_reason_is_told(nodes, ironic, some):
+    file, prefix, made = some(3, inspect_interface="fake")
+    made[2]["inspect_interface"] = "no-inspect"
+    done = nodes("enroll", written(file, *made), "--inspect", "--json")
+    assert done.returncode == 1
+    ended = json.loads(done.stdout)["nodes"]
+    assert [node["provision_state"] for node in ended] == ["manageable"] * 3
+    assert [bool(node["error"]) for node in ended] == [False, False, True]
+    assert "inspect led back to manageable" in ended[2]["error"]
+    when = [node.fields["inspection_finished_at"] for node in there(ironic, prefix)]
+    assert all(when[:2]) and not when[2]
+    again = nodes("enroll", written(file, *made[:2]), "--inspect", "--provide", "--json")
+    assert told(again) == ["unchanged"] * 2
+    found = there(ironic, prefix)[:2]
+    assert [node.fields["inspection_finished_at"] for node in found] == when[:2]
+    assert [node.fields["provision_state"] for node in found] == ["available"] * 2
+
+
 def test_nodes_are_listed_shown_and_switched(nodes, some):
     file, prefix, made = some(2)
     nodes("enroll", file, "--manage")

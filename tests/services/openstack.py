@@ -8,8 +8,10 @@ They keep their state, their logs and the images in `folder`. Ironic is there wh
 is given.
 """
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -113,6 +115,7 @@ class Services:
     ) -> None:
         self.folder = folder
         self.store = folder / "images"
+        self.token_seconds = settings.DAY_SECONDS
         self.choices = Choices(quota_bytes, locations, metadata_file, store_bytes)
         self.keystone_server = Wsgi(
             venvs.venv("keystone"),
@@ -168,6 +171,20 @@ class Services:
         """Start Glance, where it was before if it was stopped or killed."""
         self.glance.start(self._configure_glance)
 
+    @contextlib.contextmanager
+    def tokens_of(self, seconds: int) -> Iterator[None]:
+        """Keystone gives tokens that live so long while the block lasts; older ones live on."""
+        try:
+            self._restart_keystone(seconds)
+            yield
+        finally:
+            self._restart_keystone(settings.DAY_SECONDS)
+
+    def _restart_keystone(self, token_seconds: int) -> None:
+        self.token_seconds = token_seconds
+        self.keystone_server.stop()
+        self.keystone_server.start(self._configure_keystone)
+
     def fresh_project(self, name: str = "") -> Project:
         """A new project, with no images."""
         name = name or f"project-{len(self.keystone.get('/projects')['projects'])}"
@@ -198,7 +215,7 @@ class Services:
             self.keystone.service("baremetal", "ironic", self.ironic.url)
 
     def _configure_keystone(self, url: str) -> None:
-        text = settings.text(settings.keystone(self.folder))
+        text = settings.text(settings.keystone(self.folder, self.token_seconds))
         (self.folder / "keystone.conf").write_text(text)
 
     def _configure_glance(self, url: str) -> None:

@@ -10,6 +10,7 @@ Sections = Mapping[str, Mapping[str, str | int | Path]]
 
 PASSWORD = "not-a-secret"  # loopback only; the services end with their test
 REGION = "bakery"
+DAY_SECONDS = 86400
 STORE = "local"  # the name of the file store among Glance's backends
 
 # A packaged Glance has this file in /etc/glance; the wheel lacks it. With it, the ids of a kernel
@@ -52,8 +53,8 @@ def text(sections: Sections) -> str:
     )
 
 
-def keystone(folder: Path) -> Sections:
-    """Keystone with its state in `folder`."""
+def keystone(folder: Path, token_seconds: int = DAY_SECONDS) -> Sections:
+    """Keystone with its state in `folder`; its tokens live so long."""
     return {
         "DEFAULT": {"use_stderr": "true", "max_token_size": 1024},
         "database": _database(folder / "keystone.sqlite"),
@@ -63,7 +64,7 @@ def keystone(folder: Path) -> Sections:
         "fernet_receipts": {"key_repository": folder / "fernet-keys"},
         # the least bcrypt can do: every token costs one
         "identity": {"password_hash_rounds": 4},
-        "token": {"provider": "fernet", "expiration": 86400},
+        "token": {"provider": "fernet", "expiration": token_seconds},
     }
 
 

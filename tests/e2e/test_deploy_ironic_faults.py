@@ -1,0 +1,271 @@
+"""`bakery deploy --via ironic` against a real Ironic where something is in the way."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bakery import report
+from bakery.cloud import ironic as asking
+from bakery.cloud.connection import connect
+from bakery.cloud.find import published
+from bakery.cloud.images import Images
+from bakery.cloud.ironic import Ironic
+from bakery.deploy import via_ironic
+from bakery.deploy.fits import Method
+from tests import tiny
+from tests.conftest import BAKERY
+from tests.deploy.targets import until
+from tests.e2e.fleet import ARGS, Fleet, refused
+from tests.services.api import Glance
+from tests.services.openstack import ADMIN, Services
+from tests.services.proxy import Proxy
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
+
+NODES, DEAF = 20, 9
+ANOTHER = "another-conductor"
+WAITING = "wait call-back"
+TOKEN_SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def fleet(bare_metal: Services, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    return Fleet(bare_metal.fresh_project(), tmp_path_factory.mktemp("faults"), NODES, DEAF)
+
+
+@pytest.fixture
+def proxy(bare_metal: Services) -> Iterator[Proxy]:
+    assert bare_metal.ironic
+    with Proxy(bare_metal.ironic.url) as running, running.in_front_of(bare_metal, "baremetal"):
+        yield running
+
+
+@pytest.fixture
+def deploys(fleet, monkeypatch):
+    """What `bakery deploy` has in hand once it has looked, of an image."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(fleet.project.clouds_yaml))
+    connection = connect(ADMIN)
+
+    def of(image: str, method: Method) -> via_ironic.Deploys:
+        return via_ironic.Deploys(Ironic(connection), published(Images(connection), image), method)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def seen(fleet, bare_metal):
+    """What Ironic knows of a node, asked past any proxy and at once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OS_CLIENT_CONFIG_FILE", str(fleet.project.clouds_yaml))
+        ironic = Ironic(connect(ADMIN))
+    return lambda name: ironic.get(name).fields
+
+
+def set_lock(services: Services, node: str, holder: str | None) -> None:
+    """Have a conductor hold a node's lock, as one does that is at work on it."""
+    assert services.ironic
+    with contextlib.closing(sqlite3.connect(services.ironic.folder / "ironic.sqlite")) as base:
+        base.execute("UPDATE nodes SET reservation = ? WHERE name = ?", (holder, node))
+        base.commit()
+
+
+def set_inventory(services: Services, node: str, *disks: dict[str, object]) -> None:
+    """Have a node these disks, as an inspection by the agent leaves them."""
+    assert services.ironic
+    told = json.dumps({"disks": disks})
+    with contextlib.closing(sqlite3.connect(services.ironic.folder / "ironic.sqlite")) as base:
+        base.execute(
+            "INSERT INTO node_inventory (version, inventory_data, plugin_data, node_id) "
+            "SELECT '1.0', ?, '{}', id FROM nodes WHERE name = ?",
+            (told, node),
+        )
+        base.commit()
+
+
+def test_hints_that_no_disk_of_the_nodes_inventory_matches_are_told_before(fleet, bare_metal, seen):
+    (node,) = fleet.deaf(1)
+    disk = {"name": "/dev/sda", "size": 4 << 30, "rotational": True, "model": "Old"}
+    set_inventory(bare_metal, node, disk)
+    fleet.client("set", "--property", 'root_device={"size": ">= 100"}', node)
+    before = seen(node)
+    told = refused(fleet.deploy(node, "--image", "disk"))
+    assert "no disk of its inventory is as root_device wants (size >= 100)" in told
+    assert "/dev/sda (4 GiB Old)" in told
+    assert seen(node) == before
+    fleet.client("set", "--property", 'root_device={"rotational": true}', node)
+    done = fleet.deploy(node, "--image", "disk", "--timeout", "1")
+    assert WAITING in done.stdout or "deploying" in done.stdout, done.stderr
+
+
+def test_a_node_of_another_processor_and_a_ramdisk_that_conductors_unpack_are_told_before(
+    fleet, seen, tmp_path
+):
+    setup = b"\0" * 0x202 + b"HdrS" + b"\0" * 0x30 + b"\x03\0"  # as in test_architecture.py
+    files = {"vmlinuz-6.1": setup, "initrd-6.1": b"\x28\xb5\x2f\xfd" + tiny.INITRD}
+    image = tiny.make(tmp_path, boot={**tiny.BOOT, **files}, name="x86")
+    fleet.done("build", image, "-o", tmp_path / "x86", "-q")
+    fleet.done("upload", tmp_path / "x86", "-q")
+    node = fleet.node()
+    fleet.client("set", "--property", "cpu_arch=aarch64", node)
+    told = refused(fleet.deploy(node, "--image", "x86"))
+    assert f"{node}: its cpu_arch is aarch64, and the image's kernel is one for x86_64" in told
+    assert seen(node)["instance_info"] == {}
+    fleet.client("set", "--property", "cpu_arch=x86_64", node)
+    done = fleet.deploy(node, "--image", "x86")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "its ramdisk is packed with zstd" in done.stderr
+
+
+def test_several_nodes_are_told_at_a_time(fleet, proxy):
+    nodes = [fleet.node() for _ in range(3)]
+    done = fleet.deploy(*nodes, "--image", "pv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [one["name"] for one in json.loads(done.stdout)] == nodes
+    first_start = next(i for i, line in enumerate(proxy.requests) if "states/provision" in line)
+    told = {line for line in proxy.requests[:first_start] if line.startswith("PATCH")}
+    assert len(told) > 1, proxy.requests
+
+
+@pytest.mark.parametrize("status", [409, 503])
+def test_a_storm_is_waited_out(fleet, proxy, seen, status):
+    node = fleet.node()
+    for method in ("GET", "PATCH", "PUT"):
+        proxy.fail(status, method, "/v1/", times=3)
+    done = fleet.deploy(node, "--image", "pv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert seen(node)["instance_info"]["kernel_append_params"] == ARGS
+
+
+def test_answers_that_are_lost_start_nothing_twice(fleet, proxy, seen):
+    node = fleet.node()
+    proxy.lose_answers("PATCH", "/v1/nodes", times=2)
+    proxy.lose_answers("PUT", "/states/provision", times=1)
+    done = fleet.deploy(node, "--image", "pv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert seen(node)["provision_state"] == "active"
+
+
+def test_a_lock_is_waited_for(fleet, bare_metal):
+    node = fleet.node()
+    set_lock(bare_metal, node, ANOTHER)
+    freed = threading.Timer(4, set_lock, (bare_metal, node, None))
+    freed.start()
+    done = fleet.deploy(node, "--image", "pv")
+    assert not freed.is_alive()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_lock_that_stays_is_told_and_keeps_no_other_node_from_its_image(
+    fleet, bare_metal, deploys, seen, monkeypatch
+):
+    locked, other = fleet.node(), fleet.node()
+    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 1.0)
+    set_lock(bare_metal, locked, ANOTHER)
+    this = deploys("pv", "ramdisk")
+    nodes = [this.ironic.get(name) for name in (locked, other)]
+    this.check(nodes)
+    refusal, sent = via_ironic.deploy(this, nodes, report.silent(), 60)
+    assert (sent.state, sent.error) == ("active", "")
+    assert (refusal.name, refusal.state) == (locked, "available")
+    assert f"is locked by host {ANOTHER}" in refusal.error
+    set_lock(bare_metal, locked, None)
+    assert seen(locked)["instance_info"] == {}
+
+
+@pytest.mark.parametrize(("image", "method"), [("pv", "ramdisk"), ("disk", "direct")])
+def test_an_image_that_is_deleted_between_look_and_deploy_is_told_by_ironic(
+    fleet, bare_metal, deploys, image, method
+):
+    (name,) = fleet.deaf(1) if method == "direct" else [fleet.node()]
+    this = deploys(image, method)
+    node = this.ironic.get(name)
+    this.check([node])
+    Glance(fleet.project, bare_metal.image_url).clear()
+    (sent,) = via_ironic.deploy(this, [node], report.silent(), 60)
+    assert "could not be found" in sent.error
+    assert f"no image is called '{image}'" in refused(fleet.deploy(name, "--image", image))
+    fleet.upload()
+    if method == "ramdisk":
+        done = fleet.deploy(name, "--image", image)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("undo", [True, False])
+def test_an_interrupt_leaves_ironic_at_work_or_takes_all_back(fleet, seen, undo):
+    nodes = fleet.deaf(1 if undo else 2)  # of two ended at once, sqlite may keep one in `deleting`
+    before = [seen(node) for node in nodes]
+    words = ["deploy", *nodes, "--image", "disk", "--via", "ironic", *(["--undo"] if undo else [])]
+    process = subprocess.Popen(
+        [BAKERY, *words],
+        env=os.environ | fleet.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: {seen(node)["provision_state"] for node in nodes} == {WAITING})
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 128 + signal.SIGINT, said
+    assert "Traceback" not in said
+    for node, was in zip(nodes, before, strict=True):
+        shown = seen(node)
+        if undo:
+            assert shown["provision_state"] == "available"
+            assert shown["instance_info"] == was["instance_info"]
+            assert shown["deploy_interface"] == was["deploy_interface"]
+        else:
+            assert shown["provision_state"] == WAITING
+    if not undo:
+        assert "bakery nodes undeploy takes it back" in said
+        for node in nodes:
+            assert fleet.done("nodes", "undeploy", node) == f"{node}: available\n"
+
+
+def test_an_interrupt_in_the_midst_of_the_telling_takes_all_back(fleet, proxy, seen):
+    nodes = fleet.deaf(3)
+    before = [seen(node) for node in nodes]
+    proxy.requests.clear()
+    proxy.fail(503, "PUT", "/states/provision", times=1000)  # none of them gets further
+    process = subprocess.Popen(
+        [BAKERY, "deploy", *nodes, "--image", "disk", "--via", "ironic", "--undo"],
+        env=os.environ | fleet.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: sum("states/provision" in line for line in proxy.requests) > len(nodes))
+    assert all(seen(node)["instance_info"] for node in nodes)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 128 + signal.SIGINT, said
+    assert "Traceback" not in said
+    for node, was in zip(nodes, before, strict=True):
+        shown = seen(node)
+        for key in ("provision_state", "instance_info", "deploy_interface"):
+            assert shown[key] == was[key]
+
+
+@pytest.fixture(scope="module")
+def short_tokens(bare_metal: Services) -> Iterator[None]:
+    """For the last test of the module: a Keystone that is started anew outlives its test."""
+    with bare_metal.tokens_of(TOKEN_SECONDS):
+        yield
+
+
+def test_tokens_that_expire_while_it_waits_are_renewed(fleet, short_tokens):
+    (node,) = fleet.deaf(1)
+    started = time.monotonic()
+    done = fleet.deploy(node, "--image", "disk", "--timeout", str(3 * TOKEN_SECONDS))
+    assert time.monotonic() - started > 3 * TOKEN_SECONDS
+    assert f"still {WAITING} when time was up" in done.stdout, done.stderr
+    assert done.returncode == 1
+    back = fleet.bakery("nodes", "undeploy", node)
+    assert back.returncode == 0, back.stderr
