@@ -1,6 +1,7 @@
 """Puts the deploy ramdisk together and writes it, with its kernel, into a folder."""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 
 from bakery.errors import BakeryError
 from bakery.ramdisk import cpio, kernel, modules, programs
+from bakery.ramdisk.system import OWN, System, system_in
 from bakery.report import Report
 from bakery.run import Arg, run
 from bakery.workdir import sync
@@ -16,6 +18,7 @@ from bakery.workdir import sync
 KERNEL, RAMDISK = "deploy-kernel", "deploy-ramdisk"
 PYTHON = Path("/usr/bin/python3")  # the distribution's own: the first on PATH may be another
 HERE = Path(__file__).parent
+WORKER = "python_worker.py"
 PROGRAMS = ("tgtadm", "tgtd", "udp-receiver")
 # What the agent loads by name: bakery/agent/zstd.py, bakery/agent/signature.py.
 AGENT_LIBRARIES = ("libzstd.so.1", "libcrypto.so.3")
@@ -27,7 +30,7 @@ ARCHIVE_LIMIT_BYTES = 1 << 30
 class Made(msgspec.Struct, frozen=True):
     """What was written: the files, their bytes and digests, and what is inside.
 
-    `firmware_lacking` are modules that ask for firmware of which this machine has nothing.
+    `firmware_lacking` are modules that ask for firmware of which the system has nothing.
     """
 
     kernel: Path
@@ -42,22 +45,25 @@ class Made(msgspec.Struct, frozen=True):
     firmware_lacking: tuple[str, ...]
 
 
-def make(folder: Path, report: Report, version: str = "") -> Made:
+def make(folder: Path, report: Report, version: str = "", root: Path = OWN) -> Made:
     """Write `deploy-kernel` and `deploy-ramdisk` into `folder`.
 
-    `version` chooses among the installed kernels; the newest is the default. The same packages
-    give the same bytes. Raises BakeryError (MissingTool) for what is not installed.
+    Everything comes from the system in `root`. `version` chooses among its installed kernels; the
+    newest is the default. The same packages give the same bytes. Raises BakeryError (MissingTool)
+    for what is not installed.
     """
-    for program in (*PROGRAMS, "busybox", "zstd"):
-        programs.need(program)
-    chosen = kernel.find(version)
+    system = system_in(root)
+    for program in (*PROGRAMS, "busybox"):
+        system.need(program)
+    System().need("zstd")
+    chosen = kernel.find(version, system.root)
     _prepare(folder)
     with report.step("kernel") as step:
         drivers = modules.choose(chosen.modules)
-        firmware, lacking = modules.firmware(drivers)
+        firmware, lacking = modules.firmware(drivers, system.root)
         step.summary(f"{chosen.version}, {len(drivers.files)} modules")
     with report.step("files") as step:
-        tree = contents(chosen, drivers) | firmware
+        tree = contents(system, chosen, drivers) | firmware
         archive = b"".join(cpio.pack(tree))
         step.summary(f"{len(tree)} files, {len(archive) / (1 << 20):.1f} MiB")
     with report.step("ramdisk") as step:
@@ -79,16 +85,19 @@ def make(folder: Path, report: Report, version: str = "") -> Made:
     )
 
 
-def contents(chosen: kernel.Kernel, drivers: modules.Modules) -> dict[str, cpio.Entry]:
+def contents(
+    system: System, chosen: kernel.Kernel, drivers: modules.Modules
+) -> dict[str, cpio.Entry]:
     """Every file of the ramdisk, by path."""
     place = f"usr/lib/modules/{chosen.version}"
     tree = programs.base_folders()
     tree |= {f"{place}/{path}": cpio.file(content) for path, content in drivers.files.items()}
     tree |= {f"{place}/{name}": cpio.file(text.encode()) for name, text in drivers.index.items()}
-    tree |= _busybox()
-    tree |= _python()
-    tree |= programs.with_libraries([programs.need(program) for program in PROGRAMS])
-    tree |= programs.with_libraries([programs.library(name) for name in AGENT_LIBRARIES])
+    tree |= _busybox(system)
+    tree |= _python(system)
+    tree |= programs.with_libraries(system, map(system.need, PROGRAMS))
+    libraries = [programs.library(system, name) for name in AGENT_LIBRARIES]
+    tree |= programs.with_libraries(system, libraries)
     tree |= {name: cpio.Entry(cpio.FOLDER) for name in ("proc", "sys", "run", "tmp", "root")}
     tree["dev/console"] = cpio.character_device(5, 1)  # init's output, before devtmpfs is there
     tree["var/run"] = cpio.link("/run")
@@ -97,30 +106,34 @@ def contents(chosen: kernel.Kernel, drivers: modules.Modules) -> dict[str, cpio.
     return tree
 
 
-def _busybox() -> dict[str, cpio.Entry]:
+def _busybox(system: System) -> dict[str, cpio.Entry]:
     """busybox, and a link to it for each program that it is."""
-    busybox = programs.need("busybox")
-    names = run([busybox, "--list"]).text.split()
-    tree = programs.with_libraries([busybox])
+    busybox = system.need("busybox")
+    names = system.run([busybox, "--list"]).text.split()
+    tree = programs.with_libraries(system, [busybox])
     tree["usr/bin/busybox"] = tree.pop(programs.merged(busybox))
     return tree | {f"usr/bin/{name}": cpio.link("busybox") for name in names if name != "busybox"}
 
 
-def _python() -> dict[str, cpio.Entry]:
+def _python(system: System) -> dict[str, cpio.Entry]:
     """The interpreter, the agent, and the modules that the agent imports; compiled."""
-    if not PYTHON.exists():
-        raise BakeryError(f"there is no {PYTHON}", "sudo apt-get install python3")
-    with tempfile.TemporaryDirectory(prefix="bakery-ramdisk-") as scratch:
+    if not system.place(PYTHON).exists():
+        raise BakeryError(f"there is no {PYTHON} in {system.root}", "sudo apt-get install python3")
+    with tempfile.TemporaryDirectory(prefix="bakery-ramdisk-", dir=system.scratch) as scratch:
+        # Where that Python can see them.
+        folder, out = Path(scratch), Path(scratch) / "compiled"
+        shutil.copy(HERE / WORKER, folder)
+        shutil.copytree(HERE.parent / "agent", folder / "agent")
+        seen = system.inside(folder.resolve())
         # Hash order decides how a set of constants is written, so it is fixed.
-        words: list[Arg] = [PYTHON, "-sSP", HERE / "python_worker.py", HERE.parent, scratch]
-        printed = run(words, env={"PYTHONHASHSEED": "0"}).stdout
+        words: list[Arg] = [PYTHON, "-sSP", seen / WORKER, seen, seen / out.name]
+        printed = system.run(words, env={"PYTHONHASHSEED": "0"}).stdout
         answer = msgspec.json.decode(printed, type=dict[str, str | list[str]])
         compiled = {
-            str(path.relative_to(scratch)): cpio.file(path.read_bytes())
-            for path in Path(scratch).rglob("*.pyc")
+            str(path.relative_to(out)): cpio.file(path.read_bytes()) for path in out.rglob("*.pyc")
         }
     interpreter, extensions = Path(str(answer["interpreter"])), answer["extensions"]
-    shared = programs.with_libraries([interpreter, *map(Path, extensions)])
+    shared = programs.with_libraries(system, [interpreter, *map(Path, extensions)])
     links = {"usr/bin/python3": cpio.link(interpreter.name)}
     return compiled | shared | links
 

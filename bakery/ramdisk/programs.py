@@ -1,26 +1,17 @@
-"""Programs of this machine's distribution, with the shared libraries they need."""
+"""Programs of a system's distribution, with the shared libraries they need."""
 
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bakery import tools
-from bakery.errors import BakeryError, MissingTool
+from bakery.errors import BakeryError
 from bakery.ramdisk import cpio
-from bakery.run import run
+from bakery.ramdisk.system import System
 
 # What ldd(1) prints: `libz.so.1 => /lib/libz.so.1 (0x…)`, and the loader's own path alone.
 LIBRARY = re.compile(r"^\t(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 MISSING = re.compile(r"^\t(\S+) => not found$", re.MULTILINE)
 FOLDERS = ("bin", "sbin", "lib", "lib64")
-
-
-def need(program: str) -> Path:
-    """Where the program is; MissingTool, with the line that installs it, where it is not."""
-    found = tools.find(program)
-    if found is None:
-        raise MissingTool(program, tools.install_hint([program]))
-    return found
 
 
 def merged(path: Path) -> str:
@@ -34,25 +25,27 @@ def base_folders() -> dict[str, cpio.Entry]:
     return {name: cpio.link(f"usr/{name}") for name in FOLDERS}
 
 
-def with_libraries(programs: Iterable[Path]) -> dict[str, cpio.Entry]:
+def with_libraries(system: System, programs: Iterable[Path]) -> dict[str, cpio.Entry]:
     """Programs and shared objects, and every library the loader would load for them."""
     wanted = {path: path for path in programs}
     for path in list(wanted):
-        wanted |= {library: library for library in _libraries(path)}
-    return {merged(path): cpio.file(path.read_bytes(), executable=True) for path in wanted}
+        wanted |= {library: library for library in _libraries(system, path)}
+    return {
+        merged(path): cpio.file(system.place(path).read_bytes(), executable=True) for path in wanted
+    }
 
 
-def _libraries(path: Path) -> Iterator[Path]:
-    printed = run(["ldd", path], check=False).text
+def _libraries(system: System, path: Path) -> Iterator[Path]:
+    printed = system.run(["ldd", path], check=False).text
     lost = MISSING.search(printed)
     if lost:
         raise BakeryError(f"{path} needs the library {lost[1]}, which is not installed")
     yield from (Path(found) for found in LIBRARY.findall(printed))
 
 
-def library(name: str) -> Path:
+def library(system: System, name: str) -> Path:
     """Where the loader finds a shared library (ldconfig(8)); BakeryError where it does not."""
-    known = run(["/sbin/ldconfig", "-p"]).text
+    known = system.run(["/sbin/ldconfig", "-p"]).text
     found = re.search(
         rf"^\t{re.escape(name)} \(libc6,x86-64[^)]*\) => (/\S+)$", known, re.MULTILINE
     )
