@@ -24,7 +24,7 @@ LAYERS = (
     # what bytes and texts mean
     ("disk",),
     ("system",),
-    ("fleet", "manifest", "releases", "source"),
+    ("fleet", "manifest", "recovery", "releases", "source"),
     ("folder",),
     # what is in an image
     ("engines",),
@@ -32,7 +32,7 @@ LAYERS = (
     ("bootentries",),
     ("inspection",),
     # what is made of it
-    ("choice", "sbom"),
+    ("choice", "sbom", "scrub"),
     ("stages",),
     ("plan",),
     # what runs it
