@@ -1,14 +1,17 @@
 # Runs inside the libguestfs appliance (bash, with the programs of this machine's own packages).
 #
 #     appliance_scrub.sh mount    MOUNTS           mount every filesystem at /sysroot/kept/NAME
-#     appliance_scrub.sh stage    MOUNTS LIST      move what is taken into /sysroot/kept
+#     appliance_scrub.sh prepare  MOUNTS LIST      mount every filesystem at /sysroot/volumes/NAME,
+#                                                  with a folder .bakery-scrub to move things into
+#     appliance_scrub.sh stage    MOUNTS LIST      copy and empty; show the folders in /sysroot/kept
 #     appliance_scrub.sh destroy  MOUNTS           overwrite and remove what was staged
 #     appliance_scrub.sh clear    MOUNTS SWAPS GAPS    leave no byte of what no file holds
 #     appliance_scrub.sh unmount  MOUNTS
 #
 # The files hold words, a NUL behind each. MOUNTS: name, device, type, mount options, `trim` or
 # `fill`. LIST: action, name of the mount, path. SWAPS: device, UUID, label. GAPS: offset, bytes.
-# It prints `left NAME PATH` for a link that cannot be emptied.
+# It prints `left NAME PATH` for a link that cannot be emptied, and `fixed NAME PATH` for a folder
+# that is immutable, as the root of an OSTree deployment is: nobody could set its times again.
 set -eu -o pipefail
 volumes=/sysroot/volumes
 kept=/sysroot/kept
@@ -45,6 +48,12 @@ add_parents() { # ACTION NAME PATH
 make_stage() { # NAME DEVICE TYPE OPTIONS HOW
     [ -e "/tmp/parents.$1" ] || return 0
     mkdir "$volumes/$1/$stage"
+    cd "$volumes/$1"
+    sort -zu "/tmp/parents.$1" | { xargs -0 lsattr -d 2>/dev/null || true; } |
+        while read -r flags path; do
+            case $flags in *i*) echo "fixed $1 ${path#.}" ;; esac
+        done
+    cd /
     sort -zu "/tmp/parents.$1" |
         tar -C "$volumes/$1" --null --no-recursion --xattrs --numeric-owner --format=posix \
             -T - -cf "/tmp/parents.$1.tar"
@@ -57,26 +66,19 @@ unpack_parents() { # NAME
         "/tmp/parents.$1.tar"
 }
 
-take() { # ACTION NAME PATH
-    local from="$volumes/$2$3" to="$volumes/$2/$stage$3"
-    if [ "$(realpath "${from%/*}")" != "${from%/*}" ]; then
-        echo "a link is on the way to $3" >&2
-        exit 1
+take() { # ACTION NAME PATH; what is removed is moved by who runs this
+    local from="$volumes/$2$3"
+    if [ "$1" = remove ]; then
+        return 0
+    elif [ -L "$from" ] || [ ! -f "$from" ]; then
+        echo "left $2 $3"
+    elif [ "$1" = empty ]; then
+        cp -a -T "$from" "$volumes/$2/$stage$3"
+        shred -n 0 -z "$from"
+        truncate -s 0 "$from"
+    else
+        blank "$from"
     fi
-    case $1 in
-    remove) mv -T "$from" "$to" ;;
-    *)
-        if [ -L "$from" ] || [ ! -f "$from" ]; then
-            echo "left $2 $3"
-        elif [ "$1" = empty ]; then
-            cp -a -T "$from" "$to"
-            shred -n 0 -z "$from"
-            truncate -s 0 "$from"
-        else
-            blank "$from"
-        fi
-        ;;
-    esac
 }
 
 blank() { # FILE: zeros, written out, for an extent that only counts as zero keeps its bytes
@@ -148,10 +150,12 @@ clear_extents() { # the free extents of every physical volume
 case $1 in
 mount) each mount_kept "$2" 5 ;;
 unmount) each unmount_kept "$2" 5 ;;
-stage)
+prepare)
     each mount_volume "$2" 5
     each add_parents "$3" 3
     each make_stage "$2" 5
+    ;;
+stage)
     each take "$3" 3
     each finish_stage "$2" 5
     ;;

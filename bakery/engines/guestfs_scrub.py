@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from bakery.disk.volumes import Volume
-from bakery.engines.base import Removal
+from bakery.engines.base import Removal, Taking
 from bakery.engines.guestfish import Guestfish
 from bakery.engines.guestfs import AS_GRUB, SAFE, GuestfsEngine
 from bakery.engines.guestfs_survey import inside
@@ -30,7 +30,10 @@ SCRIPT_INSIDE = "/tmp/scrub.sh"  # noqa: S108 - the appliance's own
 TRIMMED = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 SECONDS = 600.0
 BYTES_PER_SECOND = 4 << 20
+# As appliance_scrub.sh has them.
 KEPT = "/kept"
+VOLUMES = "/volumes"
+STAGE = ".bakery-scrub"
 # What of a pax header is about the name, which changes, or is written anew from the rest.
 REWRITTEN = ("path", "linkpath", "size", "uid", "gid")
 
@@ -40,7 +43,7 @@ def key(volume: Volume) -> str:
     return volume.uuid or volume.device.strip("/").replace("/", "-")
 
 
-def scrub(engine: GuestfsEngine, removal: Removal, keep: BinaryIO | None) -> list[str]:
+def scrub(engine: GuestfsEngine, removal: Removal, keep: BinaryIO | None) -> set[str]:
     """Take `removal` out of the session's overlay; a tar of the files goes to `keep`, if given.
 
     Returns the paths that were left: links where a file was to be emptied. The files of volumes
@@ -50,18 +53,24 @@ def scrub(engine: GuestfsEngine, removal: Removal, keep: BinaryIO | None) -> lis
     limit = SECONDS + sum(volume.size_bytes for volume in removal.filesystems) / BYTES_PER_SECOND
     with engine.appliance() as (fish, scratch):
         script = _Script(fish, scratch, limit)
-        script.send("list", _words((t.action, key(t.volume), t.path) for t in removal.takings))
+        takings = _outermost(removal.takings)
+        script.send("list", _words((t.action, key(t.volume), t.path) for t in takings))
         script.send("mounts", _words(map(_mount, removal.filesystems)))
         script.send("swaps", _words((inside(v.device), v.uuid, v.label) for v in removal.swaps))
         script.send("gaps", _words((str(g.offset), str(g.length)) for g in removal.gaps))
-        said = script.run("stage", "mounts", "list")
-        if keep is not None and removal.takings:
-            with _taken_from(scratch / "fifo", keep) as fifo:
+        said = script.run("prepare", "mounts", "list")
+        for taking in takings:
+            if taking.action == "remove":
+                top = f"{VOLUMES}/{key(taking.volume)}"
+                fish.ask("rename", top + taking.path, f"{top}/{STAGE}{taking.path}")
+        said += script.run("stage", "mounts", "list")
+        if keep is not None and takings:
+            with _taken_from(scratch / "fifo", keep, _told(said, "fixed")) as fifo:
                 words = ("tar-out", KEPT, str(fifo), "xattrs:true", "numericowner:true")
                 fish.ask(*words, timeout=limit)
         script.run("destroy", "mounts")
         script.run("clear", "mounts", "swaps", "gaps")
-    return [line.split(" ", 2)[2] for line in said.splitlines() if line.startswith("left ")]
+    return {"/" + place.partition("/")[2] for place in _told(said, "left")}
 
 
 def restore(engine: GuestfsEngine, tar: BinaryIO, names: Set[str]) -> None:
@@ -119,6 +128,25 @@ def _words(lines: Iterable[Iterable[str]]) -> bytes:
     return b"".join(os.fsencode(word) + b"\0" for line in lines for word in line)
 
 
+def _told(said: str, word: str) -> set[str]:
+    """What the script tells of: places as `NAME/path`."""
+    lines = (line.split(" ", 2) for line in said.splitlines())
+    return {line[1] + line[2] for line in lines if line[0] == word}
+
+
+def _outermost(takings: Iterable[Taking]) -> list[Taking]:
+    """Those that do not lie in a folder that is removed as well."""
+    found: list[Taking] = []
+    folder = ""
+    for taking in sorted(takings, key=lambda taking: (taking.volume.device, f"{taking.path}/")):
+        place = f"{taking.volume.device}:{taking.path}/"
+        if folder and place.startswith(folder):
+            continue
+        found.append(taking)
+        folder = place if taking.action == "remove" else ""
+    return found
+
+
 def _mount(volume: Volume) -> tuple[str, ...]:
     """A line of MOUNTS, as the script reads it."""
     options = ",".join(filter(None, (SAFE, "noatime", AS_GRUB.get(volume.type, ""))))
@@ -139,9 +167,9 @@ def _refuse_alike(volumes: Iterable[Volume]) -> None:
 
 
 @contextlib.contextmanager
-def _taken_from(fifo: Path, keep: BinaryIO) -> Iterator[Path]:
+def _taken_from(fifo: Path, keep: BinaryIO, leave_out: Set[str]) -> Iterator[Path]:
     """A FIFO from which a thread takes a tar into `keep` while the block runs."""
-    with _thread(fifo, lambda: _rewrite(fifo, keep), os.O_WRONLY):
+    with _thread(fifo, lambda: _rewrite(fifo, keep, leave_out), os.O_WRONLY):
         yield fifo
 
 
@@ -181,15 +209,15 @@ def _thread(fifo: Path, work: Callable[[], None], other_end: int) -> Iterator[No
                 raise problem
 
 
-def _rewrite(fifo: Path, keep: BinaryIO) -> None:
+def _rewrite(fifo: Path, keep: BinaryIO, leave_out: Set[str]) -> None:
     """Copy a tar with plain names: without the `./` of tar(1), and without the bare root."""
     with fifo.open("rb") as raw:
-        _copy_members(raw, keep)
+        _copy_members(raw, keep, leave_out | {"", "."})
         while raw.read(1 << 20):
             pass  # tar(1) fills its last record
 
 
-def _copy_members(raw: IO[bytes], keep: BinaryIO) -> None:
+def _copy_members(raw: IO[bytes], keep: BinaryIO, leave_out: Set[str]) -> None:
     with (
         tarfile.open(fileobj=raw, mode="r|", errors="surrogateescape") as old,
         tarfile.open(
@@ -202,6 +230,6 @@ def _copy_members(raw: IO[bytes], keep: BinaryIO) -> None:
                 member.linkname = member.linkname.removeprefix("./")
             headers = member.pax_headers.items()
             member.pax_headers = {k: v for k, v in headers if k not in REWRITTEN}
-            if member.name not in ("", "."):
+            if member.name not in leave_out:
                 new.addfile(member, old.extractfile(member) if member.isreg() else None)
             old.members.clear()  # type: ignore[attr-defined] # it would keep them all in memory

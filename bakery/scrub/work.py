@@ -92,7 +92,7 @@ def scrub(
             left = _removed(image, findings, draft, keep, report)
             with report.step("write", str(out)):
                 draft.write(image.path, image.format, draft.session / "overlay.qcow2")
-            _check_gone(draft, image.format, rules, set(left), report)
+            _check_gone(draft, image.format, rules, left, report)
             _check_unchanged(image)
         draft.publish(image.path)
     return findings
@@ -134,7 +134,7 @@ def _sealed(
 
 def _removed(
     image: Source, findings: Findings, draft: Draft, keep: BinaryIO | None, report: Report
-) -> list[str]:
+) -> set[str]:
     """Take everything out of an overlay in the draft's folder; the paths that were left."""
     with _session(image, draft.session, report) as engine:
         volumes = {volume.device: volume for volume in engine.survey().volumes}
