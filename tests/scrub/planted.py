@@ -141,7 +141,7 @@ def members(tar: Path) -> dict[str, tuple[object, ...]]:
     with tarfile.open(tar) as opened:
         for member in opened:
             content = opened.extractfile(member).read() if member.isreg() else b""  # type: ignore[union-attr]
-            extra = {k: v for k, v in member.pax_headers.items() if k not in ("ctime", "path")}
+            extra = {k: v for k, v in member.pax_headers.items() if k not in ("atime", "ctime", "path")}
             told[member.name] = (
                 member.type,
                 member.mode,
