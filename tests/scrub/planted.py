@@ -112,13 +112,18 @@ def placed(path: str, prefixes: dict[str, str]) -> str:
 def guestfish(image: Path, root: str, *commands: str, write: bool = True) -> None:
     """Run commands on an image whose volume `root` is mounted."""
     mode = [] if write else ["--ro"]
-    argv = ["guestfish", *mode, "--format=qcow2", "-a", image]
+    argv: list[str | Path] = ["guestfish", *mode, "--format=qcow2", "-a", image]
     lines = ["run", f"mount{'' if write else '-ro'} {root} /", *commands]
-    environment = os.environ | {
+    words = "\n".join(lines).encode()
+    subprocess.run(argv, input=words, env=environment(), check=True, timeout=600)
+
+
+def environment() -> dict[str, str]:
+    """For guestfish, wherever the tests run: without KVM, and without libvirt."""
+    return os.environ | {
         "LIBGUESTFS_BACKEND": "direct",
         "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg",
     }
-    subprocess.run(argv, input="\n".join(lines).encode(), env=environment, check=True, timeout=600)
 
 
 def marks_in(raw: Path) -> set[bytes]:
@@ -141,7 +146,9 @@ def members(tar: Path) -> dict[str, tuple[object, ...]]:
     with tarfile.open(tar) as opened:
         for member in opened:
             content = opened.extractfile(member).read() if member.isreg() else b""  # type: ignore[union-attr]
-            extra = {k: v for k, v in member.pax_headers.items() if k not in ("atime", "ctime", "path")}
+            extra = {
+                k: v for k, v in member.pax_headers.items() if k not in ("atime", "ctime", "path")
+            }
             told[member.name] = (
                 member.type,
                 member.mode,

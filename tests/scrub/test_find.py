@@ -38,7 +38,7 @@ def image(folder: Path, tree: dict[str, str]) -> Path:
     (folder / "tree/var/run").symlink_to("/run")
     (folder / "tree/srv").symlink_to("home")
     disk = folder / "disk.raw"
-    argv = ["mkfs.ext4", "-q", "-d", folder / "tree", disk, "16M"]
+    argv: list[str | Path] = ["mkfs.ext4", "-q", "-d", folder / "tree", disk, "16M"]
     subprocess.run(argv, check=True, timeout=60)
     return disk
 

@@ -71,7 +71,8 @@ def test_an_archive_of_anybody_else_stays(tmp_path, name):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(BakeryError, match=r"nowhere/out\.qcow2"), Draft(
-        tmp_path / "nowhere/out.qcow2"
-    ).locked():
+    with (
+        pytest.raises(BakeryError, match=r"nowhere/out\.qcow2"),
+        Draft(tmp_path / "nowhere/out.qcow2").locked(),
+    ):
         pass
