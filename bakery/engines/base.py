@@ -4,6 +4,7 @@ Paths inside a volume are absolute (`/loader/entries`), and symlinks on the way 
 inside that volume. A volume is one the same session's `survey` told of.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -61,6 +62,19 @@ class Removal(msgspec.Struct, frozen=True):
     filesystems: tuple[Volume, ...]
     swaps: tuple[Volume, ...]
     gaps: tuple[Extent, ...]
+
+
+def outermost(takings: Iterable[Taking]) -> list[Taking]:
+    """Those that do not lie in a folder that is removed as well."""
+    found: list[Taking] = []
+    folder = ""
+    for taking in sorted(takings, key=lambda taking: (taking.volume.device, f"{taking.path}/")):
+        place = f"{taking.volume.device}:{taking.path}/"
+        if folder and place.startswith(folder):
+            continue
+        found.append(taking)
+        folder = place if taking.action == "remove" else ""
+    return found
 
 
 class Engine(Protocol):

@@ -14,8 +14,8 @@ from bakery import sandbox, tools
 from bakery.disk.extents import Extent, total
 from bakery.disk.volumes import Survey, Volume
 from bakery.disk.xfs import ReadAt
-from bakery.engines import direct_survey, grubfs, hazards
-from bakery.engines.base import READ_LIMIT_BYTES, CannotServe, Entry, FileMissing, Item
+from bakery.engines import direct_survey, ext4_scrub, grubfs, hazards
+from bakery.engines.base import READ_LIMIT_BYTES, CannotServe, Entry, FileMissing, Item, Removal
 from bakery.engines.cell import LIMITS, Command, Output
 from bakery.engines.grubfs import Place
 from bakery.engines.view import View
@@ -150,6 +150,13 @@ class DirectEngine:
         self.written += [extent for extent, _ in pieces]
         if self.read_file(volume, path, len(new)) != new:
             raise BakeryError(f"{path} in {volume.device} was written, and reads otherwise")
+
+    def scrub(self, removal: Removal) -> set[str]:
+        """Take `removal` out of the overlay; the paths that were left, links to be emptied.
+
+        CannotServe where that takes a kernel; the overlay is of no use then.
+        """
+        return ext4_scrub.scrub(self._view, self.survey(), removal)
 
     def close(self) -> None:
         """End the session; everything written is in `overlay` when this returns."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from bakery.disk.volumes import Volume
-from bakery.engines.base import Removal, Taking
+from bakery.engines.base import Removal, outermost
 from bakery.engines.guestfish import Guestfish
 from bakery.engines.guestfs import AS_GRUB, SAFE, GuestfsEngine
 from bakery.engines.guestfs_survey import inside
@@ -53,7 +53,7 @@ def scrub(engine: GuestfsEngine, removal: Removal, keep: BinaryIO | None) -> set
     limit = SECONDS + sum(volume.size_bytes for volume in removal.filesystems) / BYTES_PER_SECOND
     with engine.appliance() as (fish, scratch):
         script = _Script(fish, scratch, limit)
-        takings = _outermost(removal.takings)
+        takings = outermost(removal.takings)
         script.send("list", _words((t.action, key(t.volume), t.path) for t in takings))
         script.send("mounts", _words(map(_mount, removal.filesystems)))
         script.send("swaps", _words((inside(v.device), v.uuid, v.label) for v in removal.swaps))
@@ -132,19 +132,6 @@ def _told(said: str, word: str) -> set[str]:
     """What the script tells of: places as `NAME/path`."""
     lines = (line.split(" ", 2) for line in said.splitlines())
     return {line[1] + line[2] for line in lines if line[0] == word}
-
-
-def _outermost(takings: Iterable[Taking]) -> list[Taking]:
-    """Those that do not lie in a folder that is removed as well."""
-    found: list[Taking] = []
-    folder = ""
-    for taking in sorted(takings, key=lambda taking: (taking.volume.device, f"{taking.path}/")):
-        place = f"{taking.volume.device}:{taking.path}/"
-        if folder and place.startswith(folder):
-            continue
-        found.append(taking)
-        folder = place if taking.action == "remove" else ""
-    return found
 
 
 def _mount(volume: Volume) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ import msgspec
 
 from bakery.disk import safety
 from bakery.engines import guestfs_scrub
-from bakery.engines.base import Removal, Taking
+from bakery.engines.base import CannotServe, Engine, Removal, Taking
 from bakery.engines.choose import open_engine, pick
+from bakery.engines.direct import DirectEngine
 from bakery.engines.guestfs import GuestfsEngine
 from bakery.errors import BakeryError
 from bakery.recovery.open import opened
@@ -136,14 +137,34 @@ def _removed(
     image: Source, findings: Findings, draft: Draft, keep: BinaryIO | None, report: Report
 ) -> set[str]:
     """Take everything out of an overlay in the draft's folder; the paths that were left."""
+    if keep is None and pick("auto")[0] == "direct":
+        try:
+            return _removed_directly(image, findings, draft, report)
+        except CannotServe as reason:
+            report.note(f"an appliance is needed, which takes a while: {reason.message}")
     with _session(image, draft.session, report) as engine:
-        volumes = {volume.device: volume for volume in engine.survey().volumes}
-        takings = tuple(Taking(volumes[f.device], f.path, f.action) for f in findings.files)
-        removal = Removal(takings, findings.filesystems, findings.swaps, findings.gaps)
+        removal = _removal(engine, findings)
         with report.step("remove"):
             left = guestfs_scrub.scrub(engine, removal, keep)
         engine.close()
     return left
+
+
+def _removed_directly(image: Source, findings: Findings, draft: Draft, report: Report) -> set[str]:
+    """The same without an appliance; CannotServe where that takes a kernel.
+
+    What is kept is streamed by a kernel that knows every attribute, so with an archive none.
+    """
+    with DirectEngine(image.path, image.format, draft.session, report) as engine:
+        removal = _removal(engine, findings)
+        with report.step("remove", "without an appliance"):
+            return engine.scrub(removal)
+
+
+def _removal(engine: Engine, findings: Findings) -> Removal:
+    volumes = {volume.device: volume for volume in engine.survey().volumes}
+    takings = tuple(Taking(volumes[f.device], f.path, f.action) for f in findings.files)
+    return Removal(takings, findings.filesystems, findings.swaps, findings.gaps)
 
 
 def _session(image: Source, work: Path, report: Report) -> GuestfsEngine:
