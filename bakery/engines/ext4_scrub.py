@@ -57,8 +57,8 @@ LISTED = re.compile(r"/(\d+)/([0-7]{6})/\d+/\d+/([^/\n]+)/\d*/")
 # `dump_extents -l`: depth, entry, logical blocks, physical blocks, length.
 LEAF = re.compile(r"^ *(\d+)/ *\1 +\d+/ *\d+ +(\d+) - +\d+ +(\d+) - +(\d+)", re.MULTILINE)
 FREE = re.compile(r"^  Free blocks: (\d.*)$", re.MULTILINE)
-LINKS = re.compile(rb"^Inode: (\d+) .*?^Links: (\d+) ", re.MULTILINE | re.DOTALL)
-TYPE = re.compile(rb"^Inode: (\d+) +Type: (\w+)", re.MULTILINE)
+STATUS = re.compile(rb"^Inode: (\d+) +Type: (\w+).*?^Links: (\d+) ", re.MULTILINE | re.DOTALL)
+E2FSCK_MENDED = (0, 1)  # EXIT CODE: no errors; errors corrected
 KIND = 0o170000
 DIRECTORY = 0o040000
 FILE = 0o100000
@@ -78,6 +78,7 @@ def scrub(view: View, survey: Survey, removal: Removal) -> set[str]:
             takings = outermost(t for t in removal.takings if t.volume == volume)
             blanks = [extent for t in takings for extent in filesystem.blanks(t)]
             left |= filesystem.take(takings)
+            filesystem.mend()
             _zero(descriptor, [*blanks, *filesystem.journal(), *filesystem.free()])
             os.fsync(descriptor)
             filesystem.check()
@@ -172,10 +173,17 @@ class _Filesystem:
         ]
         return [self._blocks(int(first), int(last or first)) for first, _, last in ranges]
 
+    def mend(self) -> None:
+        """Give back what debugfs forgets: blocks of extended attributes, and files' counts of them.
+
+        e2fsck(8) with -p makes only changes that are sure; CannotServe where more is wrong.
+        """
+        if self._run("e2fsck", "-fp", self._name).returncode not in E2FSCK_MENDED:
+            raise CannotServe(f"e2fsck cannot mend {self._device}")
+
     def check(self) -> None:
         """CannotServe where e2fsck finds fault."""
-        found = self._run("e2fsck", "-fn", self._name)
-        if found.returncode:
+        if self._run("e2fsck", "-fn", self._name).returncode:
             raise CannotServe(f"e2fsck is not content with {self._device}")
 
     def _edit(self, lines: list[str]) -> None:
@@ -198,13 +206,14 @@ class _Filesystem:
             yield from self._removal(f"{path}/{name}", below, kind)
         yield f'rmdir "{path}"', inode
 
-    def _nameless(self, removed: Sequence[int]) -> list[int]:
-        """Those inodes that have lost all of their names; a directory has but one."""
+    def _nameless(self, removed: Sequence[int]) -> Iterator[int]:
+        """Those inodes that lose all of their names; a directory has but one."""
         told = self._debugfs([f"stat <{inode}>" for inode in sorted(set(removed))]).stdout
-        links = {int(inode): int(count) for inode, count in LINKS.findall(told)}
-        kinds = {int(inode): kind for inode, kind in TYPE.findall(told)}
         names = Counter(removed)
-        return [i for i in names if kinds.get(i) == b"directory" or links.get(i) == names[i]]
+        for found in STATUS.finditer(told):
+            inode, kind, links = int(found[1]), found[2], int(found[3])
+            if kind == b"directory" or links == names[inode]:
+                yield inode
 
     def _status(self, path: str) -> tuple[int, int]:
         """The inode and the mode of a path, links not followed."""
