@@ -2,7 +2,7 @@
 
 e2fsprogs' own programs edit the filesystem in the cage, on the overlay: debugfs(8) unlinks files
 and clears their inodes, dumpe2fs(8) tells which blocks are free, and those become zeros, as does
-the journal behind its superblock. At the end e2fsck(8) must find nothing, or nothing was served.
+the journal behind its superblock. Before and after e2fsck(8) must find nothing to complain of.
 """
 
 import ctypes
@@ -75,6 +75,7 @@ def scrub(view: View, survey: Survey, removal: Removal) -> set[str]:
         for volume in removal.filesystems:
             filesystem = _Filesystem(view, disk, volume)
             filesystem.refuse_unknown()
+            filesystem.check()
             takings = outermost(t for t in removal.takings if t.volume == volume)
             blanks = [extent for t in takings for extent in filesystem.blanks(t)]
             left |= filesystem.take(takings)

@@ -143,9 +143,9 @@ def _removed(
         except CannotServe as reason:
             report.note(f"an appliance is needed, which takes a while: {reason.message}")
     with _session(image, draft.session, report) as engine:
-        removal = _removal(engine, findings)
+        order = removal(engine, findings)
         with report.step("remove"):
-            left = guestfs_scrub.scrub(engine, removal, keep)
+            left = guestfs_scrub.scrub(engine, order, keep)
         engine.close()
     return left
 
@@ -156,12 +156,13 @@ def _removed_directly(image: Source, findings: Findings, draft: Draft, report: R
     What is kept is streamed by a kernel that knows every attribute, so with an archive none.
     """
     with DirectEngine(image.path, image.format, draft.session, report) as engine:
-        removal = _removal(engine, findings)
+        order = removal(engine, findings)
         with report.step("remove", "without an appliance"):
-            return engine.scrub(removal)
+            return engine.scrub(order)
 
 
-def _removal(engine: Engine, findings: Findings) -> Removal:
+def removal(engine: Engine, findings: Findings) -> Removal:
+    """What was found, as an order to an engine session on the same image."""
     volumes = {volume.device: volume for volume in engine.survey().volumes}
     takings = tuple(Taking(volumes[f.device], f.path, f.action) for f in findings.files)
     return Removal(takings, findings.filesystems, findings.swaps, findings.gaps)

@@ -22,6 +22,7 @@ from tests.scrub.planted import Secret
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scrub")]
 
+MIB = 1 << 20
 ROOTS = {"default": "/dev/atomicos/root", "plain": "/dev/sda1"}
 FREE_EXTENT = 5 << 30  # in the default sample's physical volume, behind its one logical volume
 MID_WAY_SECONDS = 40.0
@@ -46,6 +47,11 @@ class Case:
     @property
     def scrubbed(self) -> Path:
         return self.folder / "scrubbed.qcow2"
+
+    @property
+    def direct(self) -> Path:
+        """The image of ext4, scrubbed by the direct engine."""
+        return self.folder / "direct.qcow2"
 
     @property
     def restored(self) -> Path:
@@ -189,11 +195,26 @@ def test_the_filesystem_is_sound(case: Case):
     assert done.stdout.strip() in (b"", b"0")
 
 
+@pytest.mark.parametrize("case", ["plain"], indirect=True)
+def test_without_an_archive_ext4_takes_no_appliance(case: Case, bakery: Bakery):
+    done = bakery("scrub", case.image, "-o", case.direct, "-v")
+    assert done.returncode == 0, done.stderr
+    assert "without an appliance" in done.stderr
+    assert "starts under" not in done.stderr
+    assert case.marks(case.direct) == set()
+    raw = case.folder / "direct.raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", case.direct, raw], check=True, timeout=600)
+    check = ["e2fsck", "-fn", f"{raw}?offset={MIB}"]
+    subprocess.run(check, check=True, capture_output=True, timeout=600)
+    raw.unlink()
+
+
 def test_it_comes_to_a_login_with_an_identity_of_its_own(case: Case, bakery: Bakery):
     """With a machine-id that systemd made, and with nothing in the way of cloud-init."""
     build = case.folder / "build"
     layout = ["--layout", "disk"] if case.root == "/dev/sda1" else []
-    done = bakery("build", case.scrubbed, "-o", build, "-q", *layout)
+    image = case.direct if case.direct.exists() else case.scrubbed
+    done = bakery("build", image, "-o", build, "-q", *layout)
     assert done.returncode == 0, done.stderr
     asked = "grep -cE '^[0-9a-f]{32}$' /etc/machine-id; ls -A /var/lib/cloud | wc -l; exit 0"
     done = bakery("prove", build, "--json", "-q", "--run", asked, timeout=1200)
