@@ -159,7 +159,7 @@ def _version(kernel: str) -> str:
 def _with_root(entry: BootEntry, look: Look, roots: tuple[str, ...]) -> BootEntry:
     wanted = kargs.value(entry.args, "root")
     if wanted:
-        named = [v for v in look.survey.volumes if _answers(wanted, v, look)]
+        named = [v for v in look.survey.volumes if answers(wanted, v, look)]
         if len(named) == 1:
             return msgspec.structs.replace(entry, root=named[0].device)
         if not named:
@@ -173,7 +173,7 @@ def _with_root(entry: BootEntry, look: Look, roots: tuple[str, ...]) -> BootEntr
     return msgspec.structs.replace(entry, root=roots[0])
 
 
-def _answers(wanted: str, volume: Volume, look: Look) -> bool:
+def answers(wanted: str, volume: Volume, look: Look) -> bool:
     """Whether `root=WANTED` means this volume (dracut.cmdline(7), kernel-parameters `root=`)."""
     kind, _, text = wanted.partition("=")
     if text:

@@ -23,7 +23,10 @@ FUSE_DEVICE = Path("/dev/fuse")
 KERNEL_PATTERNS = ("boot/vmlinuz-*", "boot/vmlinux-*", "lib/modules/*/vmlinuz")
 ENOUGH_SPACE_BYTES = 4 << 30
 VERSION_SECONDS = 5.0
-VERSION_OPTIONS = {"mkfs.xfs": "-V", "mkfs.ext4": "-V", "busybox": "--help", "ip": "-V"}
+VERSION_OPTIONS = {
+    **dict.fromkeys(("mkfs.xfs", "mkfs.ext4", "debugfs", "dumpe2fs", "e2fsck", "ip"), "-V"),
+    "busybox": "--help",
+}
 NO_VERSION = frozenset({"udp-receiver", "udp-sender"})
 """They have no option that tells it."""
 VERSION = re.compile(r"\d+\.\d[\w.+~-]*")

@@ -56,6 +56,10 @@ TOOLS = (
     Tool("rpm", "rpm", "rpm", "reads an image's rpm database (build --sbom)"),
     Tool("fusermount3", "fuse3", "fuse3", "mounts the view where there is no cage (direct engine)"),
     *(
+        Tool(program, "e2fsprogs", "e2fsprogs", "edits ext4 without an appliance (scrub)")
+        for program in ("debugfs", "dumpe2fs", "e2fsck")
+    ),
+    *(
         Tool(program, deb, rpm, "makes the sample image (lab image)")
         for program, deb, rpm in (
             ("debootstrap", "debootstrap", "debootstrap"),

@@ -32,7 +32,7 @@ LAYERS = (
     ("bootentries",),
     ("inspection",),
     # what is made of it
-    ("choice", "sbom"),
+    ("choice", "sbom", "scrub"),
     ("stages",),
     ("plan",),
     # what runs it

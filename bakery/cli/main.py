@@ -21,6 +21,8 @@ COMMANDS = {
     "params": "bakery.cli.params",
     "sign": "bakery.cli.sign",
     "prove": "bakery.cli.prove",
+    "scrub": "bakery.cli.scrub",
+    "restore": "bakery.cli.restore",
     "upload": "bakery.cli.upload",
     "download": "bakery.cli.download",
     "images": "bakery.cli.images",

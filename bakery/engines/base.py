@@ -4,11 +4,13 @@ Paths inside a volume are absolute (`/loader/entries`), and symlinks on the way 
 inside that volume. A volume is one the same session's `survey` told of.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import msgspec
 
+from bakery.disk.extents import Extent
 from bakery.disk.volumes import Survey, Volume
 from bakery.errors import BakeryError
 
@@ -30,6 +32,51 @@ class Entry(msgspec.Struct, frozen=True, order=True):
     is_directory: bool
 
 
+class Item(msgspec.Struct, frozen=True, order=True):
+    """A name in a directory as it stands there: a link is no directory. Sizes are in bytes.
+
+    Of a link the size is that of what it leads to, or 0.
+    """
+
+    name: str
+    is_directory: bool
+    size_bytes: int
+
+
+class Taking(msgspec.Struct, frozen=True):
+    """A path of a volume that is to be removed, emptied, or (a swap file) blanked."""
+
+    volume: Volume
+    path: str
+    action: Literal["remove", "empty", "blank"]
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """Everything that is to leave an image.
+
+    `takings` are files and folders; of `filesystems` the free space is cleared; `swaps` are made
+    anew; `gaps` are ranges of the disk, in bytes, that become zeros.
+    """
+
+    takings: tuple[Taking, ...]
+    filesystems: tuple[Volume, ...]
+    swaps: tuple[Volume, ...]
+    gaps: tuple[Extent, ...]
+
+
+def outermost(takings: Iterable[Taking]) -> list[Taking]:
+    """Those that do not lie in a folder that is removed as well."""
+    found: list[Taking] = []
+    folder = ""
+    for taking in sorted(takings, key=lambda taking: (taking.volume.device, f"{taking.path}/")):
+        place = f"{taking.volume.device}:{taking.path}/"
+        if folder and place.startswith(folder):
+            continue
+        found.append(taking)
+        folder = place if taking.action == "remove" else ""
+    return found
+
+
 class Engine(Protocol):
     """A session on one image, open from construction until `close`.
 
@@ -48,6 +95,10 @@ class Engine(Protocol):
 
     def list_directory(self, volume: Volume, path: str) -> list[Entry]:
         """The names in a directory, sorted, without `.` and `..`; FileMissing if there is none."""
+        ...
+
+    def items(self, volume: Volume, path: str) -> list[Item]:
+        """The names in a directory with their sizes, sorted; FileMissing if there is none."""
         ...
 
     def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:

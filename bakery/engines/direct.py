@@ -14,8 +14,8 @@ from bakery import sandbox, tools
 from bakery.disk.extents import Extent, total
 from bakery.disk.volumes import Survey, Volume
 from bakery.disk.xfs import ReadAt
-from bakery.engines import direct_survey, grubfs, hazards
-from bakery.engines.base import READ_LIMIT_BYTES, CannotServe, Entry, FileMissing
+from bakery.engines import direct_survey, ext4_scrub, grubfs, hazards
+from bakery.engines.base import READ_LIMIT_BYTES, CannotServe, Entry, FileMissing, Item, Removal
 from bakery.engines.cell import LIMITS, Command, Output
 from bakery.engines.grubfs import Place
 from bakery.engines.view import View
@@ -76,19 +76,21 @@ class DirectEngine:
 
     def list_directory(self, volume: Volume, path: str) -> list[Entry]:
         """The names in a directory, sorted; those that are not plain text are refused."""
-        short, long = self._outputs([*self._place(volume).listings(path)])
-        for output in (short, long):
-            if output.returncode:
-                self._check(output, volume, path)
-        if not grubfs.is_directory(short.stdout):
-            raise self._absent(volume, path)
-        self._known.add(volume.device)
-        found = grubfs.names(short.stdout, long.stdout)
+        found = grubfs.names(*self._listings(volume, path))
         unknown = [name for name, known in found if known is None]
         if len(found) > ENTRY_LIMIT or len(unknown) > LINK_LIMIT:
             raise CannotServe(f"{path} in {volume.device} holds too many names to be told apart")
         directories = self._directories(volume, path, unknown)
         return sorted(Entry(name, known or name in directories) for name, known in found)
+
+    def items(self, volume: Volume, path: str) -> list[Item]:
+        """The names in a directory with their sizes, sorted; links are not followed."""
+        short, long = self._listings(volume, path)
+        sizes = grubfs.sizes(long)
+        return sorted(
+            Item(name, known or False, sizes.get(name, 0))
+            for name, known in grubfs.names(short, long)
+        )
 
     def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:
         """A file's content; BakeryError when it holds more than `limit` bytes."""
@@ -149,6 +151,13 @@ class DirectEngine:
         if self.read_file(volume, path, len(new)) != new:
             raise BakeryError(f"{path} in {volume.device} was written, and reads otherwise")
 
+    def scrub(self, removal: Removal) -> set[str]:
+        """Take `removal` out of the overlay; the paths that were left, links to be emptied.
+
+        CannotServe where that takes a kernel; the overlay is of no use then.
+        """
+        return ext4_scrub.scrub(self._view, self.survey(), removal)
+
     def close(self) -> None:
         """End the session; everything written is in `overlay` when this returns."""
         view, self._open = self._open, None
@@ -174,6 +183,17 @@ class DirectEngine:
         # GRUB doubles hyphens as device-mapper does (grub-core/disk/lvm.c).
         doubled = [part.replace("-", "--") for part in volume.device.split("/")[2:]]
         return Place(self._view.disk, "lvm/" + "-".join(doubled))
+
+    def _listings(self, volume: Volume, path: str) -> tuple[bytes, bytes]:
+        """What GRUB prints of a directory, short and long."""
+        short, long = self._outputs([*self._place(volume).listings(path)])
+        for output in (short, long):
+            if output.returncode:
+                self._check(output, volume, path)
+        if not grubfs.is_directory(short.stdout):
+            raise self._absent(volume, path)
+        self._known.add(volume.device)
+        return short.stdout, long.stdout
 
     def _outputs(self, commands: Sequence[list[str]]) -> list[Output]:
         return self._view.cell.run_all([Command(words) for words in commands])

@@ -17,7 +17,7 @@ PROGRAM = "grub-fstest"
 SECTOR_BYTES = 512
 EXTENT_LIMIT = 1 << 16
 # `ls -l`: a size or DIR, the time of the last change, the name.
-LONG_LINE = re.compile(rb"(?:DIR|[0-9]+) +-?[0-9]+ (.+)", re.DOTALL)
+LONG_LINE = re.compile(rb"(DIR|[0-9]+) +-?[0-9]+ (.+)", re.DOTALL)
 BLOCK = re.compile(r"([0-9]{1,18})(?:\+([0-9]{1,18})|\[([0-9]{1,3})-([0-9]{1,3})\])")
 STEPS = {
     "xfs": (re.compile(rb"xfs\.c:\d+: Reading inode \((\d+)\)"),),
@@ -90,7 +90,7 @@ def names(short: bytes, long: bytes) -> list[tuple[str, bool | None]]:
     """
     found: list[tuple[bytes, bool | None]] = []
     rest = short.strip(b"\n")
-    for name in _long_names(long):
+    for name, _ in _long_lines(long):
         while rest and not rest.startswith(name + b" "):
             unknown, _, rest = rest.partition(b" ")
             found.append((unknown, None))
@@ -100,6 +100,11 @@ def names(short: bytes, long: bytes) -> list[tuple[str, bool | None]]:
         found.append((name.removesuffix(b"/"), name.endswith(b"/")))
     found += [(name, None) for name in rest.split(b" ") if name]
     return [(_text(name), known) for name, known in found if name not in (b".", b"..")]
+
+
+def sizes(long: bytes) -> dict[str, int]:
+    """The files of a long listing, links to files among them, with their sizes in bytes."""
+    return {_text(name): size for name, size in _long_lines(long) if not name.endswith(b"/")}
 
 
 def identity(fs_type: str, printed: bytes) -> bytes | None:
@@ -165,15 +170,15 @@ def on_disk(pieces: Sequence[Extent], place: Sequence[Extent]) -> list[Extent]:
     return result
 
 
-def _long_names(printed: bytes) -> list[bytes]:
-    """The names of a long listing, directories with a slash at their end."""
-    found: list[bytes] = []
+def _long_lines(printed: bytes) -> list[tuple[bytes, int]]:
+    """The names of a long listing, directories with a slash at their end, and the files' sizes."""
+    found: list[tuple[bytes, int]] = []
     for line in printed.strip(b"\n").split(b"\n"):
         match = LONG_LINE.fullmatch(line)
         if line and match is None:
             raise BakeryError("a directory holds a name with a line break in it")
         if match:
-            found.append(match[1])
+            found.append((match[2], 0 if match[1] == b"DIR" else int(match[1])))
     return found
 
 

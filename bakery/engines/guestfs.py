@@ -15,7 +15,7 @@ from bakery import sandbox, tools
 from bakery.disk.volumes import LUKS, Survey, Volume
 from bakery.engines import appliance, guestfs_survey
 from bakery.engines import guestfs_files as files
-from bakery.engines.base import READ_LIMIT_BYTES, Entry, FileMissing
+from bakery.engines.base import READ_LIMIT_BYTES, Entry, FileMissing, Item
 from bakery.engines.guestfish import CommandRefused, Guestfish, GuestfishEnded
 from bakery.errors import BakeryError
 from bakery.kvm import Accel, acceleration
@@ -49,7 +49,8 @@ class GuestfsEngine:
     """A session on one image through an appliance; see `Engine` for what each question means.
 
     `work` is an existing private folder. `accel` is how the appliance runs (None: as a trial
-    shows best). Must be used from one thread, the one that made it.
+    shows best), `cluster_bytes` the overlay's grain. Must be used from one thread, the one that
+    made it.
     """
 
     name = "guestfs"
@@ -62,6 +63,7 @@ class GuestfsEngine:
         work: Path,
         report: Report,
         accel: Accel | None = None,
+        cluster_bytes: int = OVERLAY_CLUSTER_BYTES,
     ) -> None:
         self._work = work.resolve()
         self._source = source.resolve()
@@ -73,7 +75,7 @@ class GuestfsEngine:
         self._mounted = ""
         self._closed = False
         self.overlay = self._work / "overlay.qcow2"
-        _make_overlay(self.overlay, self._source, source_format)
+        _make_overlay(self.overlay, self._source, source_format, cluster_bytes)
 
     def survey(self) -> Survey:
         """Partitions, volume groups and volumes with their filesystems."""
@@ -86,6 +88,11 @@ class GuestfsEngine:
         """The names in a directory, sorted; those that are not plain text are refused."""
         with self._questions(volume, path) as fish:
             return files.entries(fish, path, self._scratch)
+
+    def items(self, volume: Volume, path: str) -> list[Item]:
+        """The names in a directory with their sizes, sorted; links are not followed."""
+        with self._questions(volume, path) as fish:
+            return files.items(fish, path, self._scratch)
 
     def read_file(self, volume: Volume, path: str, limit: int = READ_LIMIT_BYTES) -> bytes:
         """A file's content; BakeryError when it holds more than `limit` bytes."""
@@ -128,6 +135,14 @@ class GuestfsEngine:
         with self._questions(volume, path) as fish:
             if self._download(fish, path, len(new)) != new:
                 raise BakeryError(f"{path} in {volume.device} was written, and reads otherwise")
+
+    @contextlib.contextmanager
+    def appliance(self) -> Iterator[tuple[Guestfish, Path]]:
+        """The appliance with nothing mounted, and a folder of the session that guestfish sees."""
+        with self._questions() as fish:
+            fish.ask("umount-all")
+            self._mounted = ""
+            yield fish, self._scratch
 
     def close(self) -> None:
         """End the session; everything written is in `overlay` when this returns."""
@@ -194,7 +209,8 @@ class GuestfsEngine:
         fish = Guestfish([*cage, "guestfish"], env, self._work)
         try:
             # A name without folders: libguestfs takes no path with a colon in it.
-            options = ("format:qcow2", "cachemode:unsafe", f"label:{guestfs_survey.LABEL}")
+            options = ["format:qcow2", "cachemode:unsafe", "discard:enable"]
+            options += [f"label:{guestfs_survey.LABEL}"]
             fish.ask("add-drive", self.overlay.name, *options)
             fish.ask("launch", timeout=LAUNCH_SECONDS)
         except (CommandRefused, GuestfishEnded) as error:
@@ -264,10 +280,10 @@ class GuestfsEngine:
         self.overlay.unlink(missing_ok=True)
 
 
-def _make_overlay(overlay: Path, source: Path, source_format: str) -> None:
+def _make_overlay(overlay: Path, source: Path, source_format: str, cluster_bytes: int) -> None:
     """A qcow2 that takes all writes; the format of its backing file is named, never probed."""
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", source_format, "-b", str(source)]
-    argv += ["-o", f"cluster_size={OVERLAY_CLUSTER_BYTES}", str(overlay)]
+    argv += ["-o", f"cluster_size={cluster_bytes}", str(overlay)]
     cage = sandbox.Cage(read=(source,), write=(overlay.parent,))
     try:
         sandbox.run_confined(argv, cage)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from bakery.engines.base import Entry
+from bakery.engines.base import Entry, Item
 from bakery.engines.guestfish import CommandRefused, Guestfish
 from bakery.errors import BakeryError
 
@@ -39,7 +39,10 @@ def inside(path: str) -> str:
 
 def status(fish: Guestfish, path: str) -> Status:
     """What a path leads to, links followed; CommandRefused where that is nothing."""
-    answer = fish.ask("statns", inside(path))
+    return _status(fish.ask("statns", inside(path)))
+
+
+def _status(answer: str) -> Status:
     told = {
         key: int(value)
         for key, _, value in (line.partition(": ") for line in answer.splitlines())
@@ -65,12 +68,40 @@ def regular(fish: Guestfish, path: str) -> Status:
 
 
 def entries(fish: Guestfish, path: str, scratch: Path) -> list[Entry]:
-    """The names in a directory, sorted, links followed; by way of a file, for names hold lines."""
+    """The names in a directory, sorted, links followed."""
+    names = _listed(fish, path, scratch)
+    return sorted(Entry(name, _is_directory(fish, f"{path}/{name}")) for name in names)
+
+
+def items(fish: Guestfish, path: str, scratch: Path) -> list[Item]:
+    """The names in a directory with their sizes, sorted, links not followed."""
+    return sorted(_item(fish, path, name) for name in _listed(fish, path, scratch))
+
+
+def _item(fish: Guestfish, folder: str, name: str) -> Item:
+    path = f"{folder}/{name}"
+    found = _status(fish.ask("lstatns", inside(path)))
+    if stat.S_ISLNK(found.mode):
+        return Item(name, is_directory=False, size_bytes=_size(fish, path))
+    is_directory = stat.S_ISDIR(found.mode)
+    return Item(name, is_directory, 0 if is_directory else found.size)
+
+
+def _size(fish: Guestfish, path: str) -> int:
+    """The size of the file that a link leads to, or 0."""
+    try:
+        return regular(fish, path).size
+    except BakeryError:  # it leads nowhere, or to a directory
+        return 0
+
+
+def _listed(fish: Guestfish, path: str, scratch: Path) -> list[str]:
+    """The names in a directory, by way of a file, for names hold lines."""
     listing = scratch / "listing"
     fish.ask("ls0", inside(path), str(listing))
     names = _names(listing.read_bytes(), path)
     listing.unlink()
-    return sorted(Entry(name, _is_directory(fish, f"{path}/{name}")) for name in names)
+    return names
 
 
 def _is_directory(fish: Guestfish, path: str) -> bool:

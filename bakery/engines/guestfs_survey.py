@@ -60,12 +60,17 @@ def _table(fish: Guestfish, size: int) -> PartitionTable | None:
 def _asked(fish: Guestfish, found: Found) -> Volume:
     """The volume, by what blkid in the appliance tells of it."""
     device = found.device
-    inside = BY_LABEL + device.removeprefix(DISK) if device.startswith(DISK) else device
-    answer = fish.ask("debug", "sh", f"{' '.join(BLKID)} {shlex.quote(inside)}; echo EXIT=$?")
+    name = shlex.quote(inside(device))
+    answer = fish.ask("debug", "sh", f"{' '.join(BLKID)} {name}; echo EXIT=$?")
     printed, _, code = answer.rpartition("EXIT=")
     if not code.strip().isdigit():
         raise BakeryError(f"blkid gave no answer about {device}")
     return found.holding(int(code), printed.encode("utf-8", "surrogateescape"))
+
+
+def inside(device: str) -> str:
+    """What programs in the appliance call a device."""
+    return BY_LABEL + device.removeprefix(DISK) if device.startswith(DISK) else device
 
 
 class _Reader:

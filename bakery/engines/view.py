@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bakery import tools
@@ -101,7 +101,14 @@ class View:
             ) from error
 
     def write(self, pieces: Sequence[tuple[Extent, bytes]]) -> None:
-        """Write to the disk, which is to the overlay; BakeryError where that fails.
+        """Write to the disk, which is to the overlay; BakeryError where that fails."""
+        with self.editing() as (_, descriptor):
+            for extent, data in pieces:
+                os.pwrite(descriptor, data, extent.offset)
+
+    @contextlib.contextmanager
+    def editing(self) -> Iterator[tuple[str, int]]:
+        """The disk as a file that can be written to: its path in the cage, and a descriptor of it.
 
         Closes every window: a file that can be written to could be resized, which a node with
         a window on it does not allow.
@@ -111,19 +118,19 @@ class View:
             self.monitor.call("blockdev-del", {"node-name": node})
         self._windows.clear()
         name = f"edit-{next(self._numbers)}"
-        descriptor = self.cell.open(self._show("disk", name, writable=True), "edit")
+        path = self._show("disk", name, writable=True)
+        descriptor = self.cell.open(path, "edit")
         try:
-            for extent, data in pieces:
-                os.pwrite(descriptor, data, extent.offset)
+            yield path, descriptor
             os.fsync(descriptor)
         except OSError as error:
             raise BakeryError(f"{self.overlay} cannot be written: {error.strerror}") from error
         finally:
             _close(descriptor)
-        self._hide(name)
-        # What was read through the old descriptor may be remembered; a new one starts afresh.
-        _close(self._reader)
-        self._reader = self.cell.open(self.disk)
+            self._hide(name)
+            # What was read through the old descriptor may be remembered; a new one starts afresh.
+            _close(self._reader)
+            self._reader = self.cell.open(self.disk)
 
     def close(self) -> None:
         """Flush and stop the daemon; the overlay is complete when this returns."""
