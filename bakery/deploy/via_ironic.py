@@ -171,7 +171,7 @@ class Deploys:
         """End what was begun, and make its nodes as they were; how each ended."""
         ended = undeploy(self.ironic, self.begun, report, timeout_seconds)
         for node, sent in zip(self.begun, ended, strict=True):
-            if sent.state == TAKEN_BACK:
+            if sent.state == TAKEN_BACK and not self.runs(node):
                 self._give_back(node)
         return ended
 

@@ -138,7 +138,7 @@ def test_a_deploy_that_is_killed_anywhere_is_ended_by_the_same_command(fleet):
     dice = random.Random(7)
     for turn in range(KILLS):
         for node in nodes if turn % 5 == 0 else []:
-            fleet.client("undeploy", "--wait", "120", node)
+            fleet.done("nodes", "undeploy", node)
         killed_after(dice.uniform(0, whole), [BAKERY, *words], fleet.env)
     done = fleet.deploy(*nodes, "--image", "pv")
     assert done.returncode == 0, done.stdout + done.stderr
