@@ -48,9 +48,8 @@ def _contest(image: Path, work: Path, pairs: int) -> None:
     secrets, lost = planted.secrets(), planted.deleted()
     (work / "planted.tar").write_bytes(planted.tar_of(secrets + lost, {}))
     forgotten = Path(planted.DELETED[0]).parent
-    planted.guestfish(
-        source, ROOT, f"tar-in {work}/planted.tar / xattrs:true", f"rm-rf {forgotten}"
-    )
+    commands = (f"tar-in {work}/planted.tar / xattrs:true", "sync", f"rm-rf {forgotten}")
+    planted.guestfish(source, ROOT, *commands)
     marks = {secret.mark for secret in secrets + lost}
     ours, theirs = work / "ours.qcow2", work / "theirs.qcow2"
     took: dict[str, list[float]] = {"bakery scrub": [], "virt-sysprep": []}

@@ -15,7 +15,7 @@ import pytest
 
 from bakery.disk.extents import Extent
 from bakery.disk.volumes import Volume
-from bakery.engines.base import CannotServe, Engine, Entry, FileMissing
+from bakery.engines.base import CannotServe, Engine, Entry, FileMissing, Item
 from bakery.errors import BakeryError
 from tests.engines import specimen
 
@@ -126,6 +126,25 @@ def a_link_to_a_directory_lists_as_the_directory(engine: Engine, disk: Path) -> 
         assert engine.list_directory(place, "/hollow") == []
 
 
+def items_are_told_with_their_sizes_and_links_are_no_directories(
+    engine: Engine, disk: Path
+) -> None:
+    sized = {"relative", "absolute", "above", "chain", "hard"}
+    sizes = dict.fromkeys(sized, len(specimen.FSTAB))
+    sizes |= dict.fromkeys({"dangling", "loop", "host", "directory"}, 0)
+    for place in filesystems(engine):
+        told = engine.items(place, "/links")
+        assert told == [
+            Item(name, is_directory=False, size_bytes=size) for name, size in sorted(sizes.items())
+        ]
+        folders = {item.name: item for item in engine.items(place, "/") if item.is_directory}
+        assert set(specimen.DIRECTORIES) <= folders.keys()
+        assert {item.size_bytes for item in folders.values()} == {0}
+        assert engine.items(place, "/hollow") == []
+        with pytest.raises(FileMissing):
+            engine.items(place, "/nothing")
+
+
 def every_file_reads_as_it_was_written_whatever_its_name(engine: Engine, disk: Path) -> None:
     for place in filesystems(engine):
         for name, data in specimen.FILES.items():
@@ -214,6 +233,7 @@ READING = (
     the_volume_group_is_told_with_its_names_and_segments,
     a_directory_lists_names_and_kinds_through_links,
     a_link_to_a_directory_lists_as_the_directory,
+    items_are_told_with_their_sizes_and_links_are_no_directories,
     every_file_reads_as_it_was_written_whatever_its_name,
     links_lead_to_the_file_and_never_out_of_the_volume,
     a_missing_file_is_told_as_missing_by_every_question,
