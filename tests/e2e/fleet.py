@@ -9,6 +9,7 @@ from typing import Any
 from tests import tiny
 from tests.cloud import publishing
 from tests.conftest import BAKERY
+from tests.services.api import Glance
 from tests.services.openstack import ADMIN, Project
 
 ARGS = f"root=UUID={tiny.ROOT_UUID} ro console=ttyS0"
@@ -18,6 +19,7 @@ Done = subprocess.CompletedProcess[str]
 class Fleet:
     """A project of its own, with `count` available nodes and the images `pv` and `disk`.
 
+    An administrator sees the images of all projects, so `close` takes them away again.
     The `deaf` ones among the nodes start no agent: what waits for one waits for ever.
     """
 
@@ -32,6 +34,10 @@ class Fleet:
         self.upload()
         self.names = self._enrolled(range(deaf, count), "ipxe")
         self.deaf_names = self._enrolled(range(deaf), "fake") if deaf else []
+
+    def close(self, image_url: str) -> None:
+        """Delete the images, in the Glance at `image_url`."""
+        Glance(self.project, image_url).clear()
 
     def upload(self) -> None:
         """Publish what is not published."""

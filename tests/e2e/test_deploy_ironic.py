@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,8 +24,10 @@ KILLS = 20
 
 
 @pytest.fixture(scope="module")
-def fleet(bare_metal: Services, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    return Fleet(bare_metal.fresh_project(), tmp_path_factory.mktemp("fleet"), NODES)
+def fleet(bare_metal: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    made = Fleet(bare_metal.fresh_project(), tmp_path_factory.mktemp("fleet"), NODES)
+    yield made
+    made.close(bare_metal.image_url)
 
 
 def test_the_images_own_arguments_arrive_and_the_node_goes_to_active_and_back(fleet):

@@ -37,8 +37,10 @@ TOKEN_SECONDS = 4
 
 
 @pytest.fixture(scope="module")
-def fleet(bare_metal: Services, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    return Fleet(bare_metal.fresh_project(), tmp_path_factory.mktemp("faults"), NODES, DEAF)
+def fleet(bare_metal: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    made = Fleet(bare_metal.fresh_project(), tmp_path_factory.mktemp("faults"), NODES, DEAF)
+    yield made
+    made.close(bare_metal.image_url)
 
 
 @pytest.fixture
