@@ -1,5 +1,6 @@
 """What of an image is built, and how: the user's options held against what the image is."""
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -20,6 +21,17 @@ EditKind = Literal["fstab", "kargs", "none"]
 LVM_TYPES = ("8e", "E6D6D379-F507-44C2-A23C-238F2A3DF928")
 
 
+class Scrub(msgspec.Struct, frozen=True, kw_only=True):
+    """That the image is scrubbed first: by which rules, where what is taken is kept, for whom.
+
+    `recovery` and `public_key` are there both or not at all.
+    """
+
+    rules: Path | None = None
+    recovery: Path | None = None
+    public_key: Path | None = None
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asked for; None and empty mean: as the image has it."""
 
@@ -35,6 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The kinds of bill of materials to write."""
     source_sha256: str = ""
     """What the image has to be, in hexadecimal."""
+    scrub: Scrub | None = None
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

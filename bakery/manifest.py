@@ -21,13 +21,17 @@ PACKED = ("base.zst", "base.index", "base.bmap")
 """The base once more, for who reads it over a network: no artifacts, since they say nothing new."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     """The image a build was made from; `name` is the file's name without its folder."""
 
     name: str
     format: str
     virtual_size_bytes: int
     digest: str
+    scrubbed: bool = False
+    became: str = ""
+    """The digest of the image it became where it was scrubbed. All else that the manifest says is
+    then of that image, whose bytes are the base's but for `edits`."""
 
 
 class PartitionRecord(msgspec.Struct, frozen=True):

@@ -21,15 +21,17 @@ from bakery.folder import claim
 from bakery.manifest import Build
 from bakery.report import Report, silent
 from bakery.source import open_image
-from bakery.stages import publish
+from bakery.stages import publish, scrub
 from bakery.stages.job import Job, Stage
 from bakery.stages.table import STAGES
 from bakery.workdir import WorkDir
 
 State = Literal["have", "will run"]
 INPUTS = "inputs.json"
+SCRUBBED = "scrubbed.json"
 # The stages that a plan may run aside: they read little, and all that follows hangs on them.
 QUICK = ("check", "inspect")
+FIRST = (scrub.NAME, *QUICK)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -54,7 +56,8 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
     """Build `image` into `output`; the finished build, and whether anything had to be done.
 
     What is refused leaves nothing behind; what is interrupted leaves finished stages in
-    `output/.bakery`, where the same call goes on from.
+    `output/.bakery`, where the same call goes on from. A scrubbed image stays in any case, since
+    what was taken from it may have been kept by that run alone.
     """
     claim(output)
     engine, _ = pick(options.engine)
@@ -64,6 +67,10 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
         job = Job(source, options, engine, work, report)
         prepared = None
         with contextlib.closing(job):
+            if options.scrub:
+                _run_stage(scrub.STAGE, job)
+                scrub.settle(work)
+                _go_on_from_scrubbed(job, work)
             for stage in _wanted(job):
                 if stage.name == "inspect":
                     _foresee(job, stage)
@@ -95,7 +102,7 @@ def plan(image: Path, options: Options, output: Path) -> Plan:
         source = open_image(image, silent(), work, options.source_sha256)
         job = Job(source, options, engine, aside, silent())
         with aside.locked(), contextlib.closing(job):
-            steps = tuple(_planned(stage, job, work) for stage in _wanted(job))
+            steps = tuple(_planned_steps(job, work))
             choice = job.choice if "inspect" in job.results else None
     if choice and choice.edit_reason:
         reason = f"{reason}; guestfs edits, since {choice.edit_reason}"
@@ -108,7 +115,7 @@ def _leaving_nothing(work: WorkDir) -> Iterator[None]:
     try:
         yield
     except (BakeryError, OSError) as error:
-        if not any(work.output.glob("*" + manifest.SUFFIX)):
+        if not any(work.output.glob("*" + manifest.SUFFIX)) and not scrub.is_kept(work):
             work.remove()
         if isinstance(error, OSError):
             raise BakeryError(f"{error.filename or work.output}: {error.strerror}") from error
@@ -136,6 +143,11 @@ def _run_stage(stage: Stage, job: Job) -> None:
     job.results[stage.name] = found
 
 
+def _go_on_from_scrubbed(job: Job, work: WorkDir) -> None:
+    image = job.results[scrub.NAME] / scrub.IMAGE
+    job.go_on_from(open_image(image, job.report, work, memory=SCRUBBED))
+
+
 def _foresee(job: Job, inspect: Stage) -> None:
     """Begin what most images need, where it is not known yet what this one does."""
     if job.work.result(inspect.name, inspect.key(job)) is None:
@@ -155,11 +167,24 @@ def _begin(job: Job) -> None:
                 stage.begin(job)
 
 
+def _planned_steps(job: Job, work: WorkDir) -> Iterator[Step]:
+    """The lines of the plan. Of an image that is still to be scrubbed nothing else is known."""
+    if job.options.scrub:
+        yield _planned(scrub.STAGE, job, work)
+        if scrub.NAME not in job.results:
+            why = "what it does is known once the image is scrubbed"
+            yield from (Step(stage.name, "will run", why) for stage in _wanted(job))
+            return
+        _go_on_from_scrubbed(job, work)
+    for stage in _wanted(job):
+        yield _planned(stage, job, work)
+
+
 def _planned(stage: Stage, job: Job, work: WorkDir) -> Step:
     """A stage's line of the plan, and its result where the following lines depend on it."""
     if not set(stage.reads) <= {*job.results, *job.keys}:
         return Step(stage.name, "will run", "what it does is known once the image is inspected")
-    if stage.name not in QUICK and "inspect" not in job.results:
+    if stage.name not in FIRST and "inspect" not in job.results:
         return Step(stage.name, "will run", "what it does is known once the image is inspected")
     key = stage.key(job)
     job.keys[stage.name] = key

@@ -69,16 +69,18 @@ class _Remembered(msgspec.Struct, frozen=True):
     """Of the whole file, once it was asked for."""
 
 
-def open_image(path: Path, report: Report, work: WorkDir, sha256: str = "") -> Image:
-    """Look at an image file; the work directory remembers its digest from run to run.
+def open_image(
+    path: Path, report: Report, work: WorkDir, sha256: str = "", memory: str = MEMORY
+) -> Image:
+    """Look at an image file; the work directory remembers its digest from run to run, in `memory`.
 
     BakeryError where `sha256` is given and is not that of the whole file.
     """
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the last link
     found = safety.identify(absolute)
     state = State.of(absolute)
-    memory = work.path / MEMORY
-    known, checked, table = _recall(memory, state), None, None
+    remembered = work.path / memory
+    known, checked, table = _recall(remembered, state), None, None
     read = known or _Remembered(state, "")
     if known is None:
         with report.step("source", f"read {path.name}") as step:
@@ -88,7 +90,7 @@ def open_image(path: Path, report: Report, work: WorkDir, sha256: str = "") -> I
         with report.step("source", f"sha256 of {path.name}") as step:
             read = msgspec.structs.replace(read, sha256=_whole(absolute, read.digest, step))
     if read != known and work.scratch.is_dir():
-        write_whole(memory, msgspec.json.encode(read), work.scratch)
+        write_whole(remembered, msgspec.json.encode(read), work.scratch)
     size = found.virtual_size_bytes
     image = Image(absolute, found.name, size, read.digest, state, checked, table)
     image.check_unchanged()

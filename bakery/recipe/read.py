@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bakery.choice import Options
+from bakery import choice
 from bakery.cloud import pieces
 from bakery.cloud.target import Target
 from bakery.errors import BakeryError, UsageError
@@ -19,8 +19,10 @@ from bakery.manifest import valid_name
 from bakery.recipe.asked import Asked
 from bakery.recipe.fault import Fault, Place
 from bakery.recipe.lines import lines
-from bakery.recipe.schema import Document
+from bakery.recipe.schema import Document, Scrub
 from bakery.recipe.shape import misfits
+from bakery.recovery import keys
+from bakery.scrub import rules
 from bakery.system import kargs
 from bakery.system.shown import shown
 
@@ -35,7 +37,7 @@ def read(path: Path) -> Asked:
     try:
         text = _text(_content(path))
         places = lines(text)
-        document = _document(_parsed(text), places)
+        document = _document(_parsed(text), places, path.parent)
     except Fault as fault:
         raise fault.error(path) from None
     return _recipe(path, document)
@@ -74,7 +76,7 @@ def _parsed(text: str) -> dict[str, object]:
         raise Fault(int(line) if line else last, (), f"not TOML: {reason}") from error
 
 
-def _document(parsed: dict[str, object], places: dict[Place, int]) -> Document:
+def _document(parsed: dict[str, object], places: dict[Place, int], folder: Path) -> Document:
     faults = [
         Fault(_line(places, place), place, reason) for place, reason in misfits(parsed, Document)
     ]
@@ -82,7 +84,7 @@ def _document(parsed: dict[str, object], places: dict[Place, int]) -> Document:
         document = msgspec.convert(parsed, Document)
         faults = [
             Fault(_line(places, place), place, error.message, error.hint)
-            for place, error in _doubts(document)
+            for place, error in _doubts(document, folder)
         ]
     if faults:
         # A key that is missing is often one that is misspelt further down.
@@ -97,19 +99,34 @@ def _line(places: dict[Place, int], place: Place) -> int:
     return places[place]
 
 
-def _doubts(document: Document) -> Iterator[tuple[Place, BakeryError]]:
+def _doubts(document: Document, folder: Path) -> Iterator[tuple[Place, BakeryError]]:
     """What fits the schema and still cannot be meant."""
     yield from _when_refused(("source", "image"), _check_path, document.source.image)
     if document.output is not None:
         yield from _when_refused(("output",), _check_path, document.output)
     yield from _when_refused(("source", "sha256"), _check_sha256, document.source.sha256)
     yield from _when_refused(("name",), _check_name, document.name)
+    if document.scrub is not None:
+        yield from _doubts_about_scrub(document.scrub, folder)
     for number, arg in enumerate(document.kernel_args.append):
         yield from _when_refused(("kernel_args", "append", number), kargs.append, (), arg)
     for number, arg in enumerate(document.kernel_args.delete):
         yield from _when_refused(("kernel_args", "delete", number), kargs.validate, (arg,))
     for number, target in enumerate(document.publish):
         yield from _doubts_about(target, document, ("publish", number))
+
+
+def _doubts_about_scrub(scrub: Scrub, folder: Path) -> Iterator[tuple[Place, BakeryError]]:
+    if scrub.rules is not None:
+        yield from _when_refused(("scrub", "rules"), _check_rules, folder, scrub.rules)
+    if scrub.recovery is not None:
+        yield from _when_refused(("scrub", "recovery"), _check_path, scrub.recovery)
+        if scrub.public_key is None:
+            yield ("scrub", "recovery"), UsageError("goes with public_key, which is missing")
+    if scrub.public_key is not None:
+        yield from _when_refused(("scrub", "public_key"), _check_key, folder, scrub.public_key)
+        if scrub.recovery is None:
+            yield ("scrub", "public_key"), UsageError("goes with recovery, which is missing")
 
 
 def _doubts_about(
@@ -137,6 +154,22 @@ def _check_path(path: str) -> None:
         raise UsageError(f"{shown(path)} is no path")
 
 
+def _check_rules(folder: Path, path: str) -> None:
+    _check_path(path)
+    rules.load(folder / path)
+
+
+def _check_key(folder: Path, key: str) -> None:
+    _check_path(key)
+    keys.public_key(_public_key(folder, key))
+
+
+def _public_key(folder: Path, key: str) -> Path:
+    """A file's path, or the key as it is spelled."""
+    file = folder / key
+    return Path(key) if keys.is_spelled(key) and not file.exists() else file
+
+
 def _check_sha256(text: str) -> None:
     if text and not _SHA256.fullmatch(text):
         raise UsageError(f"{shown(text)} is no sha256: 64 digits of 0-9 and a-f")
@@ -151,7 +184,7 @@ def _check_name(name: str | None) -> None:
 
 def _recipe(path: Path, document: Document) -> Asked:
     folder = path.parent
-    options = Options(
+    options = choice.Options(
         layout=document.layout,
         engine=document.engine,
         deployment=document.deployment,
@@ -162,6 +195,15 @@ def _recipe(path: Path, document: Document) -> Asked:
         compress=document.compress or "",
         sbom=tuple(sorted(set(document.sbom))),
         source_sha256=document.source.sha256,
+        scrub=_scrub(document.scrub, folder) if document.scrub else None,
     )
     output = folder / (document.output or path.stem)
     return Asked(folder / document.source.image, output, options, document.publish)
+
+
+def _scrub(scrub: Scrub, folder: Path) -> choice.Scrub:
+    return choice.Scrub(
+        rules=folder / scrub.rules if scrub.rules else None,
+        recovery=folder / scrub.recovery if scrub.recovery else None,
+        public_key=_public_key(folder, scrub.public_key) if scrub.public_key else None,
+    )

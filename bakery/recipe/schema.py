@@ -17,6 +17,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sha256: str = ""
 
 
+class Scrub(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `bakery scrub` takes: `--rules`, `--recovery` and `--public-key`."""
+
+    rules: str | None = None
+    recovery: str | None = None
+    public_key: str | None = None
+
+
 class KernelArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `--karg-append` and `--karg-delete` take."""
 
@@ -36,5 +44,6 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     compress: Literal["zstd"] | None = None
     sbom: tuple[SbomForm, ...] = ()
     base_sha256: bool = False
+    scrub: Scrub | None = None
     kernel_args: KernelArgs = KernelArgs()
     publish: tuple[Target, ...] = ()

@@ -56,7 +56,7 @@ def public_key(path: Path) -> Recipient:
 
     Takes an age recipient, an RSA key in PEM, an ssh-rsa line. Raises BakeryError for all else.
     """
-    spelled = str(path).startswith(PUBLIC_PREFIX + "1") and not path.exists()
+    spelled = is_spelled(str(path)) and not path.exists()
     line = str(path) if spelled else _key_text(path)
     if line.upper().startswith(PRIVATE_PREFIX.upper()) or "PRIVATE KEY-----" in line:
         raise BakeryError(
@@ -66,6 +66,11 @@ def public_key(path: Path) -> Recipient:
     if line.startswith(PUBLIC_PREFIX + "1"):
         return X25519Recipient(_age_key(line, PUBLIC_PREFIX, path))
     return RsaRecipient(_rsa_public_key(line, path))
+
+
+def is_spelled(key: str) -> bool:
+    """Whether that is an age recipient itself, and not the name of a file that holds one."""
+    return key.startswith(PUBLIC_PREFIX + "1")
 
 
 def private_key(path: Path) -> Identity:

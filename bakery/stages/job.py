@@ -32,11 +32,15 @@ class Closing(Protocol):
 
 
 class Job:
-    """What stages work on. `engine` is the one that inspects; results appear as stages end."""
+    """What stages work on. `engine` is the one that inspects; results appear as stages end.
+
+    `source` is the image that was given, `image` what all is made of: the same, or it scrubbed.
+    """
 
     def __init__(
         self, image: Image, options: Options, engine: EngineName, work: WorkDir, report: Report
     ) -> None:
+        self.source = image
         self.image = image
         self.options = options
         self.engine = engine
@@ -47,6 +51,11 @@ class Job:
         self._sessions: dict[EngineName, Engine] = {}
         self._choice: Choice | None = None
         self._beside: dict[str, Closing] = {}
+
+    def go_on_from(self, image: Image) -> None:
+        """All that follows is made of that image, which was made of `source`."""
+        self.image = image
+        self.keys["source"] = image.digest
 
     def session(self, name: EngineName) -> Engine:
         """The open session of that engine; started when first asked for, shared by all stages."""
@@ -102,7 +111,7 @@ class Job:
     def choice(self) -> Choice:
         """What is built and how, settled once the image was inspected."""
         if self._choice is None:
-            self._choice = choose(self.inspection, self.options, self.image.path.stem, self.engine)
+            self._choice = choose(self.inspection, self.options, self.source.path.stem, self.engine)
         return self._choice
 
     def read(self, stage: str, name: str, kind: type[T]) -> T:

@@ -104,7 +104,12 @@ def _manifest(job: Job, key: str, prepared: Prepared) -> Manifest:
         layout=choice.layout,
         engine=choice.edit_engine,
         source=manifest.Source(
-            job.image.path.name, job.image.format, job.image.virtual_size_bytes, job.image.digest
+            job.source.path.name,
+            job.source.format,
+            job.source.virtual_size_bytes,
+            job.source.digest,
+            scrubbed=job.options.scrub is not None,
+            became=job.image.digest if job.image is not job.source else "",
         ),
         partition=_partition(job),
         lvm=_lvm(job),

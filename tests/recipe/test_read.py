@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery.choice import Options
+from bakery.choice import Options, Scrub
 from bakery.cloud.target import Target
 from bakery.errors import UsageError
 from bakery.recipe.read import LIMIT_BYTES, read
@@ -94,6 +94,39 @@ def test_an_image_is_all_a_recipe_needs(tmp_path):
     assert (asked.options, asked.publish) == (Options(), ())
 
 
+PUBLIC_KEY = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa"
+
+
+def test_what_scrub_names_lies_beside_the_recipe(tmp_path):
+    (tmp_path / "own.toml").write_text('off = ["mail"]\n')
+    (tmp_path / "lab.pub").write_text(f"{PUBLIC_KEY}\n")
+    text = f"{IMAGE}[scrub]\nrules = 'own.toml'\nrecovery = 'a.age'\npublic_key = 'lab.pub'\n"
+    assert read(written(tmp_path, text)).options.scrub == Scrub(
+        rules=tmp_path / "own.toml", recovery=tmp_path / "a.age", public_key=tmp_path / "lab.pub"
+    )
+    spelled = text.replace("lab.pub", PUBLIC_KEY)
+    scrub = read(written(tmp_path, spelled)).options.scrub
+    assert scrub is not None
+    assert scrub.public_key == Path(PUBLIC_KEY)
+
+
+def test_an_empty_table_scrubs_by_the_built_in_rules(tmp_path):
+    assert read(written(tmp_path, f"{IMAGE}[scrub]\n")).options.scrub == Scrub()
+
+
+def test_a_wrong_rule_is_told_with_its_file_and_where_the_recipe_names_it(tmp_path):
+    (tmp_path / "own.toml").write_text('off = ["mial"]\n')
+    told = refusal(written(tmp_path, f"{IMAGE}[scrub]\nrules = 'own.toml'\n"))
+    start, _, end = told.partition(f"{tmp_path}/")
+    assert (start, end) == ("lab.toml:4: scrub.rules: ", "own.toml: off: there is no rule 'mial'")
+
+
+def test_a_private_key_is_refused_in_a_recipe(tmp_path):
+    (tmp_path / "key").write_text("AGE-SECRET-KEY-1XXX\n")
+    text = f"{IMAGE}[scrub]\nrecovery = 'a'\npublic_key = 'key'\n"
+    assert refusal(written(tmp_path, text)).startswith("lab.toml:5: scrub.public_key: ")
+
+
 WRONG = [
     # keys
     (f"\nlayot = 'lv'\n{IMAGE}", "2: layot: no such key; did you mean 'layout'?"),
@@ -113,7 +146,12 @@ WRONG = [
     (f"{'k' * 200} = 1\n{IMAGE}", f"1: '{'k' * 159}…': no such key; the keys here are source…"),
     ("", "1: source: is missing"),
     ("name = 'a'\n\n[source]\nsha256 = ''\n", "3: source.image: is missing"),
+    (f"{IMAGE}[scrub]\nrule = 'a'\n", "4: scrub.rule: no such key; did you mean 'rules'?"),
+    (f"{IMAGE}[scrub]\npublic-key = 'a'\n", "4: scrub.public-key: no such key; did you mean 'p…"),
+    (f"recovery = 'a'\n{IMAGE}", "1: recovery: no such key; did you mean 'scrub.recovery'?"),
     # types
+    (f"scrub = true\n{IMAGE}", "1: scrub: expected a table, not true or false"),
+    (f"{IMAGE}[scrub]\nrules = ['a']\n", "4: scrub.rules: expected a string, not an array"),
     (f"deployment = '0'\n{IMAGE}", "1: deployment: expected a whole number from 0, not a string"),
     (f"deployment = -1\n{IMAGE}", "1: deployment: expected a whole number from 0, not -1"),
     (f"deployment = true\n{IMAGE}", "1: deployment: expected a whole number from 0, not true …"),
@@ -156,6 +194,13 @@ WRONG = [
     ),
     (f"{IMAGE}\n[[publish]]\nas = 'ami'\ncompress = true\n", "4: publish: an ami is raw: --disk…"),
     (f"layout = 'disk'\n{IMAGE}[[publish]]\nas = 'ami'\n", "4: publish: a build of layout disk …"),
+    (f"{IMAGE}[scrub]\n\nrecovery = 'a'\n", "5: scrub.recovery: goes with public_key, which is…"),
+    (
+        f"{IMAGE}[scrub]\npublic_key = '{PUBLIC_KEY}'\n",
+        "4: scrub.public_key: goes with recovery, which is missing",
+    ),
+    (f'{IMAGE}[scrub]\nrules = "a\\u0000"\n', "4: scrub.rules: 'a\\x00' is no path"),
+    (f"{IMAGE}[scrub]\nrecovery = ''\n", "4: scrub.recovery: '' is no path"),
     # no TOML
     (f"{IMAGE}name = \n", "3: not TOML: Invalid value"),
     (f"{IMAGE}x\n", "3: not TOML: Expected '=' after a key in a key/value pair"),

@@ -1,0 +1,132 @@
+"""`bakery build RECIPE.toml` of an image that the recipe has scrubbed first."""
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from tests.cli.test_recipe import document, steps
+
+SECRET = b"-----a private key-----"
+ROOT = dict(tiny.ROOT) | {
+    "etc/passwd": b"root:x:0:0::/root:/bin/sh\n",
+    "root/.ssh/id_rsa": SECRET * 200,
+    "etc/app.token": b"kept until a rule takes it",
+}
+OWN_RULE = '[[rule]]\nname = "app"\nwhy = "tokens"\npaths = ["/etc/app.token"]\n'
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory) -> Path:
+    return tiny.make(tmp_path_factory.mktemp("tiny"), root=ROOT)
+
+
+def recipe(folder: Path, image: Path, scrub: str = "", *, layout: str = "lv") -> Path:
+    path = folder / "lab.toml"
+    path.write_text(f'layout = "{layout}"\n[source]\nimage = "{image}"\n[scrub]\n{scrub}\n')
+    return path
+
+
+def base(folder: Path) -> bytes:
+    return (folder / "lab/tiny-base").read_bytes()
+
+
+def test_what_is_built_is_the_scrubbed_image(bakery, image, tmp_path):
+    before = hashlib.sha256(image.read_bytes()).digest()
+    plain = document(bakery("build", image, "-o", tmp_path / "plain", "--json"))["manifest"]
+    made = document(bakery("build", recipe(tmp_path, image), "--json"))["manifest"]
+    assert SECRET in (tmp_path / "plain/tiny-base").read_bytes()
+    assert SECRET not in base(tmp_path)
+    assert made["source"].pop("scrubbed") is True
+    became = made["source"].pop("became")
+    assert made["source"] == plain["source"], "the source is the image that was given"
+    assert became not in ("", plain["source"]["digest"])
+    assert made["name"] == "tiny"
+    assert hashlib.sha256(image.read_bytes()).digest() == before
+
+
+def test_it_is_scrubbed_once(bakery, image, tmp_path):
+    path = recipe(tmp_path, image)
+    assert "scrub" in steps(bakery("build", path, "-v"))
+    again = bakery("build", path, "-v")
+    assert steps(again) == [], again.stderr
+    assert "up to date" in again.stdout
+    path.write_text(path.read_text() + '[kernel_args]\nappend = ["quiet"]\n')
+    assert steps(bakery("build", path, "-v")) == ["publish"]
+
+
+def test_other_rules_scrub_anew(bakery, image, tmp_path):
+    path = recipe(tmp_path, image, 'rules = "own.toml"')
+    (tmp_path / "own.toml").write_text("")
+    assert bakery("build", path).returncode == 0
+    assert ROOT["etc/app.token"] in base(tmp_path)
+    (tmp_path / "own.toml").write_text(OWN_RULE)
+    plan = document(bakery("plan", path, "--json"))["steps"]
+    assert plan[0] == {"stage": "scrub", "state": "will run", "why": "changed: rules"}
+    assert {step["state"] for step in plan} == {"will run"}
+    assert "scrub" in steps(bakery("build", path, "-v"))
+    assert ROOT["etc/app.token"] not in base(tmp_path)
+    plan = document(bakery("plan", path, "--json"))["steps"]
+    assert {step["state"] for step in plan} == {"have"}
+    assert len(list((tmp_path / "lab/.bakery").glob("scrub*-*"))) == 1
+
+
+def test_a_run_killed_behind_the_scrub_does_not_scrub_again(bakery, image, tmp_path):
+    """As it is left where the new image stands and is no result yet."""
+    path = recipe(tmp_path, image)
+    assert bakery("build", path).returncode == 0
+    work = tmp_path / "lab/.bakery"
+    (result,) = work.glob("scrub-*")
+    (work / "scrubbing").mkdir()
+    (result / "image").rename(work / "scrubbing" / result.name)
+    shutil.rmtree(result)
+    done = bakery("build", path, "-v")
+    assert done.returncode == 0, done.stderr
+    assert "scrub" in steps(done)
+    assert "find" not in steps(done)
+    assert not (work / "scrubbing").exists()
+
+
+def test_a_refused_build_keeps_what_was_scrubbed(bakery, image, tmp_path):
+    """Its archive, where there is one, stays as well, and would stand in the way."""
+    done = bakery("build", recipe(tmp_path, image, layout="pv"), "-v")
+    assert done.returncode == 1
+    assert "cannot become layout pv" in done.stderr
+    assert "scrub" in steps(done)
+    done = bakery("build", recipe(tmp_path, image), "-v")
+    assert done.returncode == 0, done.stderr
+    assert "scrub" not in steps(done)
+
+
+@pytest.mark.slow
+def test_the_archive_is_written_once(bakery, image, tmp_path):
+    """With an appliance, which alone keeps what is taken."""
+    subprocess.run(["age-keygen", "-o", tmp_path / "key"], check=True, timeout=60)
+    with (tmp_path / "lab.pub").open("wb") as file:
+        subprocess.run(["age-keygen", "-y", tmp_path / "key"], check=True, stdout=file, timeout=60)
+    path = recipe(tmp_path, image, "recovery = 'lab.age'\npublic_key = 'lab.pub'")
+    done = bakery("build", path, "-v")
+    assert done.returncode == 0, done.stderr
+    assert SECRET not in base(tmp_path)
+    archive = tmp_path / "lab.age"
+    kept = archive.read_bytes()
+    assert steps(bakery("build", path, "-v")) == []
+    assert archive.read_bytes() == kept
+    archive.rename(tmp_path / "moved")
+    assert steps(bakery("build", path, "-v")) == []
+    assert not archive.exists()
+
+    tiny.run("age", "-d", "-i", tmp_path / "key", "-o", tmp_path / "tar.zst", tmp_path / "moved")
+    tiny.run("zstd", "-q", "-d", tmp_path / "tar.zst", "-o", tmp_path / "tar")
+    assert SECRET * 200 in (tmp_path / "tar").read_bytes()
+    # Without the image it belongs to, there is nothing to tell that it could be written over.
+    (tmp_path / "moved").rename(archive)
+    shutil.rmtree(tmp_path / "lab")
+    done = bakery("build", path)
+    assert done.returncode == 1
+    assert "lab.age is there already" in done.stderr
+    assert archive.read_bytes() == kept
+    assert not (tmp_path / "lab").exists()
