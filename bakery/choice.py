@@ -9,6 +9,7 @@ from bakery import bootentries
 from bakery.bootentries import BootEntry
 from bakery.disk.extents import Extent
 from bakery.disk.volumes import Partition, PartitionTable, Volume
+from bakery.engines.base import Addition
 from bakery.engines.choose import EngineName, EngineOption
 from bakery.errors import BakeryError
 from bakery.inspection import LAYOUTS, Inspection
@@ -48,6 +49,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     source_sha256: str = ""
     """What the image has to be, in hexadecimal."""
     scrub: Scrub | None = None
+    files: tuple[Addition, ...] = ()
+    """What is put into the image."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

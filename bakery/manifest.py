@@ -29,9 +29,11 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     virtual_size_bytes: int
     digest: str
     scrubbed: bool = False
+    files_added: tuple[str, ...] = ()
+    """Paths of the running system."""
     became: str = ""
-    """The digest of the image it became where it was scrubbed. All else that the manifest says is
-    then of that image, whose bytes are the base's but for `edits`."""
+    """The digest of the image it became where it was scrubbed or files were added. All else that
+    the manifest says is then of that image, whose bytes are the base's but for `edits`."""
 
 
 class PartitionRecord(msgspec.Struct, frozen=True):

@@ -22,16 +22,15 @@ from bakery.manifest import Build
 from bakery.report import Report, silent
 from bakery.source import open_image
 from bakery.stages import publish, scrub
-from bakery.stages.job import Job, Stage
-from bakery.stages.table import STAGES
+from bakery.stages.job import IMAGE, Job, Stage
+from bakery.stages.table import REMAKING, STAGES
 from bakery.workdir import WorkDir
 
 State = Literal["have", "will run"]
 INPUTS = "inputs.json"
-SCRUBBED = "scrubbed.json"
 # The stages that a plan may run aside: they read little, and all that follows hangs on them.
 QUICK = ("check", "inspect")
-FIRST = (scrub.NAME, *QUICK)
+FIRST = (*(stage.name for stage in REMAKING), *QUICK)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -67,10 +66,10 @@ def build(image: Path, options: Options, output: Path, report: Report) -> tuple[
         job = Job(source, options, engine, work, report)
         prepared = None
         with contextlib.closing(job):
-            if options.scrub:
-                _run_stage(scrub.STAGE, job)
+            for stage in _wanted(job, REMAKING):
+                _run_stage(stage, job)
                 scrub.settle(work)
-                _go_on_from_scrubbed(job, work)
+                _go_on_from(stage, job, work)
             for stage in _wanted(job):
                 if stage.name == "inspect":
                     _foresee(job, stage)
@@ -122,9 +121,9 @@ def _leaving_nothing(work: WorkDir) -> Iterator[None]:
         raise
 
 
-def _wanted(job: Job) -> list[Stage]:
-    """The stages of this build."""
-    return [stage for stage in STAGES if stage.wanted(job)]
+def _wanted(job: Job, stages: tuple[Stage, ...] = STAGES) -> list[Stage]:
+    """Those of the stages that belong to this build."""
+    return [stage for stage in stages if stage.wanted(job)]
 
 
 def _run_stage(stage: Stage, job: Job) -> None:
@@ -143,9 +142,10 @@ def _run_stage(stage: Stage, job: Job) -> None:
     job.results[stage.name] = found
 
 
-def _go_on_from_scrubbed(job: Job, work: WorkDir) -> None:
-    image = job.results[scrub.NAME] / scrub.IMAGE
-    job.go_on_from(open_image(image, job.report, work, memory=SCRUBBED))
+def _go_on_from(stage: Stage, job: Job, work: WorkDir) -> None:
+    """All that follows is made of the image that this stage made."""
+    image = job.results[stage.name] / IMAGE
+    job.go_on_from(open_image(image, job.report, work, memory=f"{stage.name}.json"))
 
 
 def _foresee(job: Job, inspect: Stage) -> None:
@@ -168,16 +168,18 @@ def _begin(job: Job) -> None:
 
 
 def _planned_steps(job: Job, work: WorkDir) -> Iterator[Step]:
-    """The lines of the plan. Of an image that is still to be scrubbed nothing else is known."""
-    if job.options.scrub:
-        yield _planned(scrub.STAGE, job, work)
-        if scrub.NAME not in job.results:
-            why = "what it does is known once the image is scrubbed"
-            yield from (Step(stage.name, "will run", why) for stage in _wanted(job))
-            return
-        _go_on_from_scrubbed(job, work)
-    for stage in _wanted(job):
+    """The lines of the plan. Nothing is known of what comes behind an image still to be made."""
+    unmade = ""
+    for stage in _wanted(job, REMAKING + STAGES):
+        if unmade:
+            why = f"what it does is known once there is the image of {unmade}"
+            yield Step(stage.name, "will run", why)
+            continue
         yield _planned(stage, job, work)
+        if stage in REMAKING and stage.name in job.results:
+            _go_on_from(stage, job, work)
+        elif stage in REMAKING:
+            unmade = stage.name
 
 
 def _planned(stage: Stage, job: Job, work: WorkDir) -> Step:

@@ -64,6 +64,19 @@ class Removal(msgspec.Struct, frozen=True):
     gaps: tuple[Extent, ...]
 
 
+class Addition(msgspec.Struct, frozen=True):
+    """A file of this machine that is put into an image.
+
+    `path` is the one in the running system; `owner` and `group` are numbers.
+    """
+
+    source: Path
+    path: str
+    mode: int
+    owner: int
+    group: int
+
+
 def outermost(takings: Iterable[Taking]) -> list[Taking]:
     """Those that do not lie in a folder that is removed as well."""
     found: list[Taking] = []

@@ -25,6 +25,17 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     public_key: str | None = None
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that is put into the image: `source` is relative to the recipe's folder, `mode` octal
+    digits, `owner` and `group` numbers."""
+
+    source: str
+    path: str
+    mode: str = "0644"
+    owner: Annotated[int, Meta(ge=0)] = 0
+    group: Annotated[int, Meta(ge=0)] = 0
+
+
 class KernelArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `--karg-append` and `--karg-delete` take."""
 
@@ -45,5 +56,6 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sbom: tuple[SbomForm, ...] = ()
     base_sha256: bool = False
     scrub: Scrub | None = None
+    files: tuple[File, ...] = ()
     kernel_args: KernelArgs = KernelArgs()
     publish: tuple[Target, ...] = ()

@@ -39,11 +39,19 @@ class System(msgspec.Struct, frozen=True):
 
     def place(self, path: str) -> Place:
         """Where a path of the running system lies; `path` without a slash at its end."""
-        point = path
-        while point not in self.mounts:
-            point = point.rpartition("/")[0]
+        point = self._point(path)
         base = self.mounts[point]
         return Place(base.volume, base.path + path.removeprefix(point))
+
+    def is_committed(self, path: str) -> bool:
+        """Whether a path is part of what an OSTree deployment was checked out of."""
+        is_deployment = "/etc" in self.mounts and self.mounts["/etc"].path != ""
+        return is_deployment and not self._point(path)
+
+    def _point(self, path: str) -> str:
+        while path not in self.mounts:
+            path = path.rpartition("/")[0]
+        return path
 
     def mounts_in(self, folder: str) -> set[str]:
         """The names in a folder under which another place is to be seen."""

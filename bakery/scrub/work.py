@@ -104,17 +104,31 @@ def restore(image: Source, out: Path, archive: Path, private_key: Path, report: 
     with report.step("verify", str(archive)) as step:
         names, restored = _contents(archive, private_key)
         step.summary(f"{restored.files} files")
+    unpack(image, out, opened(archive, private_key), names, report)
+    return restored
+
+
+def unpack(
+    image: Source,
+    out: Path,
+    tar: contextlib.AbstractContextManager[BinaryIO],
+    names: set[str],
+    report: Report,
+) -> None:
+    """Write `out`: the image with the members of a tar in the filesystems `names`.
+
+    Members are named as guestfs_scrub.py has them.
+    """
     draft = Draft(out)
     with draft.locked():
         with _session(image, draft.session, report) as engine:
-            with opened(archive, private_key) as tar, report.step("restore"):
-                guestfs_scrub.restore(engine, tar, names)
+            with tar as stream, report.step("unpack"):
+                guestfs_scrub.restore(engine, stream, names)
             engine.close()
         with report.step("write", str(out)):
             draft.write(image.path, image.format, engine.overlay)
         _check_unchanged(image)
         draft.publish(image.path)
-    return restored
 
 
 @contextlib.contextmanager

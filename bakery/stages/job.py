@@ -22,6 +22,8 @@ from bakery.source import Image
 from bakery.workdir import WorkDir
 
 T = TypeVar("T")
+IMAGE = "image"
+"""The file of a result that is another image."""
 
 
 class Closing(Protocol):
@@ -54,6 +56,8 @@ class Job:
 
     def go_on_from(self, image: Image) -> None:
         """All that follows is made of that image, which was made of `source`."""
+        for name in list(self._sessions):
+            self.close_session(name)
         self.image = image
         self.keys["source"] = image.digest
 

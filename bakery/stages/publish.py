@@ -109,6 +109,7 @@ def _manifest(job: Job, key: str, prepared: Prepared) -> Manifest:
             job.source.virtual_size_bytes,
             job.source.digest,
             scrubbed=job.options.scrub is not None,
+            files_added=tuple(file.path for file in job.options.files),
             became=job.image.digest if job.image is not job.source else "",
         ),
         partition=_partition(job),

@@ -17,11 +17,10 @@ from bakery.report import Step
 from bakery.scrub import rules
 from bakery.scrub.find import Findings
 from bakery.scrub.work import Recovery, scrub, source
-from bakery.stages.job import Job, Stage
+from bakery.stages.job import IMAGE, Job, Stage
 from bakery.workdir import WorkDir
 
 NAME = "scrub"
-IMAGE = "image"
 UNDER_WAY = "scrubbing"
 
 
@@ -82,5 +81,6 @@ STAGE = Stage(
     text="secrets, identity and deleted data out of the image",
     reads=("source",),
     options=_options,
+    wanted=lambda job: job.options.scrub is not None,
     run=run,
 )
