@@ -109,12 +109,13 @@ def public_key(folder: Path, key: str) -> Path:
 
 def _check_source(folder: Path, path: str) -> None:
     _check_path(path)
+    file = folder / path
     try:
-        is_file = stat.S_ISREG((folder / path).stat().st_mode)
+        if not stat.S_ISREG(file.stat().st_mode):  # a FIFO would be waited for
+            raise UsageError(f"{file} is not a regular file")
+        file.open("rb").close()
     except OSError as error:
-        raise UsageError(f"{folder / path} cannot be read: {error.strerror}") from error
-    if not is_file:
-        raise UsageError(f"{folder / path} is not a regular file")
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _check_inside(path: str, others: list[str]) -> None:

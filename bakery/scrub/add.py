@@ -67,24 +67,25 @@ def _placed(reader: Reader, system: System, file: Addition) -> Placed:
     missing: list[str] = []
     folder = ""
     for name in folders:
-        found = _is_folder(reader, Place(place.volume, folder), name)
+        kinds = {item.name: item.is_directory for item in reader.items(Place(place.volume, folder))}
         folder += f"/{name}"
-        if found is None:
+        if name not in kinds:
             missing.append(folder)
-        elif not found:
+        elif not kinds[name]:
             raise BakeryError(
                 f"{file.path} cannot be put into the image: "
                 f"{place.volume.device}:{folder} is a link or a file",
                 "name the folder that it leads to",
             )
-    if _is_folder(reader, Place(place.volume, folder), last):
+    if not missing and _leads_to_folder(reader.engine, Place(place.volume, folder or "/"), last):
         raise BakeryError(f"{file.path} cannot be put into the image: it is a folder there")
     return Placed(file, place, tuple(missing))
 
 
-def _is_folder(reader: Reader, folder: Place, name: str) -> bool | None:
-    """Whether a name in a folder is a folder itself; None where there is no such name."""
-    return next((item.is_directory for item in reader.items(folder) if item.name == name), None)
+def _leads_to_folder(engine: Engine, folder: Place, name: str) -> bool:
+    """Whether a name in a folder is a folder, or a link to one."""
+    entries = engine.list_directory(folder.volume, folder.path)
+    return any(entry.is_directory for entry in entries if entry.name == name)
 
 
 def _add_file(archive: tarfile.TarFile, name: str, file: Addition) -> None:

@@ -1,4 +1,4 @@
-"""`bakery build RECIPE.toml` of an image that the recipe has scrubbed first."""
+"""`bakery build RECIPE.toml` of an image that the recipe has scrubbed, or put files into."""
 
 import hashlib
 import shutil
@@ -99,6 +99,61 @@ def test_a_refused_build_keeps_what_was_scrubbed(bakery, image, tmp_path):
     done = bakery("build", recipe(tmp_path, image), "-v")
     assert done.returncode == 0, done.stderr
     assert "scrub" not in steps(done)
+
+
+def with_file(path: Path, inside: str, content: str = "hello\n", more: str = "") -> None:
+    """Add a file to a recipe, named like its place."""
+    source = path.with_name(Path(inside).name)
+    source.write_text(content)
+    text = f"[[files]]\nsource = '{source.name}'\npath = '{inside}'\n{more}"
+    path.write_text(path.read_text() + text)
+
+
+def test_a_file_that_has_no_place_is_refused_after_the_scrub(bakery, image, tmp_path):
+    path = recipe(tmp_path, image)
+    with_file(path, "/etc/fstab/motd")
+    plan = document(bakery("plan", path, "--json"))["steps"]
+    assert [step["stage"] for step in plan[:3]] == ["scrub", "files", "check"]
+    done = bakery("build", path, "-v")
+    assert done.returncode == 1
+    assert "/etc/fstab/motd cannot be put into the image: /dev/sda2:/etc/fstab is" in done.stderr
+    assert "scrub" in steps(done)
+    plan = document(bakery("plan", path, "--json"))["steps"]
+    assert [step["state"] for step in plan[:2]] == ["have", "will run"]
+
+
+@pytest.mark.slow
+def test_files_are_put_into_the_image_once(bakery, image, tmp_path):
+    """With an appliance, which alone writes files."""
+    path = tmp_path / "lab.toml"
+    path.write_text(f'layout = "lv"\n[source]\nimage = "{image}"\n')
+    with_file(path, "/etc/motd")
+    unit = "/etc/systemd/system/a.service"
+    with_file(path, unit, "[Unit]\n", 'mode = "0600"\nowner = 1000\ngroup = 1001\n')
+    made = document(bakery("build", path, "--json"))["manifest"]
+    assert made["source"]["files_added"] == ["/etc/motd", unit]
+    assert made["source"]["became"] != made["source"]["digest"]
+    told = debugfs(tmp_path / "lab/tiny-base", "cat /etc/motd", f"cat {unit}", f"stat {unit}")
+    assert told.startswith("hello\n[Unit]\nInode:")
+    assert "Mode:  0600" in told
+    assert told.split("User:")[1].split()[:3] == ["1000", "Group:", "1001"]
+    folders = debugfs(tmp_path / "lab/tiny-base", "stat /etc/systemd", "stat /etc")
+    assert folders.count("Mode:  0755") == 2
+    (tmp_path / "motd").touch()
+    assert steps(bakery("build", path, "-v")) == []
+    (tmp_path / "motd").write_text("other\n")
+    plan = document(bakery("plan", path, "--json"))["steps"]
+    assert plan[0] == {"stage": "files", "state": "will run", "why": "changed: files"}
+
+
+def debugfs(filesystem: Path, *requests: str) -> str:
+    """What debugfs(8) prints as it runs the requests."""
+    told = ""
+    for request in requests:
+        argv: list[str | Path] = ["debugfs", "-R", request, filesystem]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+        told += done.stdout
+    return told
 
 
 @pytest.mark.slow

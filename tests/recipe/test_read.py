@@ -7,6 +7,7 @@ import pytest
 
 from bakery.choice import Options, Scrub
 from bakery.cloud.target import Target
+from bakery.engines.base import Addition
 from bakery.errors import UsageError
 from bakery.recipe.read import LIMIT_BYTES, read
 
@@ -42,6 +43,9 @@ os_distro = "debian"
 [[publish]]
 store = "rbd:images"
 """
+
+
+FILE = "[[files]]\nsource = 'motd'\npath = '/etc/motd'\n"
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -127,6 +131,49 @@ def test_a_private_key_is_refused_in_a_recipe(tmp_path):
     assert refusal(written(tmp_path, text)).startswith("lab.toml:5: scrub.public_key: ")
 
 
+def test_files_lie_beside_the_recipe_and_are_roots_unless_it_says_otherwise(tmp_path):
+    (tmp_path / "motd").touch()
+    more = "mode = '4755'\nowner = 1000\ngroup = 4294967294\n"
+    text = f"{IMAGE}{FILE}[[files]]\nsource = '{tmp_path}/motd'\npath = '/a b'\n{more}"
+    assert read(written(tmp_path, text)).options.files == (
+        Addition(tmp_path / "motd", "/etc/motd", 0o644, 0, 0),
+        Addition(tmp_path / "motd", "/a b", 0o4755, 1000, 4294967294),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("source", "'.'", "{folder} is not a regular file"),
+        ("source", "'nowhere'", "{folder}/nowhere cannot be read: No such file or directory"),
+        ("source", "''", "'' is no path"),
+        ("path", "'etc/motd'", "'etc/motd' is not absolute"),
+        ("path", "'/'", "'/' holds an empty name, or . or .."),
+        ("path", "'/etc/../a'", "'/etc/../a' holds an empty name, or . or .."),
+        ("path", "'/etc/'", "'/etc/' holds an empty name, or . or .."),
+        ("path", f"'/{'a' * 256}'", f"'/{'a' * 158}…' holds a name of more than 255 bytes"),
+        ("mode", "'0888'", "'0888' is no mode: octal digits, as in '0644'"),
+        ("mode", "0o644", "expected a string, not a number"),
+        ("owner", "'root'", "expected a whole number from 0, not a string"),
+        ("group", "4294967295", "4294967295 is more than 4294967294, the last that Linux has"),
+    ],
+)
+def test_a_wrong_file_is_told_by_file_line_and_key(tmp_path, key, value, reason):
+    (tmp_path / "motd").touch()
+    given = {"source": "'motd'", "path": "'/etc/motd'"} | {key: value}
+    lines = [f"{name} = {text}" for name, text in given.items()]
+    text = f"{IMAGE}[[files]]\n" + "\n".join(lines)
+    line = 4 + list(given).index(key)
+    told = refusal(written(tmp_path, text))
+    assert told == f"lab.toml:{line}: files.{key}: " + reason.format(folder=tmp_path)
+
+
+def test_two_files_at_one_place_are_refused(tmp_path):
+    (tmp_path / "motd").touch()
+    told = refusal(written(tmp_path, f"{IMAGE}{FILE}{FILE}"))
+    assert told == "lab.toml:8: files.path: '/etc/motd' is given twice"
+
+
 WRONG = [
     # keys
     (f"\nlayot = 'lv'\n{IMAGE}", "2: layot: no such key; did you mean 'layout'?"),
@@ -148,6 +195,9 @@ WRONG = [
     ("name = 'a'\n\n[source]\nsha256 = ''\n", "3: source.image: is missing"),
     (f"{IMAGE}[scrub]\nrule = 'a'\n", "4: scrub.rule: no such key; did you mean 'rules'?"),
     (f"{IMAGE}[scrub]\npublic-key = 'a'\n", "4: scrub.public-key: no such key; did you mean 'p…"),
+    (f"{IMAGE}[[file]]\n", "3: file: no such key; did you mean 'files'?"),
+    (f"{IMAGE}[[files]]\nsource = 'a'\n", "3: files.path: is missing"),
+    (f"{IMAGE}[files]\nsource = 'a'\n", "3: files: expected tables headed [[files]], not a t…"),
     (f"recovery = 'a'\n{IMAGE}", "1: recovery: no such key; did you mean 'scrub.recovery'?"),
     # types
     (f"scrub = true\n{IMAGE}", "1: scrub: expected a table, not true or false"),
