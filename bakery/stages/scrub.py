@@ -48,8 +48,11 @@ def settle(work: WorkDir) -> None:
 
 
 def is_kept(work: WorkDir) -> bool:
-    """Whether a scrubbed image is there: without it, its archive would stand in the way."""
-    return any(work.path.glob(f"{NAME}-*")) or any(work.path.glob(f"{UNDER_WAY}/{NAME}-*"))
+    """Whether a scrubbed image is there, or what a killed run knew of its archive.
+
+    Without it, that archive would stand in the way.
+    """
+    return any(work.path.glob(f"{NAME}-*")) or any(work.path.glob(f"{UNDER_WAY}/*"))
 
 
 def _recovery(order: Scrub) -> Recovery | None:

@@ -101,6 +101,18 @@ def test_a_refused_build_keeps_what_was_scrubbed(bakery, image, tmp_path):
     assert "scrub" not in steps(done)
 
 
+def test_a_refused_build_keeps_what_a_killed_scrub_left(bakery, image, tmp_path):
+    left = tmp_path / "lab/.bakery/scrubbing/.scrub-0123.bakery-scrub/recovery"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    path = recipe(tmp_path, image)
+    path.write_text(path.read_text().replace("[scrub]", f"sha256 = '{'0' * 64}'\n[scrub]"))
+    done = bakery("build", path)
+    assert done.returncode == 1
+    assert "its sha256 is" in done.stderr
+    assert left.exists()
+
+
 def with_file(path: Path, inside: str, content: str = "hello\n", more: str = "") -> None:
     """Add a file to a recipe, named like its place."""
     source = path.with_name(Path(inside).name)
