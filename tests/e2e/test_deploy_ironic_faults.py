@@ -243,7 +243,8 @@ def test_an_interrupt_in_the_midst_of_the_telling_takes_all_back(fleet, proxy, s
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: sum("states/provision" in line for line in proxy.requests) > len(nodes))
+    asked = [f"{was['uuid']}/states/provision" for was in before]
+    until(lambda: all(any(path in line for line in proxy.requests) for path in asked))
     assert all(seen(node)["instance_info"] for node in nodes)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()

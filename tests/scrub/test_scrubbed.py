@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,33 +98,42 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return private, public
 
 
-@pytest.fixture(scope="module", params=["default", "plain"])
-def case(
-    request: pytest.FixtureRequest,
+@pytest.fixture(scope="module")
+def cases(
     bakery: Bakery,
     sample: Sample,
     keys: tuple[Path, Path],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Case:
-    folder = tmp_path_factory.mktemp("case")
+) -> Callable[[str], Case]:
+    """A sample's case, made once: appliances take their time."""
+    return cache(lambda name: made(name, bakery, sample, keys, tmp_path_factory.mktemp("case")))
+
+
+@pytest.fixture(params=["default", "plain"])
+def case(request: pytest.FixtureRequest, cases: Callable[[str], Case]) -> Case:
+    return cases(request.param)
+
+
+def made(name: str, bakery: Bakery, sample: Sample, keys: tuple[Path, Path], folder: Path) -> Case:
+    """The sample `name`, planted, scrubbed and restored."""
     image = folder / "image.qcow2"
-    shutil.copyfile(sample(request.param), image)
-    prefixes = deployed(bakery, image) if request.param == "default" else {}
-    made = Case(folder, ROOTS[request.param], prefixes, planted.secrets(), planted.deleted())
-    plant(made)
-    if request.param == "default":
-        write_raw(made, FREE_EXTENT)
+    shutil.copyfile(sample(name), image)
+    prefixes = deployed(bakery, image) if name == "default" else {}
+    case = Case(folder, ROOTS[name], prefixes, planted.secrets(), planted.deleted())
+    plant(case)
+    if name == "default":
+        write_raw(case, FREE_EXTENT)
     private, public = keys
     recovery = folder / "kept.age"
     sealed = ("--recovery", recovery, "--public-key", public)
-    done = bakery("scrub", image, "-o", made.scrubbed, *sealed, "--json", "-q")
+    done = bakery("scrub", image, "-o", case.scrubbed, *sealed, "--json", "-q")
     assert done.returncode == 0, done.stderr
-    made.told = json.loads(done.stdout)
+    case.told = json.loads(done.stdout)
     opened = ("--recovery", recovery, "--private-key", private)
-    done = bakery("restore", made.scrubbed, "-o", made.restored, *opened, "-q")
+    done = bakery("restore", case.scrubbed, "-o", case.restored, *opened, "-q")
     assert done.returncode == 0, done.stderr
-    planted.guestfish(made.restored, made.root, *made.dumps("after"), write=False)
-    return made
+    planted.guestfish(case.restored, case.root, *case.dumps("after"), write=False)
+    return case
 
 
 def deployed(bakery: Bakery, image: Path) -> dict[str, str]:
