@@ -19,8 +19,8 @@ LAB_ALONE = (
     *("multicast", "ramdisk", "bios", "uefi", "root_device", "swap", "ephemeral", "attempts"),
     "folder",
 )
-CHOICE = ("resource_class", "traits", "count", "name")
-IRONIC_ALONE = ("cloud", "timeout", "undo", *CHOICE)
+TOLD_IRONIC = ("cloud", "timeout", "undo")
+IRONIC_ALONE = (*TOLD_IRONIC, "resource_class", "traits", "count", "name")
 
 
 @click.command("deploy", short_help="Write a build onto nodes, to login.")
@@ -146,8 +146,7 @@ def command(context: click.Context, out: Output, /, **options: Any) -> int:  # n
             wish=_wish(options) if chosen else None,
             **{
                 name: options[name]
-                for name in ("names", "image", "method", "config_drive", *IRONIC_ALONE)
-                if name not in CHOICE
+                for name in ("names", "image", "method", "config_drive", *TOLD_IRONIC)
             },
         )
     for name in IRONIC_ALONE:

@@ -18,7 +18,6 @@ from bakery.fleet import plan as planning
 from bakery.fleet.nodesfile import Fleet
 from bakery.fleet.plan import Change, Present, Work
 from bakery.fleet.records import Node
-from bakery.pool import Pool
 from bakery.report import Step
 
 HIDDEN = "***"
@@ -78,18 +77,13 @@ def _batch(
     results: dict[int, Result] = {}
     if not works:
         return results
-    with Pool(max_workers=concurrency) as pool:
-        try:
-            waiting: dict[Future[Result], int] = {
-                pool.submit(_done, ironic, work): index for index, work in works.items()
-            }
-            for done in as_completed(waiting):
-                results[waiting[done]] = done.result()
-                step.emit("progress", f"{len(results)} of {len(works)} nodes")
-        except BaseException:
-            ironic.stopped.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    with ironic.at_once(concurrency) as pool:
+        waiting: dict[Future[Result], int] = {
+            pool.submit(_done, ironic, work): index for index, work in works.items()
+        }
+        for done in as_completed(waiting):
+            results[waiting[done]] = done.result()
+            step.emit("progress", f"{len(results)} of {len(works)} nodes")
     return results
 
 

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from bakery.fleet.fields import INTERFACES, NODE, SUFFIX
 from bakery.fleet.plan import Patch
 from bakery.fleet.problems import nearest
 from bakery.fleet.records import Allocation, Driver, NodeThere, PortThere
+from bakery.pool import Pool
 
 if TYPE_CHECKING:
     import requests
@@ -59,7 +60,7 @@ class Ironic:
     def __init__(self, connection: "Connection") -> None:
         from openstack.utils import maximum_supported_microversion
 
-        self.stopped = threading.Event()
+        self._stopped = threading.Event()
         self._writer = threading.Lock()
         self._one_by_one = False
         self._session = connection.session
@@ -74,6 +75,22 @@ class Ironic:
                 f"the bare metal service speaks no version of its API after 1.{self.minor}",
                 f"bakery needs 1.{OLDEST} (OpenStack Queens) or later",
             )
+
+    @contextmanager
+    def at_once(self, workers: int) -> Iterator[Pool]:
+        """Threads that speak to it side by side.
+
+        Where the block does not end well, nothing more is asked and nobody waits for a turn; the
+        error or interrupt goes on when no request is under way any more.
+        """
+        with Pool(max_workers=workers) as pool:
+            try:
+                yield pool
+            except BaseException:
+                self._stopped.set()
+                pool.shutdown(cancel_futures=True)
+                self._stopped.clear()
+                raise
 
     @classmethod
     def of_cloud(cls, cloud: str | None) -> "Ironic":
@@ -306,13 +323,13 @@ class Ironic:
         while True:
             number += 1
             yield _Turn(number, over=time.monotonic() >= end)
-            if self.stopped.wait(pause * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
+            if self._stopped.wait(pause * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
                 raise CloudError("stopped")
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _request(self, method: str, path: str, what: str, **more: Any) -> Any:  # noqa: ANN401
         """One request and the JSON of its answer."""
-        if self.stopped.is_set():
+        if self._stopped.is_set():
             raise CloudError(f"{what}: stopped")
         more.setdefault("timeout", self._session.timeout or TIMEOUT_SECONDS)
         more |= {"microversion": f"1.{self.minor}", "connect_retries": 0, "status_code_retries": 0}

@@ -14,7 +14,6 @@ import msgspec
 from bakery.cloud.connection import CloudError
 from bakery.cloud.ironic import Ironic
 from bakery.fleet.records import NodeThere
-from bakery.pool import Pool
 from bakery.report import Step
 
 Verb = Literal["manage", "inspect", "provide"]
@@ -141,22 +140,16 @@ class Drive:
     def _ask(self, verbs: dict[str, Verb]) -> None:
         if not verbs:
             return
-        with Pool(max_workers=self.concurrency) as pool:
-            try:
-                waiting = {
-                    pool.submit(self.ironic.provision, uuid, verb): uuid
-                    for uuid, verb in verbs.items()
-                }
-                for done in as_completed(waiting):
-                    uuid = waiting[done]
-                    self.asked[uuid].append(verbs[uuid])
-                    error = done.exception()
-                    # The state tells the next time whether it was taken all the same.
-                    if isinstance(error, CloudError):
-                        self.refused[uuid] = error.message
-                    elif error is not None:
-                        raise error
-            except BaseException:
-                self.ironic.stopped.set()
-                pool.shutdown(cancel_futures=True)
-                raise
+        with self.ironic.at_once(self.concurrency) as pool:
+            waiting = {
+                pool.submit(self.ironic.provision, uuid, verb): uuid for uuid, verb in verbs.items()
+            }
+            for done in as_completed(waiting):
+                uuid = waiting[done]
+                self.asked[uuid].append(verbs[uuid])
+                error = done.exception()
+                # The state tells the next time whether it was taken all the same.
+                if isinstance(error, CloudError):
+                    self.refused[uuid] = error.message
+                elif error is not None:
+                    raise error

@@ -16,7 +16,6 @@ from bakery.fleet.records import NodeThere
 from bakery.report import Report
 
 POLL_SECONDS = 0.5
-MOST = 1000
 
 
 class Wish(msgspec.Struct, frozen=True):

@@ -21,7 +21,6 @@ from bakery.deploy.fits import Method
 from bakery.errors import BakeryError
 from bakery.fleet.plan import Patch
 from bakery.fleet.records import NodeThere
-from bakery.pool import Pool
 from bakery.report import Report
 
 T = TypeVar("T")
@@ -275,20 +274,11 @@ def undeploy(
 
 
 def _of_each(ironic: Ironic, nodes: Sequence[NodeThere], do: Callable[[NodeThere], T]) -> list[T]:
-    """What `do` says of each node, several at a time, in their order.
-
-    An interrupt comes when no request is under way any more, and finds Ironic open to others.
-    """
-    with Pool(max_workers=AT_ONCE) as pool:
+    """What `do` says of each node, several at a time, in their order."""
+    with ironic.at_once(AT_ONCE) as pool:
         waiting = [pool.submit(do, node) for node in nodes]
-        try:
-            for done in as_completed(waiting):
-                done.result()
-        except BaseException:
-            ironic.stopped.set()
-            pool.shutdown(cancel_futures=True)
-            ironic.stopped.clear()
-            raise
+        for done in as_completed(waiting):
+            done.result()
     return [done.result() for done in waiting]
 
 
