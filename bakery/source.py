@@ -34,6 +34,14 @@ class State(msgspec.Struct, frozen=True):
             raise BakeryError(f"{path} cannot be read: {error.strerror}") from error
         return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
+    def check(self, path: Path) -> None:
+        """Raise BakeryError where the file is no longer the one that was looked at."""
+        if State.of(path) != self:
+            raise BakeryError(
+                f"{path} was changed while it was read",
+                "stop what writes to it (a running guest?) and give the command again",
+            )
+
 
 class Image(msgspec.Struct, frozen=True):
     """An image that was looked at: its format by content, its size as a disk, its digest."""
@@ -55,11 +63,7 @@ class Image(msgspec.Struct, frozen=True):
 
     def check_unchanged(self) -> None:
         """Raise BakeryError where the file is no longer the one that was looked at."""
-        if State.of(self.path) != self.state:
-            raise BakeryError(
-                f"{self.path} was changed while it was read",
-                "stop what writes to it (a running guest?) and build again",
-            )
+        self.state.check(self.path)
 
 
 class _Remembered(msgspec.Struct, frozen=True):

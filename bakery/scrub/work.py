@@ -94,7 +94,7 @@ def scrub(
             with report.step("write", str(out)):
                 draft.write(image.path, image.format, draft.session / "overlay.qcow2")
             _check_gone(draft, image.format, rules, left, report)
-            _check_unchanged(image)
+            image.state.check(image.path)
         draft.publish(image.path)
     return findings
 
@@ -127,7 +127,7 @@ def unpack(
             engine.close()
         with report.step("write", str(out)):
             draft.write(image.path, image.format, engine.overlay)
-        _check_unchanged(image)
+        image.state.check(image.path)
         draft.publish(image.path)
 
 
@@ -197,14 +197,6 @@ def _check_gone(
     found = [item for item in look(made, rules, work, report).kept if item.path not in left]
     if found:
         raise BakeryError(f"{found[0].device}:{found[0].path} is still there after it was taken")
-
-
-def _check_unchanged(image: Source) -> None:
-    if State.of(image.path) != image.state:
-        raise BakeryError(
-            f"{image.path} was changed while it was read",
-            "stop what writes to it (a running guest?) and give the command again",
-        )
 
 
 def _contents(archive: Path, private_key: Path) -> tuple[set[str], Restored]:
