@@ -55,11 +55,7 @@ class Rack:
 
     def shown(self, number: int) -> dict[str, Any]:
         """What the real client says of a node."""
-        told = self.ironic.client(
-            *("baremetal", "node", "show", "-f", "json", self.nodes[number].name)
-        )
-        found: dict[str, Any] = json.loads(told)
-        return found
+        return self.ironic.show(self.nodes[number].name)
 
     def machines(self, number: int) -> list[int]:
         """The processes that are a node's machine: none, where it is off."""

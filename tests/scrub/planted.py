@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakery.scrub import rules
+from tests.e2e.compare import data_of
 
 MARK = b"PLANTED-SECRET-"
 FOUND = re.compile(re.escape(MARK) + rb"([0-9a-f]{24})")
@@ -129,14 +130,12 @@ def environment() -> dict[str, str]:
 def marks_in(raw: Path) -> set[bytes]:
     """The marks of all secrets whose bytes are anywhere in a raw file."""
     found: set[bytes] = set()
+    rest, end = b"", 0
     with raw.open("rb") as file:
-        for start, end in _data(file.fileno()):
-            file.seek(start)
-            rest = b""
-            while file.tell() < end:
-                piece = file.read(min(16 << 20, end - file.tell()))
-                found |= set(FOUND.findall(rest + piece))
-                rest = piece[-64:]
+        for offset, piece in data_of(file.fileno()):
+            rest = rest if offset == end else b""
+            found |= set(FOUND.findall(rest + piece))
+            rest, end = piece[-64:], offset + len(piece)
     return found
 
 
@@ -183,14 +182,3 @@ def _add_folder(tar: tarfile.TarFile, name: str, path: str, made: set[str]) -> N
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o750 if "ana" in path else 0o755, 1.4e9
     tar.addfile(info)
-
-
-def _data(descriptor: int) -> Iterator[tuple[int, int]]:
-    position, size = 0, os.fstat(descriptor).st_size
-    while position < size:
-        try:
-            start = os.lseek(descriptor, position, os.SEEK_DATA)
-        except OSError:
-            return
-        position = os.lseek(descriptor, start, os.SEEK_HOLE)
-        yield start, position

@@ -135,9 +135,9 @@ class LabIronic:
         wait = ("--wait", str(CALL_SECONDS))
         self.client("baremetal", "node", "undeploy", *wait, self.node, seconds=CALL_SECONDS + 60)
 
-    def show(self) -> dict[str, Any]:
-        """What Ironic says of the node."""
-        told = self.client("baremetal", "node", "show", "-f", "json", self.node)
+    def show(self, node: str) -> dict[str, Any]:
+        """What Ironic says of a node."""
+        told = self.client("baremetal", "node", "show", "-f", "json", node)
         found: dict[str, Any] = json.loads(told)
         return found
 
