@@ -1,4 +1,4 @@
-"""An Ironic of one's own: API and conductor in one process, its HTTP server, and dnsmasq on a lab.
+"""An Ironic of one's own: API and conductor, its HTTP server, and dnsmasq on a lab.
 
 It asks the Keystone and the Glance of `Services`. On loopback it drives fake hardware and BMCs; on
 a lab's bridge (tests/services/developer.py, `--on`) real nodes meet it: addresses by dnsmasq, boot
@@ -9,7 +9,8 @@ import contextlib
 import http.client
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,20 +18,26 @@ from urllib.parse import urlsplit
 from bakery import run
 from tests import nginx
 from tests.deploy.targets import free_port
-from tests.services import settings, venvs
+from tests.services import mariadb, settings, venvs
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.1
 FIRST_LEASE, LAST_LEASE = 100, 199
+REGISTERED = b"Created RPC server"  # the last that a conductor says before it serves
 LOOPBACK = IPv4Interface("127.0.0.1/8")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where nodes meet it: its address there, and the interface that dnsmasq serves."""
+    """Where nodes meet it: its address there, and the interface that dnsmasq serves.
+
+    API and conductor are one process on sqlite, or with `workers` a conductor and so many processes
+    of the API on a MariaDB, as a fleet has it.
+    """
 
     address: IPv4Interface = LOOPBACK
     interface: str = ""
+    workers: int = 0
 
 
 class Ironic:
@@ -65,14 +72,29 @@ class Ironic:
             self._spawn(self._dnsmasq(), self.folder / "dnsmasq.log")
         conf = self.folder / "ironic.conf"
         where = settings.IronicPlace(address, self.url, http_url, auth_url, self.image_folder)
+        if self.place.workers:
+            where = self._of_a_fleet(where)
         conf.write_text(settings.text(settings.ironic(self.folder, where)))
+        configured = ("--config-file", conf)
         programs = venvs.venv("ironic") / "bin"
         if not (self.folder / "ironic.sqlite").exists():
-            create: list[run.Arg] = [programs / "ironic-dbsync", "--config-file", conf]
-            run.run([*create, "create_schema"], timeout=START_TIMEOUT_SECONDS)
-        process = self._spawn([programs / "ironic", "--config-file", conf], self.log)
+            create: list[run.Arg] = [programs / "ironic-dbsync", *configured, "create_schema"]
+            run.run(create, timeout=START_TIMEOUT_SECONDS)
+        if self.place.workers:
+            conductor = self._spawn([programs / "ironic-conductor", *configured], self.log)
+            self._wait(conductor, lambda: REGISTERED in self.log.read_bytes())
+        api = "ironic-api" if self.place.workers else "ironic"
+        process = self._spawn([programs / api, *configured], self.log)
+        self._wait(process, lambda: _answers(self.url))
+
+    def _of_a_fleet(self, where: settings.IronicPlace) -> settings.IronicPlace:
+        database = self._running.enter_context(mariadb.serving(self.folder / "mariadb"))
+        workers = self.place.workers
+        return replace(where, workers=workers, database=database, rpc_port=free_port())
+
+    def _wait(self, process: run.Process, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not _answers(self.url):
+        while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"Ironic does not answer: {run.tail(self.log.read_bytes())}")
             time.sleep(POLL_SECONDS)

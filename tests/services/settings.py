@@ -11,6 +11,7 @@ Sections = Mapping[str, Mapping[str, str | int | Path]]
 PASSWORD = "not-a-secret"  # loopback only; the services end with their test
 REGION = "bakery"
 DAY_SECONDS = 86400
+RPC_HOST = "127.0.0.1"  # the API finds a conductor by the name it has given itself
 STORE = "local"  # the name of the file store among Glance's backends
 
 # A packaged Glance has this file in /etc/glance; the wheel lacks it. With it, the ids of a kernel
@@ -97,13 +98,20 @@ def glance(folder: Path, auth_url: str, image_url: str, choices: Choices) -> Sec
 
 @dataclass(frozen=True)
 class IronicPlace:
-    """Where an Ironic is: its address for nodes, its API, its files; and what it asks."""
+    """Where an Ironic is: its address for nodes, its API, its files; and what it asks.
+
+    With `database`, the URL of a server of databases, it is a conductor and `workers` processes of
+    its API; without one, a single process on sqlite.
+    """
 
     address: str
     url: str
     http_url: str
     auth_url: str
     image_folder: Path
+    workers: int = 1
+    database: str = ""
+    rpc_port: int = 0
 
 
 def ironic(folder: Path, place: IronicPlace) -> Sections:
@@ -117,8 +125,8 @@ def ironic(folder: Path, place: IronicPlace) -> Sections:
         "DEFAULT": {
             "use_stderr": "true",
             "auth_strategy": "keystone",
-            "rpc_transport": "none",
-            "host": "conductor",
+            "rpc_transport": "json-rpc" if place.database else "none",
+            "host": RPC_HOST if place.database else "conductor",
             "my_ip": place.address,
             "state_path": folder / "state",
             "minimum_memory_warning_only": "true",
@@ -138,7 +146,10 @@ def ironic(folder: Path, place: IronicPlace) -> Sections:
             "enabled_storage_interfaces": "noop",
             "enabled_vendor_interfaces": "no-vendor,ipmitool,fake",
         },
-        "database": _database(folder / "ironic.sqlite"),
+        "database": {"connection": place.database}
+        if place.database
+        else _database(folder / "ironic.sqlite"),
+        "json_rpc": {"auth_strategy": "noauth", "host_ip": RPC_HOST, "port": place.rpc_port},
         "oslo_concurrency": {"lock_path": folder / "locks"},
         "keystone_authtoken": account | {"interface": "public"},
         "service_catalog": account | {"endpoint_override": place.url},
@@ -147,7 +158,7 @@ def ironic(folder: Path, place: IronicPlace) -> Sections:
             "host_ip": place.address,
             "port": urlsplit(place.url).port or 0,
             "public_endpoint": place.url,
-            "api_workers": 1,
+            "api_workers": place.workers,
         },
         "deploy": {
             "http_url": place.http_url,
