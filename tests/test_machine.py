@@ -116,7 +116,7 @@ def test_the_backing_image_is_opened_for_reading_alone(disk):
 
 @pytest.mark.parametrize(
     ("accel", "cpu"),
-    [("kvm", "host"), ("tcg", "Nehalem")],
+    [("kvm", "host"), ("tcg", "Nehalem,model=28")],
 )
 def test_acceleration_is_said_once_and_chooses_the_cpu(disk, accel, cpu):
     words = argv(Machine(), Guest((disk,)), accel)

@@ -105,7 +105,8 @@ class Pulling:
                 verifying = True
                 watcher.before_verifying()
             tell = watcher.verifying if verifying else watcher.writing
-            tell(done * CHUNK_BYTES, total * CHUNK_BYTES)
+            # The last that it told is older than what it has done.
+            tell((total if finished else done) * CHUNK_BYTES, total * CHUNK_BYTES)
             if finished:
                 return
             if silent > SILENCE_SECONDS:

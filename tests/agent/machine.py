@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bakery.machine import TCG_CPU
+
 NODE_ID = "1be26c0b-03f2-4d2e-ae87-c02d7f33c123"
 IQN = f"iqn-{NODE_ID}"
 KEY = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
@@ -71,7 +73,7 @@ def node(
     iscsi, notice = free_ports(2)
     forward = f"hostfwd=tcp:127.0.0.1:{iscsi}-:3260,hostfwd=tcp:127.0.0.1:{notice}-:10000"
     argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"]
-    argv += ["-machine", "q35,accel=tcg", "-cpu", "Nehalem", "-smp", "1", "-m", "512"]
+    argv += ["-machine", "q35,accel=tcg", "-cpu", TCG_CPU, "-smp", "1", "-m", "512"]
     argv += ["-no-reboot", "-serial", "stdio"]
     argv += ["-kernel", str(ramdisk / "deploy-kernel"), "-initrd", str(ramdisk / "deploy-ramdisk")]
     argv += ["-append", f"console=ttyS0 quiet {arguments}"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bakery.firmware import need_uefi
+from bakery.machine import TCG_CPU
 from tests.serve.wire import Network, mac
 
 SPOKEN = "THE NODE SPEAKS:"
@@ -49,7 +50,7 @@ def booting(
     Without `rom` the card has no iPXE of its own, and UEFI's PXE drives it.
     """
     wire = f"tap,id=wire,ifname={network.tap(1)},script=no,downscript=no"
-    words = ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "Nehalem", "-m", "512M"]
+    words = ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", TCG_CPU, "-m", "512M"]
     words += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     words += ["-serial", f"file:{folder / 'console'}", "-netdev", wire]
     words += ["-device", f"{card},netdev=wire,mac={mac(1)},bootindex=1"]

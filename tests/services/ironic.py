@@ -19,6 +19,7 @@ from bakery import run
 from tests import nginx
 from tests.deploy.targets import free_port
 from tests.services import mariadb, settings, venvs
+from tests.services.wsgi import Wsgi
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.1
@@ -80,17 +81,31 @@ class Ironic:
         if not (self.folder / "ironic.sqlite").exists():
             create: list[run.Arg] = [programs / "ironic-dbsync", *configured, "create_schema"]
             run.run(create, timeout=START_TIMEOUT_SECONDS)
+        name = "ironic-conductor" if self.place.workers else "ironic"
+        process = self._spawn([programs / name, *configured], self.log)
         if self.place.workers:
-            conductor = self._spawn([programs / "ironic-conductor", *configured], self.log)
-            self._wait(conductor, lambda: REGISTERED in self.log.read_bytes())
-        api = "ironic-api" if self.place.workers else "ironic"
-        process = self._spawn([programs / api, *configured], self.log)
-        self._wait(process, lambda: _answers(self.url))
+            self._wait(process, lambda: REGISTERED in self.log.read_bytes())
+            self._serve_api(conf)
+        else:
+            self._wait(process, lambda: _answers(self.url))
+
+    def _serve_api(self, conf: Path) -> None:
+        """By uWSGI: of the workers of `ironic-api` 39 the first takes the port, the others fail.
+
+        A process has one thread: several would wait for Python's lock, which costs more than it
+        gains.
+        """
+        processes = ("--processes", f"{self.place.workers}", "--threads", "1")
+        options = (*processes, "--pyargv", f"--config-file {conf}")
+        log = self.folder / "ironic-api.log"
+        api = Wsgi(venvs.venv("ironic"), "ironic.wsgi.api", log, {}, options=options)
+        api.url = self.url
+        self._running.callback(api.stop)
+        api.start(lambda _url: None)
 
     def _of_a_fleet(self, where: settings.IronicPlace) -> settings.IronicPlace:
         database = self._running.enter_context(mariadb.serving(self.folder / "mariadb"))
-        workers = self.place.workers
-        return replace(where, workers=workers, database=database, rpc_port=free_port())
+        return replace(where, database=database, rpc_port=free_port())
 
     def _wait(self, process: run.Process, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS

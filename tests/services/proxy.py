@@ -15,6 +15,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -54,11 +55,13 @@ class Proxy:
 
     `sent_bytes` and `received_bytes` count image data alone, as it is on the wire, that was passed
     on to the service and to the client, counted before it goes: who has an answer may rely on the
-    count. `requests` are all the requests seen, "PUT /v2/…".
+    count. `requests` are all the requests seen, "PUT /v2/…". Each is under way for `away` seconds
+    longer than it takes, as to a service that is so far off, there and back.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, away: float = 0.0) -> None:
         self.target = target
+        self.away = away
         self.requests: list[str] = []
         self.sent_bytes = 0
         self.received_bytes = 0
@@ -129,6 +132,7 @@ class Proxy:
         if fault and fault.status:
             _answer(client, fault.status)
             return
+        time.sleep(self.away)
         where = urlsplit(self.target)
         with socket.create_connection((where.hostname, where.port), TIMEOUT_SECONDS) as service:
             service.sendall(CONNECTION.sub(b"", head[:-4]) + b"\r\nConnection: close" + HEAD_END)

@@ -100,8 +100,8 @@ def glance(folder: Path, auth_url: str, image_url: str, choices: Choices) -> Sec
 class IronicPlace:
     """Where an Ironic is: its address for nodes, its API, its files; and what it asks.
 
-    With `database`, the URL of a server of databases, it is a conductor and `workers` processes of
-    its API; without one, a single process on sqlite.
+    With `database`, the URL of one for many processes, API and conductor speak JSON-RPC; without it
+    they are a single process on sqlite.
     """
 
     address: str
@@ -109,7 +109,6 @@ class IronicPlace:
     http_url: str
     auth_url: str
     image_folder: Path
-    workers: int = 1
     database: str = ""
     rpc_port: int = 0
 
@@ -158,7 +157,7 @@ def ironic(folder: Path, place: IronicPlace) -> Sections:
             "host_ip": place.address,
             "port": urlsplit(place.url).port or 0,
             "public_endpoint": place.url,
-            "api_workers": place.workers,
+            "api_workers": 1,
         },
         "deploy": {
             "http_url": place.http_url,

@@ -29,7 +29,8 @@ LAUNCHER = ("--pythonpath", Path(__file__).parent / "launch", "--module", "launc
 class Wsgi:
     """The WSGI module `module` of a virtual environment, with its log in `log`.
 
-    `wrapper` are the words before the command, where it needs a place of its own.
+    `wrapper` are the words before the command, where it needs a place of its own, and `options`
+    more words for uWSGI.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class Wsgi:
         log: Path,
         env: Mapping[str, str],
         wrapper: tuple[str | Path, ...] = (),
+        options: tuple[str, ...] = (),
     ) -> None:
-        self.argv = [*wrapper, venv / "bin/uwsgi", *LAUNCHER, *OPTIONS]
+        self.argv = [*wrapper, venv / "bin/uwsgi", *LAUNCHER, *OPTIONS, *options]
         self.log = log
         self.env = {**env, "SERVICE_MODULE": module}
         self.url = ""
