@@ -1,6 +1,7 @@
 """The disks of the node, as sysfs tells them (Linux, Documentation/ABI/*/sysfs-block)."""
 
 import os
+import time
 from typing import NamedTuple
 
 SECTOR = 512  # the unit of /sys/block/*/size, whatever the disk's own
@@ -9,6 +10,9 @@ OTHERS = ("ram", "loop", "zram", "nbd", "dm-", "md", "sr", "fd", "mtdblock", "pm
 TYPE_DISK = "0"  # SCSI peripheral device type: direct access block device (SPC-4, 6.4.2)
 PAGE_SERIAL_HEADER = 4  # bytes before the number in VPD page 0x80 (SPC-4, 7.8.15)
 TEXT_LIMIT = 4096
+DISK_SECONDS = 60.0  # for a disk to appear
+SETTLE_SECONDS = 1.0  # without another one, before all of them are there
+POLL_SECONDS = 0.1
 
 
 class Disk(NamedTuple):
@@ -32,6 +36,28 @@ class Disk(NamedTuple):
     def __str__(self) -> str:
         known = [text for text in (self.vendor, self.model, self.serial) if text]
         return f"{self.device} ({' '.join([f'{self.size / (1 << 30):.4g} GiB', *known])})"
+
+
+class Arrivals:
+    """The disks of a node whose drivers are loaded: some adapters take seconds to find theirs."""
+
+    def __init__(self, sys: str = "/sys") -> None:
+        self._sys = sys
+        self._found = find(sys)
+        self._began = self._changed = time.monotonic()
+
+    def wait(self, patience: float = DISK_SECONDS, settle: float = SETTLE_SECONDS) -> list[Disk]:
+        """All of them, once `settle` seconds have brought no change; those before count as well.
+
+        Empty when `patience` seconds have brought none.
+        """
+        while True:
+            found, now = find(self._sys), time.monotonic()
+            if found != self._found:
+                self._found, self._changed = found, now
+            if now - (self._changed if found else self._began) >= (settle if found else patience):
+                return found
+            time.sleep(POLL_SECONDS)
 
 
 def find(sys: str = "/sys") -> list[Disk]:

@@ -1,6 +1,6 @@
 """Disks as sysfs shows them, in trees with the folders and links that Linux makes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -111,3 +111,57 @@ def test_this_machines_own_disks_can_be_read():
     for disk in disks.find():
         assert disk.size > 0
         assert str(disk).startswith(f"/dev/{disk.name} (")
+
+
+class Clock:
+    """Stands for `time` in the module; what is due happens while it sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        while self.due and self.due[0][0] <= self.now:
+            self.due.pop(0)[1]()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(disks, "time", clock)
+    return clock
+
+
+def arrive(sys: Path, name: str) -> Callable[[], None]:
+    return lambda: add(sys, name, f"pci0000:00/{name}", {})
+
+
+def test_disks_that_were_there_all_the_while_are_not_waited_for_again(tmp_path, clock):
+    arrive(tmp_path, "vda")()
+    arrivals = disks.Arrivals(str(tmp_path))
+    clock.now += 0.7  # the network came up
+    assert [disk.name for disk in arrivals.wait(settle=1.0)] == ["vda"]
+    assert clock.now == pytest.approx(101.0, abs=disks.POLL_SECONDS)
+    assert arrivals.wait(settle=1.0) and clock.now < 101.2
+
+
+def test_a_disk_that_comes_late_puts_the_end_off(tmp_path, clock):
+    arrive(tmp_path, "sda")()
+    arrivals = disks.Arrivals(str(tmp_path))
+    clock.due = [(100.9, arrive(tmp_path, "sdb")), (101.8, arrive(tmp_path, "sdc"))]
+    assert [disk.name for disk in arrivals.wait(settle=1.0)] == ["sda", "sdb", "sdc"]
+    assert clock.now == pytest.approx(102.8, abs=2 * disks.POLL_SECONDS)
+
+
+def test_the_first_disk_may_take_long_and_none_is_told_in_the_end(tmp_path, clock):
+    arrivals = disks.Arrivals(str(tmp_path))
+    clock.due = [(130.0, arrive(tmp_path, "sda"))]
+    assert [disk.name for disk in arrivals.wait(patience=60.0, settle=1.0)] == ["sda"]
+    empty = disks.Arrivals(str(tmp_path / "nothing"))
+    began = clock.now
+    assert empty.wait(patience=60.0) == []
+    assert clock.now - began == pytest.approx(60.0, abs=2 * disks.POLL_SECONDS)

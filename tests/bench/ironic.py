@@ -123,9 +123,9 @@ def by_ironic(
 
 
 def by_bakery(rig: Rig, build: Path) -> dict[str, Moment]:
-    """`bakery deploy --method direct`, conductor and all."""
+    """`bakery deploy --method direct`, conductor and all; by iPXE, as Ironic boots its nodes."""
     argv: list[str | Path] = [BAKERY, "deploy", NODE, "--image", build, "--lab", rig.folder]
-    return rig.moments([*argv, "--method", "direct", "-q"], {}, {})
+    return rig.moments([*argv, "--method", "direct", "--bios", "ipxe", "-q"], {}, {})
 
 
 def to_login(seen: dict[str, Moment]) -> float:

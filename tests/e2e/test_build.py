@@ -36,6 +36,11 @@ MATRIX = [
 # another file (a reflink): such an edit has to go through the filesystem.
 MOUNTED = {("btrfs-nolvm", "lv"), ("two-deployments", "pv"), ("two-deployments", "lv")}
 UNEDITED = {("no-boot-line", "pv"), ("no-boot-line", "lv"), ("plain", "lv")}
+BY_UEFI = "started by uefi"
+HEALTH = (
+    "systemctl is-system-running; cat /etc/fstab; lsblk -rno NAME,TYPE; "
+    f"! test -d /sys/firmware/efi || echo {BY_UEFI}"
+)
 
 
 class Made(NamedTuple):
@@ -112,16 +117,15 @@ def test_the_data_extents_hold_everything_that_is_not_zero(made: Made):
 
 
 def test_it_boots_to_login_and_is_in_good_health(made: Made, bakery: Bakery):
-    done = bakery(
-        "prove",
-        made.build.directory,
-        "--run",
-        "systemctl is-system-running; cat /etc/fstab",
-        timeout=1500,
-    )
+    stamp = made.build.base.stat().st_mtime_ns
+    done = bakery("prove", made.build.directory, "--run", HEALTH, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert made.build.base.stat().st_mtime_ns == stamp
     assert "login reached" in done.stdout
     assert "running" in done.stdout
+    assert (BY_UEFI in done.stdout) == ((made.variant, made.layout) == ("uefi-gpt", "disk"))
+    if (made.variant, made.layout) == ("default", "pv"):
+        assert "vda1 part\natomicos-root lvm\n" in done.stdout
     boots_without_boot = made.layout != "disk"
     mounts = [e.mount_point for e in fstab.entries(done.stdout.encode())]
     if boots_without_boot:
