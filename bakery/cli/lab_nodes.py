@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bakery.lab.state import Firmware, Lab, NicModel, Node
 
 MOST_NODES = 64
+MOST_CPUS = 64
 
 
 def in_folder(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +41,7 @@ def lab_folder(folder: Path | None) -> Path:
 @click.option(
     "--memory", type=click.IntRange(128, 1 << 20), default=2048, show_default=True, metavar="MIB",
 )  # fmt: skip
+@click.option("--cpus", type=click.IntRange(1, MOST_CPUS), default=1, show_default=True)
 @click.option(
     "--address", default="192.168.77.1/24", show_default=True, metavar="ADDRESS/PREFIX",
     help="The lab's own, and its network's size.",
@@ -53,6 +55,7 @@ def up(
     nic: "NicModel",
     disk: str,
     memory: int,
+    cpus: int,
     address: str,
     folder: Path | None,
 ) -> None:
@@ -73,6 +76,7 @@ def up(
         nic=nic,
         disk_bytes=disk_size(disk),
         memory_mib=memory,
+        cpus=cpus,
         address=str(network.address(address)),
         acceleration=acceleration(),
     )

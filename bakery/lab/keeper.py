@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True):
     address: str
     acceleration: Accel
     user_namespace: bool = False
+    cpus: int = 1
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -134,6 +135,7 @@ class Keeper:
             nic=self._settings.nic,
             disk_bytes=self._settings.disk_bytes,
             memory_mib=self._settings.memory_mib,
+            cpus=self._settings.cpus,
         )
 
 

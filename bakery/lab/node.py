@@ -32,6 +32,7 @@ class Hardware:
     nic: NicModel = "virtio"
     disk_bytes: int = 10 << 30
     memory_mib: int = 2048
+    cpus: int = 1
 
     @property
     def name(self) -> str:
@@ -100,7 +101,7 @@ def qemu(
         console=CONSOLE_DESCRIPTOR,
         restarts=True,
     )
-    words = argv(Machine(memory_mib=hardware.memory_mib), guest, accel)
+    words = argv(Machine(memory_mib=hardware.memory_mib, cpus=hardware.cpus), guest, accel)
     words += ["-name", hardware.name, "-uuid", str(hardware.uuid)]
     words += ["-chardev", f"socket,id=monitor,fd={MONITOR_DESCRIPTOR}"]
     words += ["-mon", "chardev=monitor,mode=control"]

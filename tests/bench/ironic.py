@@ -1,6 +1,6 @@
 """One node deployed by a real Ironic and its agent, and by bakery: the same lab, the same image.
 
-    .venv/bin/python -m tests.bench.ironic [--image FILE] [--raw] [--work FOLDER]
+    .venv/bin/python -m tests.bench.ironic [--image FILE] [--raw] [--cpus 1] [--work FOLDER]
 
 In turn, each time from a blank disk to the login of the image:
 
@@ -55,9 +55,9 @@ class Moment(NamedTuple):
 class Rig:
     """A lab with one node."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, cpus: int) -> None:
         self.folder = work / "lab"
-        self.lab("up", "--memory", MEMORY_MIB)
+        self.lab("up", "--memory", MEMORY_MIB, "--cpus", str(cpus))
         self.state = state.load(self.folder)
         self.node = self.state.nodes[0]
 
@@ -146,7 +146,7 @@ def written(seen: dict[str, Moment]) -> Moment:
     return Moment(ended.seconds - begun.seconds, ended.sent_bytes - begun.sent_bytes)
 
 
-def contest(work: Path, image: Path, *, raw: bool) -> None:
+def contest(work: Path, image: Path, *, cpus: int, raw: bool) -> None:
     """Build, deploy by each, print."""
     build = work / "build"
     words = ("--layout", "disk", "--compress", "zstd", "-q")
@@ -155,7 +155,7 @@ def contest(work: Path, image: Path, *, raw: bool) -> None:
     frames = build / f"{made.manifest.name}-base.zst"
     index = packed.read(build / f"{made.manifest.name}-base.index")
     data = sum(frame.length for frame in index.chunks)
-    rig = Rig(work)
+    rig = Rig(work, cpus)
     try:
         with LabIronic(rig.state, work / "services") as ironic:
             theirs = by_agent(rig, ironic, made, raw=raw)
@@ -221,10 +221,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--raw", action="store_true", help="the raw image too, which takes long")
+    parser.add_argument("--cpus", type=int, default=1, help="processors of the node")
     parser.add_argument("--work", type=Path, default=Path.home())
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bakery-bench-", dir=options.work) as folder:
-        contest(Path(folder), options.image or sample(Path(folder)), raw=options.raw)
+        image = options.image or sample(Path(folder))
+        contest(Path(folder), image, cpus=options.cpus, raw=options.raw)
 
 
 if __name__ == "__main__":

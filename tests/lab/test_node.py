@@ -27,11 +27,12 @@ def test_what_the_node_boots_from_has_the_lower_boot_index(boot, first):
 
 
 def test_a_node_has_its_own_name_card_and_disk_number():
-    argv = words("disk", nic="e1000", memory_mib=300)
+    argv = words("disk", nic="e1000", memory_mib=300, cpus=3)
     assert device(argv, "e1000")["mac"] == "52:54:00:4c:00:03"
     assert device(argv, "virtio-blk")["serial"] == "node-3"
     assert argv[argv.index("-uuid") + 1] == "00000000-0000-0000-0000-000000000005"
     assert argv[argv.index("-m") + 1] == "300M"
+    assert argv[argv.index("-smp") + 1] == "3"
     assert "-no-reboot" not in argv
 
 

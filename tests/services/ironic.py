@@ -90,15 +90,15 @@ class Ironic:
             self._wait(process, lambda: _answers(self.url))
 
     def _serve_api(self, conf: Path) -> None:
-        """By uWSGI: of the workers of `ironic-api` 39 the first takes the port, the others fail.
-
-        A process has one thread: several would wait for Python's lock, which costs more than it
-        gains.
-        """
-        processes = ("--processes", f"{self.place.workers}", "--threads", "1")
-        options = (*processes, "--pyargv", f"--config-file {conf}")
-        log = self.folder / "ironic-api.log"
-        api = Wsgi(venvs.venv("ironic"), "ironic.wsgi.api", log, {}, options=options)
+        """By uWSGI: of the workers of `ironic-api` 39 the first takes the port, the others fail."""
+        api = Wsgi(
+            venvs.venv("ironic"),
+            "ironic.wsgi.api",
+            self.folder / "ironic-api.log",
+            {},
+            arguments=f"--config-file {conf}",
+            processes=self.place.workers,
+        )
         api.url = self.url
         self._running.callback(api.stop)
         api.start(lambda _url: None)

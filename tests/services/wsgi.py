@@ -29,8 +29,9 @@ LAUNCHER = ("--pythonpath", Path(__file__).parent / "launch", "--module", "launc
 class Wsgi:
     """The WSGI module `module` of a virtual environment, with its log in `log`.
 
-    `wrapper` are the words before the command, where it needs a place of its own, and `options`
-    more words for uWSGI.
+    `wrapper` are the words before the command, where it needs a place of its own, and `arguments`
+    those that the module finds in sys.argv. Of several processes each has one thread: more would
+    wait for Python's lock, which costs more than it gains.
     """
 
     def __init__(
@@ -40,9 +41,13 @@ class Wsgi:
         log: Path,
         env: Mapping[str, str],
         wrapper: tuple[str | Path, ...] = (),
-        options: tuple[str, ...] = (),
+        arguments: str = "",
+        processes: int = 1,
     ) -> None:
-        self.argv = [*wrapper, venv / "bin/uwsgi", *LAUNCHER, *OPTIONS, *options]
+        self.argv = [*wrapper, venv / "bin/uwsgi", *LAUNCHER, *OPTIONS]
+        self.argv += ["--pyargv", arguments] if arguments else []
+        self.argv += ["--processes", str(processes), "--threads", "1"] if processes > 1 else []
+        self.whole = processes > 1
         self.log = log
         self.env = {**env, "SERVICE_MODULE": module}
         self.url = ""
@@ -83,7 +88,7 @@ class Wsgi:
         log = self._running.enter_context(self.log.open("ab"))
         argv = [*self.argv, "--http-socket", urlsplit(url).netloc]
         self._process = self._running.enter_context(
-            run.spawn(argv, stdout=log, stderr=log, env=self.env)
+            run.spawn(argv, stdout=log, stderr=log, env=self.env, whole=self.whole)
         )
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
