@@ -1,6 +1,6 @@
 """One node deployed by a real Ironic and its agent, and by bakery: the same lab, the same image.
 
-    .venv/bin/python -m tests.bench.ironic [--image FILE] [--raw] [--cpus 1] [--work FOLDER]
+    .venv/bin/python -m tests.bench.ironic [--image FILE] [--raw] [--cpus 2] [--work FOLDER]
 
 In turn, each time from a blank disk to the login of the image:
 
@@ -221,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--raw", action="store_true", help="the raw image too, which takes long")
-    parser.add_argument("--cpus", type=int, default=1, help="processors of the node")
+    parser.add_argument("--cpus", type=int, default=2, help="processors of the node")
     parser.add_argument("--work", type=Path, default=Path.home())
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bakery-bench-", dir=options.work) as folder:
