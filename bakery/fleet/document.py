@@ -19,6 +19,7 @@ from bakery.errors import BakeryError
 SIZE_LIMIT_BYTES = 32 << 20
 VALUES_LIMIT = 2_000_000
 """So many values, each counted as often as an alias repeats it."""
+NESTING = "nesting depth"  # in libyaml's own words
 DEPTH_LIMIT = 40
 MERGE = "<<"
 CORE_TAG = "tag:yaml.org,2002:"
@@ -101,7 +102,9 @@ def _yaml(text: str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise _Bad(f"{where}{error.problem or 'no YAML'}") from None
+        problem = error.problem or "no YAML"
+        # libyaml has counted for itself since 0.2.6, ahead of the events that are counted here
+        raise _Bad(where + ("it is nested too deeply" if NESTING in problem else problem)) from None
     except yaml.YAMLError as error:
         raise _Bad(f"no YAML: {getattr(error, 'reason', 'it cannot be read')}") from None
     except (ValueError, RecursionError):

@@ -1,5 +1,4 @@
 import json
-import re
 
 import pytest
 
@@ -75,8 +74,7 @@ def test_an_alias_into_itself_is_refused(read):
 @pytest.mark.parametrize("name", ["nodes.yaml", "nodes.json"])
 def test_deep_nesting_is_refused(read, name):
     assert "nested" in refused(read, "[" * 100 + "]" * 100, name)
-    # libyaml since 0.2.6 counts too, and says "exceeded maximum nesting depth".
-    assert re.search("nested|nesting depth", refused(read, "[" * 200_000 + "]" * 200_000, name))
+    assert "nested" in refused(read, "[" * 200_000 + "]" * 200_000, name)
 
 
 @pytest.mark.parametrize("name", ["nodes.yaml", "nodes.json"])

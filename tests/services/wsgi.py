@@ -30,8 +30,7 @@ class Wsgi:
     """The WSGI module `module` of a virtual environment, with its log in `log`.
 
     `wrapper` are the words before the command, where it needs a place of its own, and `arguments`
-    those that the module finds in sys.argv. Of several processes each has one thread: more would
-    wait for Python's lock, which costs more than it gains.
+    those that the module finds in sys.argv. Of several processes each has one thread.
     """
 
     def __init__(
