@@ -19,7 +19,7 @@ from bakery import run
 from tests import nginx
 from tests.deploy.targets import free_port
 from tests.services import mariadb, settings, venvs
-from tests.services.wsgi import Wsgi
+from tests.services.wsgi import LAUNCHER, Wsgi
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.1
@@ -81,8 +81,9 @@ class Ironic:
         if not (self.folder / "ironic.sqlite").exists():
             create: list[run.Arg] = [programs / "ironic-dbsync", *configured, "create_schema"]
             run.run(create, timeout=START_TIMEOUT_SECONDS)
-        name = "ironic-conductor" if self.place.workers else "ironic"
-        process = self._spawn([programs / name, *configured], self.log)
+        module = "ironic.command." + ("conductor" if self.place.workers else "singleprocess")
+        service: list[run.Arg] = [programs / "python", LAUNCHER, *configured]
+        process = self._spawn(service, self.log, SERVICE_MODULE=module)
         if self.place.workers:
             self._wait(process, lambda: REGISTERED in self.log.read_bytes())
             self._serve_api(conf)
@@ -118,10 +119,11 @@ class Ironic:
         """End it, and what serves its nodes."""
         self._running.close()
 
-    def _spawn(self, argv: list[run.Arg], log: Path) -> run.Process:
+    def _spawn(self, argv: list[run.Arg], log: Path, **extra: str) -> run.Process:
         output = self._running.enter_context(log.open("ab"))
         # the programs of conductors and agents: ipmitool, qemu-img, those of their own packages
         env = {"PATH": f"{venvs.venv('ironic') / 'bin'}:{os.environ['PATH']}"}
+        env |= extra
         started = run.spawn(argv, stdout=output, stderr=output, env=env, whole=True)
         return self._running.enter_context(started)
 

@@ -23,7 +23,8 @@ OPTIONS = (
     *("--buffer-size", "65535", "--socket-timeout", "60"),
     *("--chunked-input-timeout", "60", "--chunked-input-limit", str(64 << 20)),
 )
-LAUNCHER = ("--pythonpath", Path(__file__).parent / "launch", "--module", "launcher:application")
+LAUNCHER = Path(__file__).parent / "launch/launcher.py"
+LOADED = ("--pythonpath", LAUNCHER.parent, "--module", f"{LAUNCHER.stem}:application")
 
 
 class Wsgi:
@@ -43,7 +44,7 @@ class Wsgi:
         arguments: str = "",
         processes: int = 1,
     ) -> None:
-        self.argv = [*wrapper, venv / "bin/uwsgi", *LAUNCHER, *OPTIONS]
+        self.argv = [*wrapper, venv / "bin/uwsgi", *LOADED, *OPTIONS]
         self.argv += ["--pyargv", arguments] if arguments else []
         self.argv += ["--processes", str(processes), "--threads", "1"] if processes > 1 else []
         self.whole = processes > 1

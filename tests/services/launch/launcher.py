@@ -1,13 +1,14 @@
-"""What uWSGI loads, in the environment of the service that SERVICE_MODULE names.
+"""Starts the service that SERVICE_MODULE names, in its environment: under uWSGI, or its main().
 
 oslo.db begins each of sqlite's transactions without asking for the right to write. Two that have
 read and then want to write cannot both go on: sqlite tells one of them "database is locked" at
-once, whatever time-out is set, and the service answers 500. Here each asks for that right as it
-begins, and waits for its turn (sqlite.org/lang_transaction.html, 2.2).
+once, whatever time-out is set, and the service answers 500 or gives up what it was at. Here each
+asks for that right as it begins, and waits for its turn (sqlite.org/lang_transaction.html, 2.2).
 """
 
 import importlib
 import os
+import sys
 from typing import Any
 
 from sqlalchemy import event  # type: ignore[import-not-found]
@@ -22,4 +23,7 @@ def begin_immediately(
     return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters
 
 
-application = importlib.import_module(os.environ["SERVICE_MODULE"]).application
+service = importlib.import_module(os.environ["SERVICE_MODULE"])
+if __name__ == "__main__":
+    sys.exit(service.main())
+application = service.application
