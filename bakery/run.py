@@ -7,6 +7,7 @@ PR_SET_PDEATHSIG, set through setpriv); `launch` alone starts what is to stay.
 """
 
 import contextlib
+import functools
 import os
 import resource
 import selectors
@@ -249,7 +250,7 @@ def _start(
     program = tools.find(words[0])
     if program is None:
         raise MissingTool(words[0], tools.install_hint([words[0]]))
-    guard = _guard(whole=whole) if bound and tools.find("setpriv") else []
+    guard = _guard(cwd, whole=whole) if bound and tools.find("setpriv") else []
     guard += limits.argv() if limits else []
     return subprocess.Popen(
         [*guard, str(program), *words[1:]],
@@ -262,16 +263,38 @@ def _start(
     )
 
 
-def _guard(*, whole: bool) -> list[str]:
+def _guard(cwd: Path | None, *, whole: bool) -> list[str]:
     """The words that tie a command to bakery: setpriv(1), and timeout(1) for its whole group.
 
     A program that was killed cannot end what it started itself. bubblewrap's child waits for
     ever where bubblewrap is killed before it wrote the user map. timeout(1) takes SIGALRM, as
     for a time that is over, and then kills the group; 0 seconds means that none is.
     """
+    alive = _while_alive(os.getpid(), cwd)
     if not whole:
-        return ["setpriv", "--pdeathsig", "KILL", "--"]
-    return ["setpriv", "--pdeathsig", "ALRM", "--", "timeout", "--signal=KILL", "0"]
+        return ["setpriv", "--pdeathsig", "KILL", "--", *alive]
+    return ["setpriv", "--pdeathsig", "ALRM", "--", *alive, "timeout", "--signal=KILL", "0"]
+
+
+def _while_alive(pid: int, cwd: Path | None) -> list[str]:
+    """The words that start a command in `cwd` only while the process `pid`, bakery, is alive.
+
+    One that was killed before setpriv(1) had asked for its death's signal sends none. Its folders
+    in /proc lead nowhere as soon as it has ended, waited for or not (proc(5)), so that env(1)
+    cannot enter what it is to work in, and ends. Nothing where one may not look there.
+    """
+    if not _looks_at(pid):
+        return []
+    folder = f"/proc/{pid}/root{cwd.absolute()}" if cwd else f"/proc/{pid}/cwd"
+    return ["env", f"--chdir={folder}", "--"]
+
+
+@functools.cache
+def _looks_at(pid: int) -> bool:
+    """Whether env(1) is one that can, and the kernel lets it; found out by a trial."""
+    trial = ["env", f"--chdir=/proc/{pid}/cwd", "--", "true"]
+    done = subprocess.run(trial, env=clean_environment(), capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

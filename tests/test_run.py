@@ -243,6 +243,27 @@ def test_a_program_ends_with_bakery_even_when_bakery_is_killed(tmp_path):
     assert wait_until_gone(child) == []
 
 
+@pytest.mark.parametrize("folder", ["None", "Path('/')"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_program_does_not_start_for_a_bakery_that_was_killed_before_it_was_tied(
+    tmp_path, whole, folder
+):
+    """setpriv is slow here, and bakery is killed while it is at it."""
+    slow, pids = tmp_path / "setpriv", tmp_path / "pids"
+    real = tools.find("setpriv")
+    slow.write_text(f'#!/bin/sh\necho $$ >>{pids}\nsleep 1\nexec {real} "$@"\n')
+    slow.chmod(0o755)
+    script = (
+        "from pathlib import Path; from bakery.run import spawn\n"
+        f"with spawn(['sleep', '1000'], cwd={folder}, whole={whole}) as process: process.wait()"
+    )
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen([sys.executable, "-c", script], env=env) as bakery:
+        child = wait_for_pids(pids, 1)
+        bakery.send_signal(signal.SIGKILL)
+    assert wait_until_gone(child) == []
+
+
 def test_an_end_is_told_in_words():
     assert ending(4) == "failed with exit code 4"
     assert ending(-signal.SIGKILL) == "was ended by SIGKILL"
