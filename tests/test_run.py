@@ -251,7 +251,7 @@ def test_a_program_does_not_start_for_a_bakery_that_was_killed_before_it_was_tie
     """setpriv is slow here, and bakery is killed while it is at it."""
     slow, pids = tmp_path / "setpriv", tmp_path / "pids"
     real = tools.find("setpriv")
-    slow.write_text(f'#!/bin/sh\necho $$ >>{pids}\nsleep 1\nexec {real} "$@"\n')
+    slow.write_text(f'#!/bin/sh\necho $$ >>{pids}\nsleep 0.5\nexec {real} "$@"\n')
     slow.chmod(0o755)
     script = (
         "from pathlib import Path; from bakery.run import spawn\n"
