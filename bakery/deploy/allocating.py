@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bakery.cloud.ironic import Ironic
+from bakery.cloud.ironic import FAILED_TRIES, LOCKED, Ironic
 from bakery.errors import BakeryError
 from bakery.fleet.records import NodeThere
 from bakery.report import Report
@@ -46,8 +46,7 @@ def allocated(
     mine: list[str] = []
     with report.step("allocate", f"{wish.count} of {wish.resource_class}") as step:
         try:
-            _request(ironic, wish, fits, mine)
-            uuids = _granted(ironic, wish.names, timeout_seconds)
+            uuids = _chosen(ironic, wish, fits, mine, timeout_seconds)
         except BaseException:
             for name in mine:
                 ironic.delete_allocation(name)
@@ -55,6 +54,35 @@ def allocated(
         nodes = [ironic.get(uuid) for uuid in uuids]
         step.summary(", ".join(node.label for node in nodes))
     return nodes
+
+
+class _NoNode(BakeryError):
+    """Ironic has ended an allocation without a node."""
+
+
+def _chosen(
+    ironic: Ironic,
+    wish: Wish,
+    fits: Callable[[NodeThere], bool],
+    mine: list[str],
+    timeout_seconds: float,
+) -> list[str]:
+    """The uuids of the nodes; the names of what was asked for go into `mine`.
+
+    Ironic's threads may keep each other out of a database of one file. It then gives an allocation
+    up for good, and another one may well come through.
+    """
+    end = time.monotonic() + timeout_seconds
+    tries = 0
+    while True:
+        _request(ironic, wish, fits, mine)
+        try:
+            return _granted(ironic, wish.names, end)
+        except _NoNode as error:
+            tries += 1
+            if tries == FAILED_TRIES or LOCKED not in error.message:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def _request(
@@ -93,16 +121,15 @@ def _may(node: NodeThere, wish: Wish) -> bool:
     return free and same and set(wish.traits) <= set(node.traits)
 
 
-def _granted(ironic: Ironic, names: Sequence[str], timeout_seconds: float) -> list[str]:
+def _granted(ironic: Ironic, names: Sequence[str], end: float) -> list[str]:
     """The uuids of the nodes, in the order of the names."""
-    end = time.monotonic() + timeout_seconds
     nodes: dict[str, str] = {}
     while len(nodes) < len(names):
         for name in names:
             found = ironic.allocation(name)
             if found is None or found.state == "error":
                 why = found.last_error if found else "it is gone"
-                raise BakeryError(f"Ironic gives no node to {name}: {why}")
+                raise _NoNode(f"Ironic gives no node to {name}: {why}")
             if found.state == "active":
                 nodes[name] = found.node_uuid
         if len(nodes) < len(names):
