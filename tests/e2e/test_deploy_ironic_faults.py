@@ -31,7 +31,7 @@ from tests.services.proxy import Proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
 
-NODES, DEAF = 20, 10
+NODES, DEAF = 22, 10
 ANOTHER = "another-conductor"
 WAITING = "wait call-back"
 TOKEN_SECONDS = 4
