@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
@@ -14,6 +13,8 @@ import pytest
 from bakery import __version__
 from bakery.cli import main as frame
 from bakery.errors import BakeryError, UsageError
+from tests.deploy.targets import until
+from tests.leftovers import alive
 
 HEAVY = ("openstack", "oslo_utils", "pexpect", "rich")
 HARNESS = """
@@ -157,7 +158,7 @@ run(["sh", "-c", "echo $$ >{pid}; echo ready; exec sleep 1000"], on_stdout=inter
     done = end_of(body.strip())
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
-    assert not Path(f"/proc/{int(pid.read_text())}").exists()
+    until(lambda: not alive(int(pid.read_text())))
 
 
 def test_a_reader_that_goes_away_is_no_traceback():
