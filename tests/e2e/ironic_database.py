@@ -1,10 +1,21 @@
-"""A database of one file that keeps Ironic out, as it does where two of its threads meet in it."""
+"""Ironic's own database of one file: changed behind its back, and kept from it."""
 
 import contextlib
 import sqlite3
 from collections.abc import Iterator
 
 from tests.services.openstack import Services
+
+WAIT_SECONDS = 60  # for Ironic to be done with it
+
+
+@contextlib.contextmanager
+def opened(services: Services) -> Iterator[sqlite3.Connection]:
+    """Ironic's database; what the block changes in it is kept where the block ends well."""
+    assert services.ironic
+    file = services.ironic.folder / "ironic.sqlite"
+    with contextlib.closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as database, database:
+        yield database
 
 
 @contextlib.contextmanager
@@ -13,19 +24,13 @@ def locked(services: Services, change: str) -> Iterator[None]:
 
     The message is sqlite's own. Two threads that meet would cause it too, but not at will.
     """
-    _execute(
-        services,
-        f"CREATE TRIGGER locked BEFORE {change} "
-        "BEGIN SELECT RAISE(ABORT, 'database is locked'); END",
-    )
+    with opened(services) as database:
+        database.execute(
+            f"CREATE TRIGGER locked BEFORE {change} "
+            "BEGIN SELECT RAISE(ABORT, 'database is locked'); END"
+        )
     try:
         yield
     finally:
-        _execute(services, "DROP TRIGGER locked")
-
-
-def _execute(services: Services, statement: str) -> None:
-    assert services.ironic
-    file = services.ironic.folder / "ironic.sqlite"
-    with contextlib.closing(sqlite3.connect(file, timeout=60)) as base, base:
-        base.execute(statement)
+        with opened(services) as database:
+            database.execute("DROP TRIGGER locked")

@@ -1,10 +1,8 @@
 """`bakery deploy --via ironic` against a real Ironic where something is in the way."""
 
-import contextlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
@@ -24,7 +22,7 @@ from tests import tiny
 from tests.conftest import BAKERY
 from tests.deploy.targets import until
 from tests.e2e.fleet import ARGS, Fleet, refused
-from tests.e2e.locked import locked
+from tests.e2e.ironic_database import locked, opened
 from tests.services.api import Glance
 from tests.services.openstack import ADMIN, Services
 from tests.services.proxy import Proxy
@@ -74,23 +72,19 @@ def seen(fleet, bare_metal):
 
 def set_lock(services: Services, node: str, holder: str | None) -> None:
     """Have a conductor hold a node's lock, as one does that is at work on it."""
-    assert services.ironic
-    with contextlib.closing(sqlite3.connect(services.ironic.folder / "ironic.sqlite")) as base:
-        base.execute("UPDATE nodes SET reservation = ? WHERE name = ?", (holder, node))
-        base.commit()
+    with opened(services) as database:
+        database.execute("UPDATE nodes SET reservation = ? WHERE name = ?", (holder, node))
 
 
 def set_inventory(services: Services, node: str, *disks: dict[str, object]) -> None:
     """Have a node these disks, as an inspection by the agent leaves them."""
-    assert services.ironic
     told = json.dumps({"disks": disks})
-    with contextlib.closing(sqlite3.connect(services.ironic.folder / "ironic.sqlite")) as base:
-        base.execute(
+    with opened(services) as database:
+        database.execute(
             "INSERT INTO node_inventory (version, inventory_data, plugin_data, node_id) "
             "SELECT '1.0', ?, '{}', id FROM nodes WHERE name = ?",
             (told, node),
         )
-        base.commit()
 
 
 def test_hints_that_no_disk_of_the_nodes_inventory_matches_are_told_before(fleet, bare_metal, seen):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import BAKERY
 from tests.deploy.targets import until
-from tests.e2e.locked import locked
+from tests.e2e.ironic_database import locked
 from tests.e2e.nodes import PASSWORD, asked, entry, there, written
 from tests.processes import killed_after
 from tests.services.openstack import SYSTEM

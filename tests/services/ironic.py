@@ -122,8 +122,7 @@ class Ironic:
     def _spawn(self, argv: list[run.Arg], log: Path, **extra: str) -> run.Process:
         output = self._running.enter_context(log.open("ab"))
         # the programs of conductors and agents: ipmitool, qemu-img, those of their own packages
-        env = {"PATH": f"{venvs.venv('ironic') / 'bin'}:{os.environ['PATH']}"}
-        env |= extra
+        env = {"PATH": f"{venvs.venv('ironic') / 'bin'}:{os.environ['PATH']}"} | extra
         started = run.spawn(argv, stdout=output, stderr=output, env=env, whole=True)
         return self._running.enter_context(started)
 
