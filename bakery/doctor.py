@@ -8,13 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from bakery import sandbox, tools
-from bakery.errors import BakeryError
-from bakery.firmware import HINT as UEFI_HINT
-from bakery.firmware import find_uefi
-from bakery.kvm import cache_folder, examine
-from bakery.run import run
-from bakery.tools import Tool
+from bakery.host import sandbox, tools
+from bakery.host.errors import BakeryError
+from bakery.host.kvm import cache_folder, examine
+from bakery.host.run import run
+from bakery.host.tools import Tool
+from bakery.vm.board import AARCH64, X86_64, Board
+from bakery.vm.firmware import find_uefi
 
 Level = Literal["good", "poor", "missing"]
 Group = Literal["engines", "confinement", "guests", "space", "tools"]
@@ -24,15 +24,16 @@ KERNEL_PATTERNS = ("boot/vmlinuz-*", "boot/vmlinux-*", "lib/modules/*/vmlinuz")
 ENOUGH_SPACE_BYTES = 4 << 30
 VERSION_SECONDS = 5.0
 VERSION_OPTIONS = {
-    **dict.fromkeys(("mkfs.xfs", "mkfs.ext4", "debugfs", "dumpe2fs", "e2fsck", "ip"), "-V"),
+    **dict.fromkeys(("mkfs.xfs", "mkfs.ext4", "debugfs", "dumpe2fs", "e2fsck", "ip", "ssh"), "-V"),
     "busybox": "--help",
+    "openssl": "version",
 }
 NO_VERSION = frozenset({"udp-receiver", "udp-sender"})
 """They have no option that tells it."""
-VERSION = re.compile(r"\d+\.\d[\w.+~-]*")
+VERSION = re.compile(r"\d+\.\d[\w.+~-]*|(?<=version )\d+")
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True):
     """One thing about this machine.
 
     `good`: it serves; `poor`: bakery works without it or with less of it; `missing`: what it is
@@ -64,8 +65,10 @@ def look(root: Path = Path("/")) -> Examination:
         _user_namespaces(),
         _fuse(),
         _acceleration(),
-        _uefi(),
-        *_spaces(),
+        _uefi("UEFI", X86_64),
+        _uefi("UEFI arm64", AARCH64),
+        _space("here", Path.cwd()),
+        _space("cache", cache_folder()),
         *(_tool(tool) for tool in tools.TOOLS),
     )
     absent = tools.missing(tool.program for tool in tools.TOOLS)
@@ -76,32 +79,38 @@ def look(root: Path = Path("/")) -> Examination:
     )
 
 
+def _good(group: Group, name: str, detail: str) -> Finding:
+    return Finding(group, name, "good", detail)
+
+
+def _poor(group: Group, name: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(group, name, "poor", detail, remedy)
+
+
+def _missing(group: Group, name: str, detail: str, remedy: str = "") -> Finding:
+    return Finding(group, name, "missing", detail, remedy)
+
+
 def _direct() -> Finding:
-    from bakery.engines import direct
+    from bakery.image.engines import direct
 
     obstacle = direct.why_not()
     if obstacle:
-        return Finding(group="engines", name="direct", level="missing", detail=obstacle)
+        return _missing("engines", "direct", obstacle)
     if sandbox.available():
-        detail = "reads images without a VM, in a bubblewrap cage"
-        return Finding(group="engines", name="direct", level="good", detail=detail)
-    detail = "reads images without a VM, but with no cage around it: bubblewrap does not work here"
-    return Finding(group="engines", name="direct", level="poor", detail=detail)
+        return _good("engines", "direct", "reads images without a VM, in a bubblewrap cage")
+    detail = "reads images without a VM, but only --unconfined: bubblewrap does not work here"
+    return _poor("engines", "direct", detail)
 
 
 def _guestfs(root: Path) -> Finding:
     absent = tools.missing(["guestfish", "qemu-img"])
     if absent:
-        return Finding(
-            group="engines",
-            name="guestfs",
-            level="missing",
-            detail=f"{', '.join(absent)} not installed",
-            remedy=tools.install_hint(absent),
-        )
+        detail = f"{', '.join(absent)} not installed"
+        return _missing("engines", "guestfs", detail, tools.install_hint(absent))
     if os.environ.get("LIBGUESTFS_PATH") or os.environ.get("SUPERMIN_KERNEL"):
         detail = "reads and edits any filesystem in the appliance the environment names"
-        return Finding(group="engines", name="guestfs", level="good", detail=detail)
+        return _good("engines", "guestfs", detail)
     return _appliance_kernel(root)
 
 
@@ -111,98 +120,72 @@ def _appliance_kernel(root: Path) -> Finding:
     readable = [path for path in kernels if os.access(path, os.R_OK)]
     if readable:
         detail = f"reads and edits any filesystem in an appliance VM, kernel {readable[-1].name}"
-        return Finding(group="engines", name="guestfs", level="good", detail=detail)
+        return _good("engines", "guestfs", detail)
     if kernels:
         detail, remedy = f"{kernels[-1]} cannot be read", f"sudo chmod a+r {kernels[-1]}"
     else:
         detail, remedy = "there is no kernel in /boot for its appliance", _kernel_line()
-    return Finding(group="engines", name="guestfs", level="missing", detail=detail, remedy=remedy)
+    return _missing("engines", "guestfs", detail, remedy)
 
 
 def _kernel_line() -> str:
-    if tools.find("dnf") and not tools.find("apt-get"):
+    if tools.has_dnf_alone():
         return "sudo dnf install kernel-core"
     return "sudo apt-get install linux-image-amd64"
 
 
 def _bubblewrap() -> Finding:
-    works = sandbox.available()
-    return Finding(
-        group="confinement",
-        name="bubblewrap",
-        level="good" if works else "poor",
-        detail="works"
-        if works
-        else "does not work here: programs that parse images run unconfined",
-        remedy="" if works else tools.install_hint(tools.missing(["bwrap"])),
-    )
+    if sandbox.available():
+        return _good("confinement", "bubblewrap", "works")
+    detail = "does not work here: no image is read without --unconfined"
+    remedy = tools.install_hint(tools.missing(["bwrap"]))
+    return _poor("confinement", "bubblewrap", detail, remedy)
 
 
 def _user_namespaces() -> Finding:
-    works = _succeeds(["unshare", "--user", "--map-root-user", "true"])
-    return Finding(
-        group="confinement",
-        name="user namespaces",
-        level="good" if works else "poor",
-        detail="can be made" if works else "are forbidden here",
-        remedy=""
-        if works
-        else "see sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces",
-    )
+    if _succeeds(["unshare", "--user", "--map-root-user", "true"]):
+        return _good("confinement", "user namespaces", "can be made")
+    remedy = "see sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces"
+    return _poor("confinement", "user namespaces", "are not permitted here", remedy)
 
 
 def _fuse() -> Finding:
-    opens = os.access(FUSE_DEVICE, os.R_OK | os.W_OK)
-    state = "opens" if opens else ("may not be opened" if FUSE_DEVICE.exists() else "is not there")
-    return Finding(
-        group="confinement",
-        name="FUSE",
-        level="good" if opens else "poor",
-        detail=f"{FUSE_DEVICE} {state}",
-        remedy="" if opens else "sudo modprobe fuse; in a container: --device /dev/fuse",
-    )
+    if os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
+        return _good("confinement", "FUSE", f"{FUSE_DEVICE} opens")
+    state = "cannot be opened" if FUSE_DEVICE.exists() else "does not exist"
+    remedy = "sudo modprobe fuse; in a container: --device /dev/fuse"
+    return _poor("confinement", "FUSE", f"{FUSE_DEVICE} {state}", remedy)
 
 
 def _acceleration() -> Finding:
     accel = examine(fresh=True)
     if accel.kind == "kvm":
-        return Finding(group="guests", name="KVM", level="good", detail=accel.reason)
+        return _good("guests", "KVM", accel.reason)
     detail = f"guests run without it (TCG), several times slower: {accel.reason}"
-    return Finding(group="guests", name="KVM", level="poor", detail=detail)
+    return _poor("guests", "KVM", detail)
 
 
-def _uefi() -> Finding:
-    uefi = find_uefi()
+def _uefi(name: str, board: Board) -> Finding:
+    uefi = find_uefi(board=board)
     if uefi:
-        return Finding(group="guests", name="UEFI", level="good", detail=uefi.code.filename)
-    detail = "no OVMF firmware: layout disk can be proved by BIOS alone"
-    return Finding(group="guests", name="UEFI", level="poor", detail=detail, remedy=UEFI_HINT)
-
-
-def _spaces() -> tuple[Finding, ...]:
-    return (_space("here", Path.cwd()), _space("cache", cache_folder()))
+        return _good("guests", name, uefi.code.filename)
+    rest = "layout disk can only be proved by BIOS" if board.has_bios else "no disk can be proved"
+    detail = f"no firmware for {board.processor} guests: {rest}"
+    return _poor("guests", name, detail, board.firmware_hint)
 
 
 def _space(name: str, folder: Path) -> Finding:
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
-    return Finding(
-        group="space",
-        name=name,
-        level="good" if free >= ENOUGH_SPACE_BYTES else "poor",
-        detail=f"{free / (1 << 30):.1f} GiB free in {folder}",
-    )
+    level = _good if free >= ENOUGH_SPACE_BYTES else _poor
+    return level("space", name, f"{free / (1 << 30):.1f} GiB free in {folder}")
 
 
 def _tool(tool: Tool) -> Finding:
     if tools.find(tool.program) is None:
-        remedy = tools.install_hint([tool.program])
-        return Finding(
-            group="tools", name=tool.program, level="missing", detail=tool.why, remedy=remedy
-        )
+        return _missing("tools", tool.program, tool.why, tools.install_hint([tool.program]))
     known = "" if tool.program in NO_VERSION else f"{_version(tool.program)}: "
-    detail = known + tool.why
-    return Finding(group="tools", name=tool.program, level="good", detail=detail)
+    return _good("tools", tool.program, known + tool.why)
 
 
 def _version(program: str) -> str:

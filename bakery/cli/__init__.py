@@ -1,1 +1,1 @@
-"""One file per command group: parsing and printing, no work."""
+"""One file per command group: options in, text or JSON out, no work."""

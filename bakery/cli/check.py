@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import PATH, Output, output, reads_images
 
 if TYPE_CHECKING:
     from bakery.disk.findings import CheckReport
@@ -14,28 +14,33 @@ if TYPE_CHECKING:
 FORMATS = ("qcow2", "raw", "vmdk", "vhd", "vpc", "vhdx", "vdi")
 
 
-@click.command("check", short_help="Whether an image is safe to hand on.")
-@click.argument("image", type=click.Path(path_type=Path))
+@click.command("check", short_help="Check whether an image is safe to hand on.")
+@click.argument("image", type=PATH)
 @click.option(
-    "--format", "claimed", type=click.Choice(FORMATS), default=None,
-    help="What the image is said to be; anything else by its content is refused.",
+    "--format", "claimed", type=click.Choice(FORMATS),
+    help="Expected format; an image with other content is refused.",
 )  # fmt: skip
+@reads_images
 @output
 def command(out: Output, image: Path, claimed: str | None) -> int:
-    """Tell whether IMAGE is safe to hand to a conductor, and if not, why.
+    """Check whether IMAGE is safe to hand to a conductor, and if not, say why.
 
-    The image is looked at by its content and never run. Exit code 1 where it is refused.
+    The image is identified by its content and never run. Exit code 1 if it is refused.
     """
-    import msgspec
-
-    from bakery.disk import safety
+    from bakery.disk.formats import safety
 
     report = safety.check(image, claimed=claimed or "")
-    found = msgspec.to_builtins(report)
-    out.document({"image": image.name, "safe": report.is_safe, **found})
+    out.document(
+        {
+            "image": image.name,
+            "safe": report.is_safe,
+            "format": report.format,
+            "virtual_size_bytes": report.virtual_size_bytes,
+            "findings": [finding.document() for finding in report.findings],
+        }
+    )
     for line in _lines(image.name, report):
-        # A file's name may hold line breaks and the codes that move a terminal's cursor.
-        out.print("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))
+        out.print(line)
     return 0 if report.is_safe else 1
 
 

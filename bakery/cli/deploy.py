@@ -1,78 +1,60 @@
 """`bakery deploy`: from power-on to login."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from bakery.cli import deploy_ironic
+from bakery.cli import nodes_deploy
 from bakery.cli.lab_nodes import in_folder, lab_folder
-from bakery.cli.options import CLOUD, Output, output
+from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, PATH, Output, output, say
+from bakery.host.errors import BakeryError
 
 if TYPE_CHECKING:
-    from bakery.deploy.allocating import Wish
-    from bakery.deploy.order import NodeSpec, Outcome
+    from bakery.bmc.ipmi_worker import Power
+    from bakery.conductor.messages import NodeSpec, Result
+    from bakery.conductor.standing import PowerOf
     from bakery.lab.state import Lab
 
 MIB_LIMIT = 1 << 21
-LAB_ALONE = (
-    *("multicast", "ramdisk", "bios", "uefi", "root_device", "swap", "ephemeral", "attempts"),
-    "folder",
-)
-TOLD_IRONIC = ("cloud", "timeout", "undo")
-IRONIC_ALONE = (*TOLD_IRONIC, "resource_class", "traits", "count", "name")
 
 
-@click.command("deploy", short_help="Write a build onto nodes, to login.")
-@click.argument("names", nargs=-1, metavar="[NODE…]")
-@click.option(
-    "--image",
-    required=True,
-    metavar="DIR|NAME",
-    help="The folder of a build; with --via ironic the name or id of a published one.",
-)
+class Deploy(click.Command):
+    """Tells whoever brings the options of an Ironic's deploys where these are."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            theirs = {name for option in nodes_deploy.deploy.params for name in option.opts}
+            if error.option_name not in {"--via", *theirs}:
+                raise
+            message = (
+                f"{error.message.rstrip('.')}. For an Ironic's nodes, use 'bakery nodes deploy'."
+            )
+            raise click.UsageError(message, ctx) from None
+
+
+@click.command("deploy", cls=Deploy, short_help="Deploy a build onto nodes, up to the login.")
+@click.argument("names", nargs=-1, required=True, metavar="NODE…")
+@click.option("--image", required=True, type=PATH, metavar="DIR", help="Folder of the build.")
 @click.option(
     "--method",
-    type=click.Choice(["iscsi", "direct", "ramdisk"]),
-    help="Who writes the disk: the conductor, over iSCSI, or the node itself, or (Ironic) nobody.  "
-    "[default: iscsi; Ironic: as the image has it]",
+    type=click.Choice(["iscsi", "direct"]),
+    default="iscsi",
+    help="Who writes the disk: the conductor, over iSCSI, or the node itself.",
 )
 @click.option(
     "--multicast/--no-multicast",
     default=True,
-    show_default=True,
-    help="With the direct method, send the image once to several nodes.",
+    help="With --method direct, send the image to several nodes at once.",
 )
-@click.option(
-    "--via",
-    type=click.Choice(["lab", "ironic"]),
-    default="lab",
-    show_default=True,
-    help="Whose nodes, and who does the work.",
-)
-@CLOUD
-@click.option(
-    "--timeout",
-    type=click.FloatRange(1, 7 * 86400),
-    default=3600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for Ironic.",
-)
-@click.option("--resource-class", metavar="CLASS", help="Have Ironic choose nodes of this class.")
-@click.option("--trait", "traits", multiple=True, help="That have this trait (may be repeated).")
-@click.option(
-    "--count",
-    type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
-    help="So many of them.",
-)
-@click.option("--name", metavar="NAME", help="What they are known by to Ironic: NAME-1, NAME-2 …")
-@click.option("--undo", is_flag=True, help="Have Ironic take back what an interrupt ends.")
 @click.option(
     "--ramdisk",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=EXISTING_FOLDER,
     metavar="DIR",
     help="Deploy kernel and ramdisk.  [default: made once, kept in ~/.cache/bakery]",
 )
@@ -80,153 +62,172 @@ IRONIC_ALONE = (*TOLD_IRONIC, "resource_class", "traits", "count", "name")
     "--bios",
     type=click.Choice(["pxelinux", "ipxe"]),
     default="pxelinux",
-    show_default=True,
-    help="What a node's BIOS loads.",
+    help="Network boot loader for BIOS nodes.",
 )
 @click.option(
     "--uefi",
     type=click.Choice(["ipxe", "grub"]),
     default="ipxe",
-    show_default=True,
-    help="What a node's UEFI firmware loads.",
+    help="Network boot loader for UEFI nodes.",
 )
 @click.option(
     "--root-device",
-    default="",
     metavar="HINTS",
-    help="Which disk, in Ironic's words: 'size=>= 100,rotational=false'.",
+    help="Which disk to write, by Ironic's hints: 'size=>= 100,rotational=false'.",
 )
 @click.option(
     "--swap",
+    "swap_mib",
     type=click.IntRange(0, MIB_LIMIT),
     default=0,
     metavar="MIB",
-    help="Size of a swap partition.",
+    help="Add a swap partition of this size.",
 )
 @click.option(
     "--ephemeral",
+    "ephemeral_mib",
     type=click.IntRange(0, MIB_LIMIT),
     default=0,
     metavar="MIB",
-    help="Size of an ephemeral partition, ext4.",
+    help="Add an ephemeral partition of this size, ext4.",
 )
 @click.option(
     "--config-drive",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=EXISTING_FILE,
     metavar="FILE",
-    help="An ISO image, or the like, for a partition of its own.",
+    help="Image of a config drive, which gets a partition of its own.",
 )
 @click.option(
     "--attempts",
     type=click.IntRange(1, 20),
     default=3,
-    show_default=True,
-    help="How often a node is tried.",
+    metavar="N",
+    help="Number of attempts per node.",
 )
+@click.option(
+    "--unconfined",
+    is_flag=True,
+    help="Speak iSCSI with the nodes even where that cannot be confined.",
+)
+@click.option("--again", is_flag=True, help="Write nodes that already run this build, too.")
+@click.option("--yes", is_flag=True, help="Overwrite running nodes without asking.")
 @in_folder
 @output
-@click.pass_context
-def command(context: click.Context, out: Output, /, **options: Any) -> int:  # noqa: ANN401
-    """Deploy an image onto NODE… and wait until it is there.
-
-    In a lab each node is started over the network, its disk written and read back, and the node
-    let go to what was written: exit code 0 means that every node reached its login prompt. With
-    --via ironic an Ironic does it: each node is told what it gets, the image's kernel arguments
-    with it, and followed until it is active. A deploy that was interrupted, or killed, goes on
-    when the same command is given again.
-    """
-    via = options.pop("via")
-    _refuse_others(context, via)
-    chosen = via == "ironic" and options["resource_class"]
-    if bool(options["names"]) == bool(chosen):
-        raise click.UsageError("name the nodes, or with --via ironic a --resource-class")
-    if via == "ironic":
-        return deploy_ironic.carry_out(
-            out,
-            wish=_wish(options) if chosen else None,
-            **{
-                name: options[name]
-                for name in ("names", "image", "method", "config_drive", *TOLD_IRONIC)
-            },
-        )
-    for name in IRONIC_ALONE:
-        del options[name]
-    return _in_lab(out, **options)
-
-
-def _wish(options: dict[str, Any]) -> "Wish":
-    """Which nodes Ironic shall choose."""
-    from bakery.deploy.allocating import Wish
-
-    if not options["name"]:
-        raise click.UsageError("--resource-class needs a --name, by which they are found again")
-    return Wish(options["name"], options["resource_class"], options["traits"], options["count"])
-
-
-def _refuse_others(context: click.Context, via: str) -> None:
-    """An option that the other way alone has would be without effect."""
-    others = LAB_ALONE if via == "ironic" else IRONIC_ALONE
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if option.name in others and source == click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option.opts[0]} does not go with --via {via}")
-
-
-def _in_lab(
+def command(
     out: Output,
     names: tuple[str, ...],
-    image: str,
-    method: Literal["iscsi", "direct", "ramdisk"] | None,
+    image: Path,
+    method: Literal["iscsi", "direct"],
     multicast: bool,  # noqa: FBT001 - click hands options over by name
     ramdisk: Path | None,
     bios: Literal["pxelinux", "ipxe"],
     uefi: Literal["ipxe", "grub"],
-    root_device: str,
-    swap: int,
-    ephemeral: int,
+    root_device: str | None,
+    swap_mib: int,
+    ephemeral_mib: int,
     config_drive: Path | None,
     attempts: int,
+    unconfined: bool,  # noqa: FBT001
+    again: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
     folder: Path | None,
 ) -> int:
-    from bakery import manifest
-    from bakery.deploy.launch import carry_out, deploy_ramdisk
-    from bakery.deploy.order import Order
-    from bakery.lab import state
-    from bakery.lab.cache import default_cache
+    """Deploy a build onto NODE…, from power-on to the login prompt.
 
-    if method == "ramdisk":
-        raise click.UsageError("--method ramdisk does not go with --via lab")
+    Each node boots a ramdisk over the network, its disk is written and read back, and the node is
+    restarted into what was written. Exit code 0 means that every node reached its login prompt. A
+    deploy that was interrupted or killed continues when the same command is given again. A node
+    that already runs the build is left alone; you are asked before any other running node is
+    overwritten.
+
+    For the nodes of an OpenStack Ironic, see `bakery nodes deploy`.
+    """
+    from bakery.conductor import standing
+    from bakery.conductor.launch import deploy_ramdisk, run
+    from bakery.conductor.messages import Request
+    from bakery.conductor.partition import Extras
+    from bakery.conductor.wanted import wanted
+    from bakery.lab import state
+    from bakery.manifest import manifest
+    from bakery.samples.cache import default_cache
+
     place = lab_folder(folder)
     lab = state.load(place)
-    order = Order(
-        nodes=_specs(lab, names),
-        build=str(manifest.load(Path(image).absolute()).directory),
+    build = manifest.load(image.absolute())
+    drive = config_drive.absolute() if config_drive else None
+    asked = wanted(build, Extras(ephemeral_mib, swap_mib, drive), root_device or "")
+    journals = place.with_name(f"{place.name}-deploys")
+    nodes = _specs(lab, names)
+    found = standing.look(nodes, asked, journals, _power_of(lab), again=again)
+    _agree(out, [standing.loss(record, asked) for record in found.losses], yes=yes)
+    if not found.todo:
+        return _told(out, nodes, found.results())
+    request = Request(
+        nodes=found.todo,
+        build=str(build.directory),
         ramdisk=str(ramdisk.absolute() if ramdisk else deploy_ramdisk(default_cache(), out.report)),
         interface=lab.interface,
         address=lab.address,
-        state=str(place.with_name(f"{place.name}-deploys")),
-        method=method or "iscsi",
+        state=str(journals),
+        method=method,
         multicast=multicast,
         bios=bios,
         uefi=uefi,
-        root_device=root_device,
-        swap_mib=swap,
-        ephemeral_mib=ephemeral,
-        config_drive=str(config_drive.absolute()) if config_drive else "",
+        root_device=asked.root_device,
+        swap_mib=swap_mib,
+        ephemeral_mib=ephemeral_mib,
+        config_drive=str(drive or ""),
         attempts=attempts,
+        unconfined=unconfined,
     )
-    outcomes = carry_out(order, lab.enter, out.report)
-    out.document(outcomes)
-    for outcome in outcomes:
-        out.print(_line(outcome))
-    return 0 if all(outcome.state == "running" for outcome in outcomes) else 1
+    done = run(request, lab.enter, out.report)
+    return _told(out, nodes, (*found.results(), *done))
+
+
+def somebody_is_here() -> bool:
+    """Whether there is a terminal to ask at."""
+    return sys.stdin.isatty()
+
+
+def _agree(out: Output, losses: list[str], *, yes: bool) -> None:
+    """Have somebody agree to what would be lost; BakeryError where nobody does."""
+    if not losses or yes:
+        for loss in losses:
+            out.report.note(f"{loss}, and is overwritten")
+        return
+    if out.json or not somebody_is_here():
+        raise BakeryError(f"{'; '.join(losses)}: that would be lost", "to overwrite it: --yes")
+    for loss in losses:
+        say(loss)
+    if not out.confirm("Overwrite what is there?"):
+        raise BakeryError("nothing was done")
+
+
+def _power_of(lab: "Lab") -> "PowerOf":
+    from bakery.bmc.ipmi import Bmc
+
+    def power_of(spec: "NodeSpec") -> "Power":
+        bmc = spec.bmc
+        return Bmc(bmc.address, bmc.port, bmc.username, bmc.password, enter=lab.enter).power()
+
+    return power_of
+
+
+def _told(out: Output, nodes: Sequence["NodeSpec"], results: Sequence["Result"]) -> int:
+    """Answer with how each node ended, in the order they were named in."""
+    by_node = {result.uuid: result for result in results}
+    ordered = [by_node[spec.uuid] for spec in nodes]
+    out.document(ordered)
+    for result in ordered:
+        out.print(_line(result))
+    return 0 if all(result.state == "running" for result in ordered) else 1
 
 
 def _specs(lab: "Lab", names: tuple[str, ...]) -> tuple["NodeSpec", ...]:
     """The named nodes, each once."""
     from uuid import UUID
 
-    from bakery.deploy.order import BmcAccess, NodeSpec
+    from bakery.conductor.messages import BmcAccess, NodeSpec
 
     found = {node.name: node for node in map(lab.node, names)}
     return tuple(
@@ -236,13 +237,16 @@ def _specs(lab: "Lab", names: tuple[str, ...]) -> tuple["NodeSpec", ...]:
             node.mac,
             BmcAccess(node.bmc.address, node.bmc.port, node.bmc.username, node.bmc.password),
             node.console,
+            processor=node.processor,
         )
         for node in found.values()
     )
 
 
-def _line(outcome: "Outcome") -> str:
-    tries = "" if outcome.attempts == 1 else f", try {outcome.attempts}"
-    seconds = outcome.visits[-1].at - outcome.visits[0].at
-    reason = f": {outcome.reason}" if outcome.state == "failed" else ""
-    return f"{outcome.name}: {outcome.state} ({seconds:.0f} s{tries}){reason}"
+def _line(result: "Result") -> str:
+    if result.left_alone:
+        return f"{result.name}: runs this build already"
+    tries = "" if result.attempts == 1 else f", try {result.attempts}"
+    seconds = result.visits[-1].at - result.visits[0].at
+    reason = f": {result.reason}" if result.state == "failed" else ""
+    return f"{result.name}: {result.state} ({seconds:.0f} s{tries}){reason}"

@@ -1,197 +1,148 @@
 """`bakery devstack`: a devstack that deploys a build, and what is wrong with one's local.conf."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import BUILD, EXISTING_FOLDER, FILE, FOLDER, PATH, Output, output, several
 
 if TYPE_CHECKING:
     from bakery.devstack.finding import Finding
     from bakery.devstack.host import Host
     from bakery.devstack.settings import Settings
     from bakery.devstack.steps import Step
-    from bakery.manifest import Manifest
-
-Function = TypeVar("Function", bound=Callable[..., object])
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
+    from bakery.manifest.manifest import Manifest
 
 
-@click.group("devstack", short_help="A devstack whose Ironic deploys a build.")
+@click.group("devstack", short_help="Set up a devstack whose Ironic deploys a build.")
 def command() -> None:
-    """Write devstack's configuration for a build, find what is wrong with one, and run it."""
+    """Write devstack's configuration for a build, check one, and run it."""
 
 
-def _sizes(function: Function) -> Function:
-    """The options of both kinds of configuration."""
-    for option in reversed(
-        (
-            click.option(
-                "--release", metavar="NAME", default="", help="OpenStack's release.  [the newest]"
-            ),
-            click.option("--nodes", default=1, help="How many nodes.", show_default=True),
-            click.option(
-                "--node-memory",
-                "memory_mib",
-                metavar="MIB",
-                type=click.IntRange(256),
-                help="Memory of each.  [Ironic's own]",
-            ),
-            click.option(
-                "--node-disk",
-                "disk_gib",
-                metavar="GIB",
-                type=click.IntRange(1),
-                help="Disk of each.  [10, or what the base needs]",
-            ),
-            click.option(
-                "--node-cpus", "cpus", type=click.IntRange(1, 64), default=1, show_default=True
-            ),
-            click.option("--host-ip", metavar="ADDRESS", default="", help="HOST_IP of devstack."),
-            click.option(
-                "--password",
-                default="",
-                help="Of every service, letters and digits.  [drawn by chance]",
-            ),
-            click.option("--log-folder", metavar="PATH", help="Where the nodes' consoles go."),
-            click.option(
-                "--memory",
-                "host_gib",
-                metavar="GIB",
-                type=click.IntRange(1),
-                help="Memory of the machine devstack will run on.  [this one's]",
-            ),
-            click.option("--replace", is_flag=True, help="Write over other content."),
-        )
-    ):
-        function = option(function)
-    return function
+NODES = click.option("--nodes", type=click.IntRange(1, 64), default=1, help="Number of nodes.")
+MEMORY = click.option(
+    "--memory", "host_gib", metavar="GIB", type=click.IntRange(1),
+    help="Memory of the machine devstack will run on.  [this machine's]",
+)  # fmt: skip
+SIZES = several(
+    click.option("--release", metavar="NAME", help="OpenStack's release.  [the newest]"),
+    NODES,
+    click.option(
+        "--node-memory",
+        "memory_mib",
+        metavar="MIB",
+        type=click.IntRange(256),
+        help="Memory of each node.  [Ironic's default]",
+    ),
+    click.option(
+        "--node-disk",
+        "disk_gib",
+        metavar="GIB",
+        type=click.IntRange(1),
+        help="Disk of each node.  [10, or what the base needs]",
+    ),
+    click.option("--node-cpus", "cpus", type=click.IntRange(1, 64), default=1),
+    click.option("--host-ip", metavar="ADDRESS", help="HOST_IP of devstack."),
+    click.option("--password", help="Password of every service: letters and digits.  [random]"),
+    click.option("--log-folder", metavar="PATH", help="Folder for the nodes' console logs."),
+    MEMORY,
+    click.option("--replace", is_flag=True, help="Overwrite files with other content."),
+)
+"""The options of both kinds of configuration."""
 
 
 @command.command("local.conf", short_help="local.conf for a build (Mitaka to today).")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    "path",
-    type=EXISTING_FILE,
-    default=Path("local.conf"),
-    show_default=True,
-    help="The file.",
-)
-@_sizes
+@BUILD
+@click.option("-o", "--output", "path", type=FILE, default=Path("local.conf"), help="The file.")
+@SIZES
 @output
 def local_conf(out: Output, directory: Path, path: Path, **options: object) -> None:
     """Write a local.conf whose nodes boot the build in DIR."""
-    from bakery import manifest
-    from bakery.devstack import localconf, place
+    from bakery.devstack import install, localconf
+    from bakery.manifest import manifest
 
     build = manifest.load(directory).manifest
     settings, replace = _settings(out, build, options)
-    place.put(path, localconf.write(build, settings), replace=replace)
+    install.put(path, localconf.write(build, settings), replace=replace)
     _told(out, [path], settings)
 
 
 @command.command("localrc", short_help="localrc and local.conf as in 2014 (Juno, Liberty).")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@BUILD
 @click.option(
-    "-o",
-    "--output",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    default=Path(),
-    help="Folder of the two files.  [this one]",
+    "-o", "--output", "folder", type=EXISTING_FOLDER, default=Path(), help="Output folder."
 )
-@_sizes
+@SIZES
 @output
 def localrc(out: Output, directory: Path, folder: Path, **options: object) -> None:
     """Write the localrc of 2014 for the build in DIR, and the local.conf it needs beside it.
 
     A localrc cannot hold the kernel arguments; devstack takes them from the local.conf.
     """
-    from bakery import manifest
+    from bakery.devstack import install
     from bakery.devstack import localrc as form
-    from bakery.devstack import place
+    from bakery.manifest import manifest
 
     build = manifest.load(directory).manifest
     settings, replace = _settings(out, build, options | {"release": options["release"] or "juno"})
     files = form.write(build, settings)
-    place.put(folder / "localrc", files.localrc, replace=replace)
-    place.put(folder / "local.conf", files.local_conf, replace=replace)
+    install.put(folder / "localrc", files.localrc, replace=replace)
+    install.put(folder / "local.conf", files.local_conf, replace=replace)
     _told(out, [folder / "localrc", folder / "local.conf"], settings)
 
 
-@command.command("check", short_help="What will not work in a local.conf.")
-@click.argument("path", metavar="LOCAL.CONF", type=EXISTING_FILE)
+@command.command("check", short_help="Find what will not work in a local.conf.")
+@click.argument("path", metavar="LOCAL.CONF", type=FILE)
 @click.option(
-    "--image",
-    "directory",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The build that its nodes are to boot.",
+    "--image", "directory", metavar="DIR", type=PATH, help="The build that its nodes are to boot."
 )
-@click.option(
-    "--release", metavar="NAME", default="", help="OpenStack's release.  [that of the plugin]"
-)
-@click.option(
-    "--memory",
-    "host_gib",
-    metavar="GIB",
-    type=click.IntRange(1),
-    help="Memory of the machine devstack will run on.  [this one's]",
-)
+@click.option("--release", metavar="NAME", help="OpenStack's release.  [that of the plugin]")
+@MEMORY
 @output
 def check(
-    out: Output, path: Path, directory: Path | None, release: str, host_gib: int | None
+    out: Output, path: Path, directory: Path | None, release: str | None, host_gib: int | None
 ) -> None:
-    """Read a local.conf (or a localrc) and name what will not work, with file and line.
+    """Check a local.conf (or a localrc) and report what will not work, with file and line.
 
-    Nothing in it is run. Exit code 1 where an error was found; warnings alone give 0.
+    Nothing in it is run. Exit code 1 if there are errors, 0 if there are only warnings.
     """
-    from bakery import manifest
     from bakery.devstack import check as checking
+    from bakery.manifest import manifest
 
     build = manifest.load(directory).manifest if directory else None
-    known, findings = checking.check(path, release=release, host=_host(host_gib), build=build)
+    known, findings = checking.check(path, release=release or "", host=_host(host_gib), build=build)
     for finding in findings:
-        out.print(_line(finding))
+        out.print(*_lines(finding))
     errors = sum(finding.level == "error" for finding in findings)
     if not findings:
-        out.print(f"{path}: nothing found that would not work in {known}")
-    out.document({"file": path, "release": known, "errors": errors, "findings": findings})
+        out.print(f"{path}: no problems found for {known}")
+    told = [finding.document() for finding in findings]
+    out.document({"file": path, "release": known, "errors": errors, "findings": told})
     if errors:
         raise click.exceptions.Exit(1)
 
 
-@command.command("run", short_help="From an image to a login on a node, step by step.")
+@command.command("run", short_help="Go from an image to a login on a node, step by step.")
 @click.argument("source", metavar="DIR|IMAGE", type=click.Path(path_type=Path, exists=True))
 @click.option(
-    "--devstack",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="The folder stack.sh lies in.",
+    "--devstack", "folder", type=FOLDER, required=True, help="Folder that holds stack.sh."
 )
-@click.option(
-    "--ssh-key", "key", type=EXISTING_FILE, required=True, help="Public key to log in with."
-)
-@click.option("--release", metavar="NAME", default="", help="devstack's release.  [the newest]")
-@click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--ssh-key", "key", type=FILE, required=True, help="Public key to log in with.")
+@click.option("--release", metavar="NAME", help="devstack's release.  [the newest]")
+@NODES
 @click.option("--layout", type=click.Choice(["pv", "lv", "disk"]), help="To build an IMAGE with.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of an IMAGE's build.")
-@click.option("--server", default="", help="Name of the server.  [the build's]")
-@click.option("--user", default="", help="Who logs in.  [named like the image's distribution]")
+@click.option("-o", "--output", type=PATH, help="Folder of an IMAGE's build.")
+@click.option("--server", help="Name of the server.  [the build's]")
+@click.option("--user", help="User to log in as.  [named after the image's distribution]")
 @click.option(
     "--journal",
     "path",
-    type=EXISTING_FILE,
+    type=FILE,
     default=Path("devstack-run.json"),
-    show_default=True,
-    help="How far it came.",
+    help="Journal of the steps done.",
 )
-@click.option("--dry-run", is_flag=True, help="Print every step in full and run none.")
+@click.option("--dry-run", is_flag=True, help="Print every step in full without running any.")
 @output
 def run(
     out: Output,
@@ -203,23 +154,25 @@ def run(
     layout: str | None,
     *,
     dry_run: bool,
-    **wish: object,
+    **options: object,
 ) -> None:
     """Build, configure and stack devstack, upload, boot a node, and wait for its login.
 
-    Each step is printed before it runs. What is done already is seen and not done again, so the
-    same command goes on where an earlier one ended.
+    Each step is printed before it runs. Steps that are already done are skipped, so the same
+    command continues where an earlier one stopped.
     """
-    from bakery import manifest, releases
-    from bakery.devstack import go, runbook
+    from bakery.devstack import run as go
+    from bakery.devstack import runbook
     from bakery.devstack.journal import Journal
+    from bakery.manifest import manifest
+    from bakery.openstack.ironic import releases
 
-    wish["release"] = releases.known(str(wish["release"]))
-    made = runbook.Wish(
+    options["release"] = releases.known(str(options["release"] or ""))
+    made = runbook.RunbookOptions(
         bakery=_program(),
         folder=folder.absolute(),
         key=key.absolute(),
-        **wish,  # type: ignore[arg-type]
+        **_given(options),  # type: ignore[arg-type]
     )
     is_build = source.is_dir()
     target = source if is_build else output or Path(source.name).with_suffix("")
@@ -232,8 +185,8 @@ def run(
     journal = Journal(path)
     with journal.held():
         runner = go.Runner(journal, path.with_suffix(".log"), out.report.note)
-        runner.carry_out(first)
-        runner.carry_out(runbook.steps(manifest.load(target), made))
+        runner.run(first)
+        runner.run(runbook.steps(manifest.load(target), made))
     out.print(runner.learned["address"])
     out.document({"address": runner.learned["address"], "journal": path})
 
@@ -249,9 +202,9 @@ def _program() -> str:
 def _print_steps(out: Output, steps: "list[Step]", *, complete: bool) -> None:
     for number, step in enumerate(steps, 1):
         head, *rest = step.shown()
-        out.print("\n".join([f"{number}/{len(steps) if complete else '…'} {head}", *rest]))
+        out.print(f"{number}/{len(steps) if complete else '…'} {head}", *rest)
     if not complete:
-        out.print("the further steps carry the build's own names and arguments: build it first")
+        out.print("the remaining steps need the build's names and arguments: build it first")
     document = [
         {
             "name": step.name,
@@ -274,13 +227,12 @@ def _settings(
     import secrets
 
     from bakery.devstack import host, localconf, settings
-    from bakery.errors import BakeryError
+    from bakery.host.errors import BakeryError
 
     machine = _host(options.pop("host_gib"))
     replace = bool(options.pop("replace"))
-    options["password"] = options["password"] or secrets.token_hex(12)
-    given = {name: value for name, value in options.items() if value is not None}
-    made = settings.make(build, **given)  # type: ignore[arg-type]
+    usual = {"release": "", "password": secrets.token_hex(12)}
+    made = settings.make(build, **(usual | _given(options)))  # type: ignore[arg-type]
     for level, says in host.memory_faults(machine, made.nodes, made.node_memory_mib):
         if level == "error":
             raise BakeryError(says, "fewer nodes, or less memory each: --nodes, --node-memory")
@@ -288,6 +240,11 @@ def _settings(
     for caution in localconf.cautions(build, made.release):
         out.report.note(caution)
     return made, replace
+
+
+def _given(options: dict[str, object]) -> dict[str, object]:
+    """The options that have a value."""
+    return {name: value for name, value in options.items() if value not in (None, "")}
 
 
 def _host(gib: object) -> "Host":
@@ -303,7 +260,8 @@ def _told(out: Output, paths: list[Path], settings: "Settings") -> None:
     out.document(document)
 
 
-def _line(finding: "Finding") -> str:
-    where = f"{finding.file}:{finding.line}" if finding.line else finding.file
-    remedy = f"\n  {finding.remedy}" if finding.remedy else ""
-    return f"{where}: {finding.level}: {finding.says}{remedy}"
+def _lines(finding: "Finding") -> list[str]:
+    (file,) = finding.place
+    where = f"{file}:{finding.line}" if finding.line else file
+    hint = [f"  {finding.hint}"] if finding.hint else []
+    return [f"{where}: {finding.level}: {finding.message}", *hint]

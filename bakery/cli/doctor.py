@@ -13,42 +13,41 @@ MARKS = {"good": ("ok", "green"), "poor": ("--", "yellow"), "missing": ("NO", "r
 NAME_WIDTH = 20
 
 
-@click.command("doctor", short_help="What this machine can do, and what is missing.")
+@click.command("doctor", short_help="Show what this machine can do and what is missing.")
 @output
 def command(out: Output) -> int:
-    """Tell what this machine can do: engines, KVM (by trying), programs, space.
+    """Report what this machine can do: engines, KVM (by trying it), programs, free space.
 
-    Exit code 0 means that at least one engine can build here.
+    Exit code 0 if at least one engine can build here.
     """
     from bakery import doctor
 
     found = doctor.look()
-    for line in _lines(found):
-        out.print(line)
+    _print(out, found)
     out.document(found)
     return 0 if found.can_build else 1
 
 
-def _lines(found: "Examination") -> list[str]:
-    lines: list[str] = []
+def _print(out: Output, found: "Examination") -> None:
     group = ""
     for finding in found.findings:
         if finding.group != group:
             group = finding.group
-            lines += ["", click.style(group, bold=True)]
-        lines += _rows(finding)
-    lines.append("")
+            out.print("")
+            out.styled((group, "bold"))
+        _row(out, finding)
+    out.print("")
     if found.install:
-        lines.append(f"to install what is missing: {found.install}")
+        out.print(f"to install what is missing: {found.install}")
     if found.can_build:
-        return [*lines, "bakery can build here"]
-    missing = [f"{f.name}: {f.detail}" for f in found.findings if f.group == "engines"]
-    return [*lines, "bakery cannot build here: " + "; ".join(missing)]
+        out.print("bakery can build here")
+    else:
+        missing = [f"{f.name}: {f.detail}" for f in found.findings if f.group == "engines"]
+        out.print("bakery cannot build here: " + "; ".join(missing))
 
 
-def _rows(finding: "Finding") -> list[str]:
-    mark, colour = MARKS[finding.level]
-    rows = [f"  {click.style(mark, fg=colour)}  {finding.name:<{NAME_WIDTH}} {finding.detail}"]
+def _row(out: Output, finding: "Finding") -> None:
+    name = f"{finding.name:<{NAME_WIDTH}}"
+    out.styled(("  ", ""), MARKS[finding.level], (f"  {name} {finding.detail}", ""))
     if finding.remedy:
-        rows.append(" " * (NAME_WIDTH + 7) + finding.remedy)
-    return rows
+        out.print(" " * (NAME_WIDTH + 7) + finding.remedy)

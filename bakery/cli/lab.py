@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from bakery.cli import lab_inside, lab_nodes
-from bakery.cli.options import Output, output
-from bakery.errors import UsageError
+from bakery.cli.options import FILE, FOLDER, Output, output
+from bakery.host.errors import UsageError
 
 
-@click.group("lab", short_help="Virtual bare metal, and sample images.")
+@click.group("lab", short_help="Run virtual bare metal and make sample images.")
 def command() -> None:
     """Virtual bare metal on one machine, and sample images for it."""
 
@@ -25,30 +25,30 @@ for subcommand in (
 
 
 @command.command()
-@click.argument("out", type=click.Path(dir_okay=False, path_type=Path), required=False)
-@click.option("--variant", default="default", show_default=True, help="Which sample to make.")
+@click.argument("out", type=FILE, required=False)
+@click.option("--variant", default="default", help="Which sample to build.")
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where finished images and their parts are kept.  [default: ~/.cache/bakery]",
+    type=FOLDER,
+    help="Where to keep finished images and their parts.  [default: ~/.cache/bakery]",
 )
 @click.option("--list", "list_variants", is_flag=True, help="List the variants and stop.")
 @output
 def image(
     answer: Output, out: Path | None, variant: str, cache: Path | None, *, list_variants: bool
 ) -> None:
-    """Make a real sample image at OUT (qcow2).
+    """Build a real sample image at OUT (qcow2).
 
-    The first image of all takes a few minutes and needs root; others share its work, and one
-    that was made before is copied out of the cache at once.
+    The first image takes a few minutes and needs root. Others reuse its parts, and one that was
+    built before comes from the cache at once.
     """
     if list_variants:
         _list(answer)
         return
     if out is None:
-        raise UsageError("where shall the image go?", "bakery lab image OUT.qcow2")
-    from bakery.lab.cache import default_cache
-    from bakery.lab.image import make_image
+        raise UsageError("no OUT given for the image", "bakery lab image OUT.qcow2")
+    from bakery.samples.cache import default_cache
+    from bakery.samples.image import make_image
 
     info = make_image(out, variant, cache or default_cache(), answer.report)
     answer.document(info)
@@ -58,7 +58,7 @@ def image(
 
 
 def _list(answer: Output) -> None:
-    from bakery.lab.variants import VARIANTS
+    from bakery.samples.variants import VARIANTS
 
     for variant in VARIANTS:
         answer.print(f"{variant.name:<16} {variant.about}")

@@ -6,18 +6,19 @@ from pathlib import Path
 import click
 
 from bakery.cli.lab_nodes import in_folder, lab_folder
+from bakery.cli.options import say
 
 
-@click.command()
+@click.command(short_help="Attach to the serial console of a node.")
 @click.argument("node", metavar="NODE")
 @in_folder
 def console(node: str, folder: Path | None) -> int:
-    """Attach to the serial console of NODE (node-1, or 1); Ctrl-] leaves.
+    """Attach to the serial console of NODE (node-1, or 1); Ctrl-] detaches.
 
-    Several can be attached at once, and what any of them types the node gets. It stays attached
-    while the node is switched off and on.
+    Several terminals can be attached at once, and each can type. The console stays attached while
+    the node is powered off and on.
     """
-    from bakery.errors import BakeryError
+    from bakery.host.errors import BakeryError
     from bakery.lab import state, terminal
     from bakery.lab.attach import attach
 
@@ -29,22 +30,23 @@ def console(node: str, folder: Path | None) -> int:
             f"the console of {found.name} cannot be reached: {error.strerror}", "bakery lab status"
         ) from None
     with connection:
-        click.echo(f"attached to {found.name} ({found.state}); Ctrl-] leaves", err=True)
+        say(f"attached to {found.name} ({found.state}); Ctrl-] detaches")
         if attach(connection, sys.stdin.fileno(), sys.stdout.fileno()):
-            click.echo(f"\nleft {found.name}", err=True)
+            say("")
+            say(f"detached from {found.name}")
             return 0
     raise BakeryError(f"the console of {found.name} has ended", "bakery lab status")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @in_folder
-@click.argument("words", nargs=-1, required=True, metavar="COMMAND...")
+@click.argument("words", nargs=-1, required=True, metavar="COMMAND…")
 def run(words: tuple[str, ...], folder: Path | None) -> int:
-    """Run COMMAND on the lab's network; its exit code is this one's.
+    """Run COMMAND on the lab's network, and exit with its exit code.
 
-    It runs as you and sees your files. Of networks it sees the lab's alone.
+    It runs as you and sees your files, but no network other than the lab's.
     """
-    from bakery import run as processes
+    from bakery.host import run as processes
     from bakery.lab import state
 
     lab = state.load(lab_folder(folder))

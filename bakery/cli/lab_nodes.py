@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import FOLDER, Output, output
 
 if TYPE_CHECKING:
     from bakery.lab.state import Firmware, Lab, NicModel, Node
@@ -18,35 +18,48 @@ MOST_CPUS = 64
 def in_folder(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --lab, the folder of the lab it is about."""
     return click.option(
-        "--lab", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-        help="The lab's folder; also the variable BAKERY_LAB."
-        "  [default: ~/.local/state/bakery/lab]",
+        "--lab", "folder", type=FOLDER, metavar="DIR",
+        help="The lab's folder.  [default: BAKERY_LAB, or ~/.local/state/bakery/lab]",
     )(function)  # fmt: skip
 
 
+def secrets_shown(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --show-secrets: without it no password is printed."""
+    return click.option("--show-secrets", is_flag=True, help="Print the BMCs' passwords.")(function)
+
+
 def lab_folder(folder: Path | None) -> Path:
-    """The folder a command is about."""
+    """The folder of the lab that a command is about."""
     from bakery.lab import state
 
     return folder.absolute() if folder else state.default_folder()
 
 
-@click.command()
-@click.option("--nodes", type=click.IntRange(1, MOST_NODES), default=1, show_default=True)
+@click.command(short_help="Bring up nodes, their BMCs and a network.")
+@click.option("--nodes", type=click.IntRange(1, MOST_NODES), default=1, help="Number of nodes.")
 @click.option(
-    "--firmware", type=click.Choice(["bios", "uefi"]), default="bios", show_default=True,
+    "--firmware", type=click.Choice(["bios", "uefi"]), default="bios", help="Firmware of the nodes."
+)
+@click.option(
+    "--nic",
+    type=click.Choice(["virtio", "e1000"]),
+    default="virtio",
+    help="Model of their network cards.",
+)
+@click.option("--disk", default="10G", metavar="SIZE", help="Size of each disk, blank and sparse.")
+@click.option(
+    "--memory", type=click.IntRange(128, 1 << 20), default=2048, metavar="MIB",
+    help="Memory of each node.",
 )  # fmt: skip
-@click.option("--nic", type=click.Choice(["virtio", "e1000"]), default="virtio", show_default=True)
-@click.option("--disk", default="10G", show_default=True, metavar="SIZE", help="Sparse and blank.")
 @click.option(
-    "--memory", type=click.IntRange(128, 1 << 20), default=2048, show_default=True, metavar="MIB",
-)  # fmt: skip
-@click.option("--cpus", type=click.IntRange(1, MOST_CPUS), default=1, show_default=True)
+    "--cpus", type=click.IntRange(1, MOST_CPUS), default=1, help="Processors of each node."
+)
 @click.option(
-    "--address", default="192.168.77.1/24", show_default=True, metavar="ADDRESS/PREFIX",
-    help="The lab's own, and its network's size.",
+    "--address", default="192.168.77.1/24", metavar="ADDRESS/PREFIX",
+    help="This machine's address on the lab's network.",
 )  # fmt: skip
 @in_folder
+@secrets_shown
 @output
 def up(
     out: Output,
@@ -58,16 +71,17 @@ def up(
     cpus: int,
     address: str,
     folder: Path | None,
+    *,
+    show_secrets: bool,
 ) -> None:
-    """Bring up machines without an operating system, each with a BMC, on a network of their own.
+    """Bring up nodes without an operating system, each with a BMC, on a network of their own.
 
-    They are switched off, and stay until `bakery lab down`. Nothing of the network reaches
-    outside.
+    They start powered off, stay until `bakery lab down`, and reach nothing outside their network.
     """
+    from bakery.host.kvm import acceleration
     from bakery.lab import control, network
     from bakery.lab.keeper import Settings
     from bakery.lab.node import disk_size
-    from bakery.machine import acceleration
 
     place = lab_folder(folder)
     settings = Settings(
@@ -83,24 +97,25 @@ def up(
     with out.report.step("lab", f"{nodes} {firmware} nodes") as step:
         lab = control.up(place, settings)
         step.summary(f"up at {lab.address}")
-    show(out, lab)
+    show(out, lab, secrets=show_secrets)
 
 
 @click.command()
 @in_folder
+@secrets_shown
 @output
-def status(out: Output, folder: Path | None) -> None:
-    """Tell what is up: each node, its power, its BMC and its console."""
+def status(out: Output, folder: Path | None, *, show_secrets: bool) -> None:
+    """Show each node with its power state, BMC and console."""
     from bakery.lab import state
 
-    show(out, state.load(lab_folder(folder)))
+    show(out, state.load(lab_folder(folder)), secrets=show_secrets)
 
 
 @click.command()
 @in_folder
 @output
 def down(out: Output, folder: Path | None) -> None:
-    """Take the lab down: nodes, disks, network and all."""
+    """Remove the lab: nodes, disks and network."""
     from bakery.lab import control
 
     place = lab_folder(folder)
@@ -109,8 +124,9 @@ def down(out: Output, folder: Path | None) -> None:
     out.document({"lab": str(place), "found": found})
 
 
-def show(out: Output, lab: "Lab") -> None:
-    """Answer with the lab's record."""
+def show(out: Output, lab: "Lab", *, secrets: bool) -> None:
+    """Answer with the lab's record, the passwords in it masked unless `secrets` are wanted."""
+    lab = lab if secrets else lab.masked()
     out.document(lab)
     for node in lab.nodes:
         for line in _lines(node):

@@ -2,16 +2,20 @@
 
 import gc
 import importlib
-import json
+import io
 import os
 import sys
 from typing import NoReturn
 
 import click
 
-from bakery import __version__, interrupts
-from bakery.errors import BakeryError
+from bakery import __version__
+from bakery.host import interrupts
+from bakery.host.errors import BakeryError
+from bakery.host.printable import printable, printable_json, printable_lines
 
+# Each command inherits it: an option with a default shows it.
+CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 # name → module whose `command` is the click command. Modules load when they are asked for.
 COMMANDS = {
     "inspect": "bakery.cli.inspect",
@@ -51,7 +55,7 @@ class Commands(click.Group):
         return command
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Commands, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="bakery")
 def cli() -> None:
     """Put any Linux image onto bare metal: check, build, prove."""
@@ -68,7 +72,9 @@ def main() -> NoReturn:
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()  # it quotes the command line, which may hold anything
+        error.show(told)
+        click.echo(printable_lines(told.getvalue()), nl=False, err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("bakery: interrupted", err=True)
@@ -85,12 +91,8 @@ def main() -> NoReturn:
 def _fail(error: BakeryError) -> int:
     if "--json" in sys.argv:
         document = {"error": error.message, "hint": error.hint}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    hint = f"\n  {error.hint}" if error.hint else ""
-    click.echo(f"bakery: {_one_line(error.message)}{hint}", err=True)
+        click.echo(printable_json(document, indent=2))
+    click.echo(printable(f"bakery: {error.message}"), err=True)
+    if error.hint:
+        click.echo(printable(f"  {error.hint}"), err=True)
     return error.exit_code
-
-
-def _one_line(text: str) -> str:
-    """`text` without line breaks and control characters: names in it may come from an image."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

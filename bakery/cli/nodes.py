@@ -1,17 +1,17 @@
-"""`bakery nodes`: the nodes of an OpenStack Ironic, looked at and switched."""
+"""`bakery nodes`: the nodes of an OpenStack Ironic."""
 
 import time
 from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli import deploy_ironic, nodes_enroll, table
-from bakery.cli.options import CLOUD, Output, output
-from bakery.errors import BakeryError
+from bakery.cli import nodes_deploy, nodes_enroll, table
+from bakery.cli.options import CLOUD, Output, Seconds, output
+from bakery.host.errors import BakeryError
 
 if TYPE_CHECKING:
-    from bakery.cloud.ironic import Ironic
-    from bakery.fleet.records import NodeThere, PortThere
+    from bakery.openstack.ironic.client import Ironic
+    from bakery.openstack.ironic.records import NodeThere, PortThere
 
 TARGETS = {"on": "power on", "off": "power off", "reboot": "rebooting"}
 POLL_SECONDS = 0.5
@@ -23,60 +23,61 @@ SHOWN = (
 )  # fmt: skip
 
 
-@click.group("nodes", short_help="Nodes of an OpenStack Ironic: enroll, list, switch.")
+@click.group("nodes", short_help="Nodes of an OpenStack Ironic: enroll, list, deploy.")
 def command() -> None:
-    """Nodes of an OpenStack Ironic, out of a file, and what they do."""
+    """Enroll, list, deploy and control the nodes of an OpenStack Ironic."""
 
 
 command.add_command(nodes_enroll.enroll)
-command.add_command(deploy_ironic.apply_image_args)
-command.add_command(deploy_ironic.undeploy)
+command.add_command(nodes_deploy.deploy)
+command.add_command(nodes_deploy.undeploy)
+command.add_command(nodes_deploy.apply_image_args)
 
 
 @command.command("list")
 @CLOUD
 @output
 def list_nodes(out: Output, cloud: str | None) -> None:
-    """List all nodes that we may see."""
-    from bakery.cloud.ironic import Ironic
+    """List the nodes you can see."""
+    from bakery.openstack.ironic.client import Ironic
 
     found = sorted(Ironic.of_cloud(cloud).states(), key=lambda node: node.label)
     if found:
         headings = ("name", "uuid", "driver", "state", "power", "class", "note")
-        out.print(table.text(headings, map(_cells, found), whole=("name", "uuid")))
+        out.text(table.text(headings, map(_cells, found), whole=("name", "uuid")))
     else:
-        out.print("the cloud has no nodes that we may see")
+        out.print("no nodes that you can see")
     out.document([_document(node) for node in found])
 
 
-@command.command()
+@command.command(short_help="Show a node with its traits and ports.")
 @click.argument("node")
 @CLOUD
 @output
 def show(out: Output, node: str, cloud: str | None) -> None:
-    """Show NODE, by name or uuid: its properties, traits and ports. Passwords are masked."""
-    from bakery.cloud.ironic import Ironic
+    """Show the properties, traits and ports of NODE, a name or UUID. Passwords are masked."""
+    from bakery.openstack.ironic.client import Ironic
 
     ironic = Ironic.of_cloud(cloud)
     found = ironic.get(node)
     ports = sorted(ironic.ports_on(found), key=lambda port: port.address)
     for line in _lines(found, ports):
-        out.print(table.clean(line))
+        out.print(line)
     out.document(_document(found) | {"ports": [_masked(port.fields) for port in ports]})
 
 
-@command.command()
+@command.command(short_help="Power a node on or off, or reboot it.")
 @click.argument("node")
 @click.argument("target", type=click.Choice(list(TARGETS)))
 @CLOUD
 @click.option(
-    "--timeout", type=click.FloatRange(1, 86400), default=120.0, show_default=True,
-    metavar="SECONDS", help="How long to wait until it is done.",
+    "--timeout", type=Seconds(86400), default=120.0, metavar="SECONDS",
+    help="How long to wait for it.",
 )  # fmt: skip
 @output
 def power(out: Output, node: str, target: str, cloud: str | None, timeout: float) -> None:
-    """Switch NODE on or off, or reboot it, and wait until that is done."""
-    from bakery.cloud.ironic import Ironic
+    """Power NODE on or off, or reboot it, and wait until it is done."""
+    from bakery.openstack.ironic.client import Ironic
 
     ironic = Ironic.of_cloud(cloud)
     found = ironic.get(node)
@@ -87,18 +88,18 @@ def power(out: Output, node: str, target: str, cloud: str | None, timeout: float
     out.document(_document(found))
 
 
-@command.command("boot-device")
+@command.command("boot-device", short_help="Set what a node boots from.")
 @click.argument("node")
 @click.argument("device")
 @CLOUD
-@click.option("--persistent", is_flag=True, help="Each time, and not the next time alone.")
+@click.option("--persistent", is_flag=True, help="Every time, not just the next.")
 @output
 def boot_device(
     out: Output, node: str, device: str, cloud: str | None, *, persistent: bool
 ) -> None:
-    """Tell NODE to boot from DEVICE (pxe, disk, cdrom …)."""
-    from bakery.cloud.ironic import Ironic
-    from bakery.fleet.problems import meant
+    """Have NODE boot from DEVICE (pxe, disk, cdrom …)."""
+    from bakery.openstack.ironic.client import Ironic
+    from bakery.openstack.ironic.problems import meant
 
     ironic = Ironic.of_cloud(cloud)
     found = ironic.get(node)
@@ -106,7 +107,7 @@ def boot_device(
     if device not in known:
         raise BakeryError(f"{found.label} cannot boot from {device!r}", meant(device, known))
     ironic.set_boot_device(found.uuid, device, persistent=persistent)
-    out.print(f"{found.label}: boots from {device}{'' if persistent else ' the next time'}")
+    out.print(f"{found.label}: boots from {device}{' every time' if persistent else ' next time'}")
     out.document({"uuid": found.uuid, "boot_device": device, "persistent": persistent})
 
 
@@ -118,10 +119,10 @@ def _switched(ironic: "Ironic", node: "NodeThere", target: str, end: float) -> "
         if found.fields.get("target_power_state") is None:
             if found.fields.get("power_state") == wanted:
                 return found
-            why = found.fields.get("last_error") or "no reason told"
-            raise BakeryError(f"{node.label} is not switched {target}: {why}")
+            why = found.fields.get("last_error") or "Ironic gives no reason"
+            raise BakeryError(f"{node.label}: power {target} failed: {why}")
         if time.monotonic() >= end:
-            raise BakeryError(f"{node.label} is not switched {target} in time", "--timeout SECONDS")
+            raise BakeryError(f"{node.label}: power {target} timed out", "--timeout SECONDS")
         time.sleep(POLL_SECONDS)
 
 
@@ -159,13 +160,13 @@ def _lines(node: "NodeThere", ports: list["PortThere"]) -> list[str]:
 
 
 def _document(node: "NodeThere") -> dict[str, object]:
-    """All of a node but links, and no passwords, whatever the cloud lets us see."""
+    """All of a node but links, and no passwords, whatever the cloud shows."""
     return {key: value for key, value in _masked(node.fields).items() if key != "links"}
 
 
 def _masked(fields: object) -> dict[str, object]:
-    from bakery.fleet.checks import is_secret
-    from bakery.fleet.plan import MASK
+    from bakery.openstack.ironic.changes import MASK
+    from bakery.openstack.ironic.checks import is_secret
 
     assert isinstance(fields, dict)
     return {

@@ -1,4 +1,4 @@
-"""`bakery nodes enroll`: what a file says becomes the nodes of a cloud."""
+"""`bakery nodes enroll`: the nodes of a cloud become those of a file."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,38 +6,37 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import CLOUD, Output, output
-from bakery.cli.table import clean
+from bakery.cli.options import CLOUD, PATH, Output, Seconds, output, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakery.cloud.enroll import Result
-    from bakery.cloud.ironic import Ironic
-    from bakery.cloud.provision import Goals
-    from bakery.fleet.plan import Change, Work
-    from bakery.fleet.problems import Problems
+    from bakery.openstack.ironic.changes import Change, Work
+    from bakery.openstack.ironic.client import Ironic
+    from bakery.openstack.ironic.enroll import Result
+    from bakery.openstack.ironic.problems import Problems
+    from bakery.openstack.ironic.provision import Goals
 
 PROBLEMS_SHOWN = 50
 MOST_AT_ONCE = 64
 
 
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.command(short_help="Create or update the nodes in a file.")
+@click.argument("file", type=PATH)
 @CLOUD
-@click.option("--manage", is_flag=True, help="Then have Ironic take each over: `manageable`.")
-@click.option("--inspect", is_flag=True, help="Then have those inspected that were not yet.")
-@click.option("--provide", is_flag=True, help="Then make each `available`.")
+@click.option("--manage", is_flag=True, help="Then make each node `manageable`.")
+@click.option("--inspect", is_flag=True, help="Then inspect nodes that never were.")
+@click.option("--provide", is_flag=True, help="Then make each node `available`.")
 @click.option(
-    "--concurrency", type=click.IntRange(1, MOST_AT_ONCE), default=8, show_default=True,
-    metavar="N", help="So many nodes at a time.",
+    "--concurrency", type=click.IntRange(1, MOST_AT_ONCE), default=8, metavar="N",
+    help="Number of nodes to work on at a time.",
 )  # fmt: skip
 @click.option(
-    "--timeout", type=click.FloatRange(1, 7 * 86400), default=3600.0, show_default=True,
-    metavar="SECONDS", help="How long to wait for --manage, --inspect and --provide.",
+    "--timeout", type=Seconds(7 * 86400), default=3600.0, metavar="SECONDS",
+    help="How long to wait for --manage, --inspect and --provide.",
 )  # fmt: skip
-@click.option("--send-secrets", is_flag=True, help="Send passwords of nodes that exist as well.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--send-secrets", is_flag=True, help="Send passwords to existing nodes, too.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @output
 def enroll(
     out: Output,
@@ -52,18 +51,18 @@ def enroll(
     send_secrets: bool,
     dry_run: bool,
 ) -> int:
-    """Create or update the nodes of FILE, with their ports, traits and properties.
+    """Create or update the nodes in FILE, with their ports, traits and properties.
 
     FILE is what `openstack baremetal create` reads (YAML or JSON), or TripleO's instackenv.json.
-    All of it is checked before anything is changed. What is as it should be is left alone, so that
-    the same command goes on where another one ended.
+    All of it is checked before anything is changed. Nodes that already match are left alone, so
+    the same command continues where an interrupted one stopped.
     """
-    from bakery.cloud import enroll as enrolling
-    from bakery.cloud.ironic import Ironic
-    from bakery.cloud.provision import Goals
-    from bakery.fleet import nodesfile
+    from bakery.openstack.ironic import enroll as enrolling
+    from bakery.openstack.ironic import nodes_file
+    from bakery.openstack.ironic.client import Ironic
+    from bakery.openstack.ironic.provision import Goals
 
-    fleet = nodesfile.read(file)
+    fleet = nodes_file.read(file)
     if fleet.problems:
         return _refused(out, file, fleet.problems)
     ironic = Ironic.of_cloud(cloud)
@@ -71,14 +70,16 @@ def enroll(
         works, drivers_known = enrolling.prepared(ironic, fleet, secrets=send_secrets)
         step.summary(f"{len(fleet.nodes)} nodes")
         if not drivers_known:
-            step.note("drivers and interfaces are not checked: listing them takes a system role")
+            step.note(
+                "drivers and interfaces are not checked: listing them takes a system-scoped role"
+            )
     if fleet.problems:
         return _refused(out, file, fleet.problems)
     if dry_run:
         return _would(out, works)
     goals = Goals(manage=manage, inspect=inspect, provide=provide)
     with out.report.step("enroll") as step:
-        results: Sequence[Result] = enrolling.carry_out(ironic, works, concurrency, step)
+        results: Sequence[Result] = enrolling.apply(ironic, works, concurrency, step)
         step.summary(_counted(results))
     if goals.any:
         results = _driven(out, ironic, results, goals, concurrency, timeout)
@@ -93,42 +94,47 @@ def _driven(
     concurrency: int,
     timeout: float,
 ) -> "Sequence[Result]":
-    """Bring on their way all that are enrolled."""
+    """Take the enrolled nodes to their goals."""
     from msgspec.structs import replace
 
-    from bakery.cloud.provision import Drive
+    from bakery.openstack.ironic.provision import Drive
 
     uuids = [result.uuid for result in results if result.action != "failed"]
-    words = ("manage", "inspect", "provide")
-    with out.report.step("provision", ", ".join(w for w in words if getattr(goals, w))) as step:
-        outcomes = Drive(ironic, uuids, goals, concurrency).run(step, timeout)
-        there = Counter(outcome.state for outcome in outcomes.values())
+    verbs = ("manage", "inspect", "provide")
+    with out.report.step("provision", ", ".join(v for v in verbs if getattr(goals, v))) as step:
+        reached = Drive(ironic, uuids, goals, concurrency).run(step, timeout)
+        there = Counter(one.state for one in reached.values())
         step.summary(", ".join(f"{count} {state}" for state, count in sorted(there.items())))
     return [
-        replace(result, provision_state=outcome.state, error=result.error or outcome.error)
-        if (outcome := outcomes.get(result.uuid))
+        replace(result, provision_state=one.state, error=result.error or one.error)
+        if (one := reached.get(result.uuid))
         else result
         for result in results
     ]
 
 
 def _refused(out: Output, file: Path, problems: "Problems") -> int:
-    """Tell all that is wrong, each on its line."""
+    """Print all that is wrong, each on its line."""
     shown = problems.found[:PROBLEMS_SHOWN]
     for problem in shown:
-        click.echo(clean(f"{file}: {problem}"), err=True)
+        say(f"{file}: {problem}")
     more = problems.count - len(shown)
     if more:
-        click.echo(f"… and {more} more", err=True)
+        say(f"… and {more} more")
     word = "problem" if problems.count == 1 else "problems"
     error = f"{file}: {problems.count} {word}, nothing was changed"
-    click.echo(f"bakery: {clean(error)}", err=True)
-    out.document({"error": error, "hint": "", "problems": problems.found})
+    say(f"bakery: {error}")
+    found = [
+        {"node": node, "field": field, "message": one.message}
+        for one in problems.found
+        for node, field in [one.place]
+    ]
+    out.document({"error": error, "hint": "", "problems": found})
     return 1
 
 
 def _would(out: Output, works: "Sequence[Work]") -> int:
-    words = {"create": "would be created", "update": "would change", "none": "is as it should be"}
+    words = {"create": "would be created", "update": "would change", "none": "would not change"}
     for work in works:
         if work.action != "none" or out.verbose:
             _line(out, work.node.name or work.node.label, words[work.action], work.changes)
@@ -156,28 +162,27 @@ def _would(out: Output, works: "Sequence[Work]") -> int:
 def _told(out: Output, results: "Sequence[Result]") -> int:
     for result in results:
         if result.error:
-            click.echo(clean(f"bakery: {result.name}: {result.error}"), err=True)
+            say(f"bakery: {result.name}: {result.error}")
         if out.verbose or (result.action in ("created", "updated") and not result.error):
             _line(out, result.name, result.action, result.changes)
     out.print(_counted(results))
     failed = sum(bool(result.error) for result in results)
     if failed:
-        click.echo(f"bakery: {failed} of {len(results)} nodes are not as wanted", err=True)
+        say(f"bakery: {failed} of {len(results)} nodes failed")
     out.document({"nodes": results})
     return 1 if failed else 0
 
 
 def _line(out: Output, name: str, action: str, changes: "Sequence[Change]") -> None:
     told = "; ".join(_shown(change) for change in changes)
-    out.print(clean(f"{name}: {action}" + (f": {told}" if told else "")))
+    out.print(f"{name}: {action}" + (f": {told}" if told else ""))
 
 
 def _shown(change: "Change") -> str:
     if change.was is None and change.now is None:
         return change.field
-    return f"{change.field} {change.was} → {change.now}" if change.was is not None else (
-        f"{change.field} {change.now}"
-    )  # fmt: skip
+    before = "" if change.was is None else f"{change.was} → "
+    return f"{change.field} {before}{change.now}"
 
 
 def _counted(results: "Sequence[Result]") -> str:

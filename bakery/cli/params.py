@@ -5,55 +5,49 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import BUILD, Output, output
 
 if TYPE_CHECKING:
-    from bakery.releases import Boot, Deploy
+    from bakery.openstack.ironic.releases import Boot, Deploy
 
 FORMS = ("ironic-conf", "node", "glance", "devstack", "pxelinux", "ipxe", "grub", "json")
-# bakery.params and bakery.releases have the same; they are loaded only to do the work.
+# params.py and releases.py of bakery.openstack.ironic have the same; they are loaded only to do the
+# work.
 FORMS_OF_IRONIC = ("ironic-conf", "devstack", "node")
 BOOTS = ("pxe", "redfish-virtual-media", "ilo-virtual-media", "irmc-virtual-media")
 DEPLOYS = ("netboot", "ramdisk")
 
 
-@click.command("params", short_help="A build's kernel arguments, for who wants them.")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.command("params", short_help="Print a build's kernel arguments for Ironic, PXE and others.")
+@BUILD
 @click.option(
-    "--for",
-    "form",
-    type=click.Choice(FORMS),
-    required=True,
-    help="Who is to take the arguments.",
+    "--for", "form", type=click.Choice(FORMS), required=True, help="Consumer of the arguments."
 )
 @click.option(
     "--release",
     metavar="NAME",
-    default="",
     help="Ironic's release: juno … zed, 2023.1 … (the newest).",
 )
 @click.option(
     "--boot",
     type=click.Choice(BOOTS),
-    default=None,
-    help="The nodes' boot interface (pxe, which is ipxe too).",
+    help="The nodes' boot interface (pxe includes ipxe).",
 )
 @click.option(
     "--deploy",
     type=click.Choice(DEPLOYS),
-    default=None,
     help="Partition image by network boot, or the ramdisk interface (netboot up to yoga).",
 )
-@click.option("--node", metavar="NODE", default="", help="The node's name or UUID (for: node).")
+@click.option("--node", metavar="NODE", help="The node's name or UUID (for: node).")
 @output
 def command(
     out: Output,
     directory: Path,
     form: str,
-    release: str,
+    release: str | None,
     boot: "Boot | None",
     deploy: "Deploy | None",
-    node: str,
+    node: str | None,
 ) -> None:
     """Print the kernel arguments of the build in DIR in the form a consumer takes.
 
@@ -67,7 +61,8 @@ def command(
     grub         a menu entry for grub.cfg
     json         a document, with the arguments as a list
     """
-    from bakery import manifest, params
+    from bakery.manifest import manifest
+    from bakery.openstack.ironic import params
 
     if (release or boot or deploy) and form not in FORMS_OF_IRONIC:
         raise click.UsageError(
@@ -76,10 +71,11 @@ def command(
     if node and form != "node":
         raise click.UsageError("--node goes with --for node")
     build = manifest.load(directory).manifest
-    request = params.Request(build, release, boot or "pxe", deploy, node or params.PLACEHOLDER_NODE)
+    name = node or params.PLACEHOLDER_NODE
+    request = params.Request(build, release or "", boot or "pxe", deploy, name)
     text = params.render(form, request)
     for caution in params.cautions(form, request):
         out.report.note(caution)
-    out.print(text)
+    out.text(text)
     told = params.document(request) | params.background(form, request)
     out.document({"form": form, "text": text, **told})

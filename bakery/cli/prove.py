@@ -6,82 +6,94 @@ from typing import Literal
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import EXISTING_FILE, FILE, FOLDER, Output, Seconds, output
+from bakery.host import secret_file
+from bakery.host.errors import UsageError
 
 PASSWORD_VARIABLE = "BAKERY_PASSWORD"  # noqa: S105 - the name of a variable
-PASSWORD_LIMIT_BYTES = 4096
 
 
-@click.command("prove", short_help="Boot a build, to login or a named failure.")
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.command("prove", short_help="Boot a build to a login or a named failure.")
+@click.argument("directory", type=FOLDER, metavar="DIR")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1, max=86400),
+    type=Seconds(86400),
     metavar="SECONDS",
-    help="Bound on boot and command together.  [default: 180 under KVM, 600 without]",
+    help="Time limit for boot and command together.  [default: 180 under KVM, 600 without]",
 )
-@click.option("--run", "command_text", default="", metavar="CMD", help="Log in and run CMD there.")
-@click.option("--user", default="root", show_default=True, help="Who logs in for --run.")
+@click.option("--run", "command_text", metavar="CMD", help="Log in and run CMD in the guest.")
+@click.option("--user", default="root", help="User to log in as for --run.")
 @click.option(
     "--password-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help=f"A file whose first line is the password; also the variable {PASSWORD_VARIABLE}."
-    "  [default: the sample images' own]",
+    type=EXISTING_FILE,
+    help="A file (mode 0600) whose first line is the password; also the variable "
+    f"{PASSWORD_VARIABLE}.  [default: the sample images' own]",
+)
+@click.option(
+    "--key",
+    type=EXISTING_FILE,
+    help="A file (mode 0600) with a private key: CMD is run over ssh, not at the console.",
 )
 @click.option(
     "--console",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="Where the console is kept.  [default: NAME-console.log in DIR]",
+    help="File for the console log.  [default: NAME-console.log in DIR]",
 )
 @click.option(
     "--memory",
     type=click.IntRange(min=128, max=1 << 20),
     default=2048,
-    show_default=True,
     metavar="MIB",
     help="Memory of the guest.",
 )
-@click.option("--cpu", default="", metavar="MODEL", help="QEMU's CPU model for the guest.")
+@click.option("--cpu", metavar="MODEL", help="QEMU's CPU model for the guest.")
 @click.option(
     "--firmware",
     type=click.Choice(["bios", "uefi"]),
-    help="What boots a base of layout disk.  [default: bios where it can]",
+    help="Firmware that boots a base of layout disk.  [default: bios if it can]",
 )
 @output
 def command(
     out: Output,
     directory: Path,
     timeout: float | None,
-    command_text: str,
+    command_text: str | None,
     user: str,
     password_file: Path | None,
+    key: Path | None,
     console: Path | None,
     memory: int,
-    cpu: str,
+    cpu: str | None,
     firmware: Literal["bios", "uefi"] | None,
 ) -> int:
     """Boot the build in DIR in a virtual machine, to a login prompt or a named failure.
 
-    The base is never written: the guest writes to an overlay that is thrown away. Exit code 0
-    means that a login prompt was reached and, with --run, that CMD ended with exit code 0.
+    The base is never written: the guest writes to an overlay that is discarded. Exit code 0 means
+    that a login prompt was reached and, with --run, that CMD exited with 0.
     """
-    from bakery import manifest
-    from bakery.machine import Machine
-    from bakery.prove import Login, Options, prove
+    from bakery.manifest import manifest
+    from bakery.vm.machine import Machine
+    from bakery.vm.prove.prove import Options, prove
+    from bakery.vm.prove.shell import Login
 
+    if key:
+        if not command_text or password_file:
+            raise UsageError("--key goes with --run, and without --password-file")
+        secret_file.check(key)
     build = manifest.load(directory)
     options = Options(
         timeout_seconds=timeout,
-        command=command_text,
+        command=command_text or "",
         login=Login(user, _password(password_file, Login().password)),
-        machine=Machine(memory_mib=memory, cpu=cpu),
+        key=key,
+        machine=Machine(memory_mib=memory, cpu=cpu or ""),
         firmware=firmware,
     )
     kept = console or directory / f"{build.manifest.name}-console.log"
     verdict = prove(build, options, console_path=kept, report=out.report)
     if verdict.command:
-        out.print(verdict.command.output.removesuffix("\n"))
+        out.text(verdict.command.output.removesuffix("\n"))
     out.print(f"{verdict.title} ({verdict.seconds:.1f} s): {verdict.reason}")
     out.print(f"console: {verdict.console}")
     out.document(verdict)
@@ -92,5 +104,4 @@ def _password(file: Path | None, default: str) -> str:
     """The password of --password-file, else of the environment, else `default`."""
     if file is None:
         return os.environ.get(PASSWORD_VARIABLE, default)
-    with file.open("rb") as stream:
-        return stream.readline(PASSWORD_LIMIT_BYTES).decode("utf-8", "replace").rstrip("\r\n")
+    return secret_file.first_line(file)

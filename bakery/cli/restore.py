@@ -4,31 +4,37 @@ from pathlib import Path
 
 import click
 
-from bakery.cli.options import Output, output
-
-FILE = click.Path(path_type=Path, dir_okay=False)
+from bakery.cli.options import FILE, PATH, Output, output, reads_images
 
 
-@click.command("restore", short_help="Put back what scrub took out of an image.")
-@click.argument("image", type=click.Path(path_type=Path))
-@click.option("--recovery", type=FILE, required=True, help="What scrub kept.")
-@click.option("--private-key", type=FILE, required=True, metavar="KEY", help="The key for it.")
-@click.option("-o", "--output", "out_image", type=FILE, help="Write another image, not IMAGE.")
+@click.command("restore", short_help="Restore what scrub removed from an image.")
+@click.argument("image", type=PATH)
+@click.option("--recovery", type=FILE, required=True, help="Recovery archive that scrub wrote.")
+@click.option(
+    "--private-key",
+    type=FILE,
+    required=True,
+    metavar="KEY",
+    help="Private key that opens the archive.",
+)
+@click.option(
+    "-o", "--output", "out_image", type=FILE, help="Write a new image instead of replacing IMAGE."
+)
+@reads_images
 @output
 def command(
     out: Output, image: Path, recovery: Path, private_key: Path, out_image: Path | None
 ) -> None:
-    """Put everything in the archive back into IMAGE, with owners, modes, attributes and times.
+    """Restore everything in the archive to IMAGE, with owners, modes, attributes and times.
 
-    The archive is verified whole before the image is touched, and the new image takes the place of
-    the old one whole.
+    The whole archive is verified before the image is touched, and the new image replaces the old
+    one in one step.
     """
-    from bakery.scrub import work
+    from bakery.build.scrub import work
 
-    source = work.source(image)
     target = (out_image or image).resolve()
-    restored = work.restore(source, target, recovery, private_key, out.report)
-    out.print(f"{out_image or image}: {restored.files} files, {restored.size_bytes} bytes are back")
+    restored = work.restore(image, target, recovery, private_key, out.report)
+    out.print(f"{out_image or image}: {restored.files} files, {restored.size_bytes} bytes restored")
     out.document(
         {
             "image": str(image),

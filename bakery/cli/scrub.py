@@ -1,28 +1,28 @@
 """`bakery scrub`."""
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import FILE, PATH, Output, output, reads_images
 
 if TYPE_CHECKING:
-    from bakery.scrub.find import Findings
-    from bakery.scrub.work import Recovery
-
-FILE = click.Path(path_type=Path, dir_okay=False)
+    from bakery.build.scrub.find import Findings
+    from bakery.build.spec import Recovery
 
 
-@click.command("scrub", short_help="Take secrets and identity out of an image.")
-@click.argument("image", type=click.Path(path_type=Path))
+@click.command("scrub", short_help="Remove secrets and identity from an image.")
+@click.argument("image", type=PATH)
 @click.option("-o", "--output", "out_image", type=FILE, help="The image to write.")
-@click.option("--in-place", is_flag=True, help="Put the new image in IMAGE's own place.")
-@click.option("--dry-run", is_flag=True, help="Tell what is found, and write nothing.")
-@click.option("--rules", "own", type=FILE, metavar="FILE.toml", help="Rules of your own.")
-@click.option("--recovery", type=FILE, help="Keep what is taken in this file, encrypted.")
-@click.option("--public-key", type=FILE, metavar="KEY", help="Who can open it: RSA or age.")
+@click.option("--in-place", is_flag=True, help="Replace IMAGE with the new image.")
+@click.option("--dry-run", is_flag=True, help="Report what is found without writing anything.")
+@click.option("--rules", "own", type=FILE, metavar="FILE.toml", help="File with rules of your own.")
+@click.option("--recovery", type=FILE, help="Keep what is removed in this file, encrypted.")
+@click.option(
+    "--public-key", type=FILE, metavar="KEY", help="Public key to encrypt it for: RSA or age."
+)
+@reads_images
 @output
 def command(
     out: Output,
@@ -37,30 +37,28 @@ def command(
 ) -> None:
     """Write IMAGE without keys, credentials, histories, logs, identity and deleted data.
 
-    What is found is told first: the rule, the path, its bytes, and why. The image itself is never
-    changed; with --in-place a new one takes its place, whole.
+    What is found is listed first: the rule, the path, its bytes, and why. The image itself is never
+    changed; with --in-place a new one replaces it in one step.
     """
-    from bakery.scrub import rules, work
+    from bakery.build.scrub import rules, work
 
     target = _target(image, out_image, in_place=in_place, dry_run=dry_run)
     kept = _kept(recovery, public_key)
     known = rules.load(own)
-    source = work.source(image)
     if target is None:
-        with tempfile.TemporaryDirectory(prefix="bakery-") as folder:
-            findings = work.look(source, known, Path(folder), out.report)
+        findings = work.look_at_file(image, known, out.report)
         _print(out, image, findings)
     else:
 
         def show(findings: "Findings") -> None:
             _print(out, image, findings)
 
-        findings = work.scrub(source, target, known, kept, out.report, show)
+        findings = work.scrub_file(image, target, known, kept, out.report, show)
     archive = str(recovery) if kept and target and findings.kept else None
     if target:
         out.print(f"written: {out_image or image}" + (f", kept in {archive}" if archive else ""))
     if kept and target and not archive:
-        out.print(f"nothing was taken that could be kept: {recovery} was not written")
+        out.print(f"nothing that could be kept was removed: {recovery} was not written")
     out.document(
         {
             "image": str(image),
@@ -74,23 +72,23 @@ def command(
 def _target(image: Path, out_image: Path | None, *, in_place: bool, dry_run: bool) -> Path | None:
     """The image to write, links followed; None where nothing is to be written."""
     if out_image and in_place:
-        raise click.UsageError("-o and --in-place exclude each other")
+        raise click.UsageError("-o and --in-place are mutually exclusive")
     if dry_run:
         return None
     if in_place:
         return image.resolve()
     if out_image is None:
-        raise click.UsageError("say where to: -o OUT, or --in-place, or --dry-run to look only")
+        raise click.UsageError("no output given: use -o OUT, --in-place, or --dry-run to only look")
     if out_image.resolve() == image.resolve():
-        raise click.UsageError(f"{out_image} is the image itself: that takes --in-place")
+        raise click.UsageError(f"{out_image} is the image itself: use --in-place for that")
     return out_image.resolve()
 
 
 def _kept(recovery: Path | None, public_key: Path | None) -> "Recovery | None":
-    from bakery.scrub.work import Recovery
+    from bakery.build.spec import Recovery
 
     if (recovery is None) != (public_key is None):
-        raise click.UsageError("--recovery and --public-key go together")
+        raise click.UsageError("--recovery and --public-key must be used together")
     return Recovery(recovery, public_key) if recovery and public_key else None
 
 
@@ -101,18 +99,20 @@ def _print(out: Output, image: Path, findings: "Findings") -> None:
         out.print(f"note: {note}")
     rows = [(f.rule, f"{f.device}:{f.path}", str(f.size_bytes), f.why) for f in findings.files]
     rows += [
-        ("swap", volume.device, str(volume.size_bytes), "memory of programs, whatever was in it")
+        ("swap", volume.device, str(volume.size_bytes), "swapped-out memory of programs")
         for volume in findings.swaps
     ]
     rows += [
-        ("deleted-data", f"{volume.device}: free space", "", "files that were deleted before")
+        ("deleted-data", f"{volume.device}: free space", "", "files deleted earlier")
         for volume in findings.filesystems
     ]
     gaps = sum(gap.length for gap in findings.gaps)
     if gaps:
-        rows.append(("deleted-data", "between partitions", str(gaps), "what was there before"))
+        rows.append(
+            ("deleted-data", "between partitions", str(gaps), "remains of earlier contents")
+        )
     out.print(f"{image}: {len(findings.files)} files and folders")
-    out.print(text(("RULE", "PATH", "BYTES", "WHY"), rows, right=("BYTES",)))
+    out.text(text(("RULE", "PATH", "BYTES", "WHY"), rows, right=("BYTES",)))
 
 
 def _fields(findings: "Findings") -> dict[str, object]:

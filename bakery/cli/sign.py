@@ -5,45 +5,54 @@ from pathlib import Path
 
 import click
 
-from bakery.cli.options import Output, output
+from bakery.cli.options import BUILD, FILE, Output, output
 
 
 @click.command("sign", short_help="Sign a build for nodes that pull it.")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@BUILD
 @click.option(
     "--key",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     required=True,
     metavar="FILE",
     help="Private key, Ed25519, PEM: openssl genpkey -algorithm ed25519 -out FILE.",
 )
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=90,
+    help="How long nodes take the list; they refuse it later.",
+)
+@click.option("--node", metavar="UUID", help="The only node that may write it.")
 @output
-def command(out: Output, directory: Path, key: Path) -> None:
-    """Write NAME.plan beside the packed base of the build in DIR, which has layout disk.
+def command(out: Output, directory: Path, key: Path, days: int, node: str | None) -> None:
+    """Write NAME.plan, a signed write list, beside the packed base of the build in DIR.
 
-    The plan and NAME-base.zst, in one folder of any HTTP server, are what bakery's deploy step for
-    ironic-python-agent takes: printed is the step, with the public key. A node that knows the key
-    writes nothing else.
+    The build has layout disk. Serve NAME.plan and NAME-base.zst from one folder of any HTTP server
+    to bakery's deploy step for ironic-python-agent; the step is printed, with the public key and
+    the list's serial. A node that knows both writes nothing else, and nothing older.
     """
-    from bakery import manifest
-    from bakery.deploy import plan
-    from bakery.workdir import write_whole
+    from bakery.conductor import write_list
+    from bakery.host.folders import write_whole
+    from bakery.manifest import manifest
 
     build = manifest.load(directory)
-    private = plan.read_key(key)
+    private = write_list.read_key(key)
     path = build.directory / f"{build.manifest.name}.plan"
-    content = plan.of_whole_disk(build, private)
-    draft = build.directory / ".bakery-sign"
-    draft.mkdir(exist_ok=True)
-    write_whole(path, content, draft)
-    draft.rmdir()
+    terms = write_list.terms(build, node or "", days=days)
+    content = write_list.of_whole_disk(build, terms, private)
+    write_whole(path, content)
     public = private.public_key().public_bytes_raw().hex()
-    arguments = {"plan_url": f"http://SERVER/{path.name}", "plan_key": public}
+    arguments = {
+        "plan_url": f"http://SERVER/{path.name}",
+        "plan_key": public,
+        "plan_serial": terms.serial,
+    }
     step = {
         "interface": "deploy",
         "step": "write_packed_image",
         "priority": 80,
         "args": arguments,
     }
-    out.print(f"{path}\npublic key {public}\ndeploy step {json.dumps(step)}")
+    out.print(str(path), f"public key {public}", f"deploy step {json.dumps(step)}")
     out.document({"plan": str(path), "public_key": public, "deploy_step": step})

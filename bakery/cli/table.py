@@ -5,6 +5,8 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
+from bakery.host.printable import printable
+
 # Where there is no terminal nothing is cut to its width.
 WIDTH_OF_A_FILE = 240
 
@@ -34,13 +36,8 @@ def text(
             justify="right" if heading in right else "left",
         )
     for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_OF_A_FILE
     stream = io.StringIO()
     Console(file=stream, width=width, color_system=None, highlight=False).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
-
-
-def clean(said: str) -> str:
-    """Text out of a server as one line without control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said)

@@ -5,63 +5,65 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import CLOUD, Output, output
-from bakery.pool import Pool
+from bakery.cli.options import BUILD, CLOUD, Output, output, reads_images
+from bakery.host.pool import Pool
 
 if TYPE_CHECKING:
-    from bakery.cloud.images import Images
-    from bakery.cloud.pieces import Parts, Wish
-    from bakery.cloud.publish import Outcome, Published
-    from bakery.cloud.target import Target
-    from bakery.manifest import Build
-    from bakery.workdir import Stamp
+    from bakery.host.workdir import Stamp
+    from bakery.manifest.manifest import Build
+    from bakery.openstack.glance.images import Images
+    from bakery.openstack.glance.pieces import Parts, PublishOptions
+    from bakery.openstack.glance.publish import Published, PublishResult
+    from bakery.openstack.glance.target import Target
 
 
-@click.command("upload", short_help="Publish a build to Glance: aki, ari, ami.")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.command("upload", short_help="Publish a build to Glance (aki, ari, ami).")
+@BUILD
 @CLOUD
 @click.option(
     "--as",
     "shape",
     type=click.Choice(["ami", "partition", "whole-disk"]),
-    help="What the base becomes.  [default: whole-disk for layout disk, else ami]",
+    help="Form of the base.  [default: whole-disk for layout disk, else ami]",
 )
-@click.option("--name", default="", help="Name of the image.  [default: the build's]")
-@click.option("--public", "visibility", flag_value="public", help="Everyone may use it.")
-@click.option("--shared", "visibility", flag_value="shared", help="Its members may use it.")
+@click.option("--name", help="Name of the image.  [default: the build's]")
+@click.option("--public", "visibility", flag_value="public", help="Visible to everyone.")
+@click.option("--shared", "visibility", flag_value="shared", help="Visible to its members.")
 @click.option(
-    "--private", "visibility", flag_value="private", help="This project alone.  [default]"
+    "--private", "visibility", flag_value="private", help="Visible to this project only.  [default]"
 )
 @click.option(
     "--property",
     "properties",
     multiple=True,
     metavar="K=V",
-    help="A property of the base (may be repeated).",
+    help="Property of the base (repeatable).",
 )
 @click.option(
     "--disk-format",
     type=click.Choice(["raw", "qcow2"]),
-    default=None,
-    help="Of a partition or a whole disk.  [default: qcow2]",
+    help="Disk format of a partition or whole-disk image.  [default: qcow2]",
 )
 @click.option("--compress", is_flag=True, help="Compress the qcow2.")
 @click.option("--replace", is_flag=True, help="Hide older images of this name afterwards.")
 @click.option(
-    "--store", metavar="rbd:POOL", help="Write the base into Ceph; Glance is told where it is."
+    "--store",
+    metavar="rbd:POOL",
+    help="Write the base into Ceph and register its location with Glance.",
 )
+@reads_images
 @output
 def command(out: Output, directory: Path, cloud: str | None, **given: object) -> None:
-    """Publish the build in DIR: kernel, ramdisk and base as images that name each other.
+    """Publish the build in DIR: kernel, ramdisk and base as images that refer to each other.
 
-    A second run sends nothing that is there; one that was stopped is finished by the next.
+    A second run sends nothing that is already there, and finishes an interrupted one.
     """
-    from bakery.cloud.target import Target
+    from bakery.openstack.glance.target import Target
 
     target = Target(
         cloud=cloud,
         shape=given["shape"],  # type: ignore[arg-type]
-        name=str(given["name"]),
+        name=str(given["name"] or ""),
         visibility=given["visibility"] or None,  # type: ignore[arg-type]
         properties=_properties(given["properties"]),  # type: ignore[arg-type]
         disk_format=given["disk_format"] or "",  # type: ignore[arg-type]
@@ -72,19 +74,19 @@ def command(out: Output, directory: Path, cloud: str | None, **given: object) ->
     out.document(publish_build(out, directory, target))
 
 
-def publish_build(out: Output, directory: Path, target: "Target") -> "Outcome":
+def publish_build(out: Output, directory: Path, target: "Target") -> "PublishResult":
     """Publish the build in `directory`, and tell what became of it."""
-    from bakery.cloud import publish
+    from bakery.openstack.glance import publish
 
     store = target.rbd()
-    build, parts = _parts(directory, target.wish())
+    build, parts = _parts(directory, target.options())
     images, stamps = _ready(out, build, parts, target.cloud)
-    order = publish.Order(
+    request = publish.PublishRequest(
         parts=parts, stamps=stamps, visibility=target.visibility, replace=target.replace
     )
-    outcome = publish.publish(images, order, out.report, store)
-    _show(out, outcome)
-    return outcome
+    result = publish.publish(images, request, out.report, store)
+    _show(out, result)
+    return result
 
 
 def _properties(words: tuple[str, ...]) -> dict[str, str]:
@@ -97,21 +99,21 @@ def _properties(words: tuple[str, ...]) -> dict[str, str]:
     return properties
 
 
-def _parts(directory: Path, wish: "Wish") -> "tuple[Build, Parts]":
-    from bakery import manifest
-    from bakery.cloud import pieces
+def _parts(directory: Path, options: "PublishOptions") -> "tuple[Build, Parts]":
+    from bakery.manifest import manifest
+    from bakery.openstack.glance import pieces
 
     build, path = manifest.load(directory), manifest.find(directory)
     assert path is not None  # it was just read
     text = path.read_bytes()  # it travels with the base as it stands
-    return build, pieces.parts(build, text, wish)
+    return build, pieces.parts(build, text, options)
 
 
 def _ready(
     out: Output, build: "Build", parts: "Parts", cloud: str | None
 ) -> "tuple[Images, dict[Path, Stamp]]":
     """Log in while the files are looked at; what is wrong with a file is told first."""
-    from bakery.cloud import unchanged
+    from bakery.openstack.glance import unchanged
 
     with Pool(1) as pool:
         login = pool.submit(_login, cloud)
@@ -122,20 +124,20 @@ def _ready(
 
 
 def _login(cloud: str | None) -> "Images":
-    from bakery.cloud.images import Images
+    from bakery.openstack.glance.images import Images
 
     return Images.of_cloud(cloud)
 
 
-def _show(out: Output, outcome: "Outcome") -> None:
-    for image in outcome.images:
+def _show(out: Output, result: "PublishResult") -> None:
+    for image in result.images:
         form = f"{image.role:<8}{image.disk_format:<6}"
         out.print(f"{form}{image.id}  {image.name}  {_what(image)}")
-    for image_id in outcome.hidden:
+    for image_id in result.hidden:
         out.print(f"hidden  {image_id}")
-    if outcome.same_name:
-        others = ", ".join(outcome.same_name)
-        out.print(f"note: other images bear this name: {others}; --replace hides bakery's own")
+    if result.same_name:
+        others = ", ".join(result.same_name)
+        out.print(f"note: other images have this name: {others}; --replace hides bakery's own")
 
 
 def _what(image: "Published") -> str:

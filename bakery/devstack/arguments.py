@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Iterator
 
-from bakery import params, releases
 from bakery.devstack import metaconf
 from bakery.devstack.finding import Finding
 from bakery.devstack.subject import Rule, Subject
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
+from bakery.openstack.ironic import params, releases
 from bakery.system import kargs
 
 NAMES = frozenset(one.key for one in releases.PLACES if one.form == "conf")
@@ -15,23 +15,20 @@ NAMES = frozenset(one.key for one in releases.PLACES if one.form == "conf")
 
 def places(subject: Subject) -> Iterator[Finding]:
     """An option that the release does not read, or that comes when Ironic already runs."""
-    read = {
-        (one.section, name)
-        for one in releases.PLACES
-        if one.form == "conf" and one.holds(subject.release)
-        for name in (one.key, one.alias)
-    }
+    here = [one for one in releases.PLACES if one.form == "conf" and one.holds(subject.release)]
+    read = {(one.section, name) for one in here for name in (one.key, one.alias)}
+    names = dict.fromkeys(f"[{one.section}] {one.key}" for one in here)
     for phase, option in _options(subject):
         if (option.section, option.name) not in read:
-            yield Finding(
-                *("error", "option", option.line),
+            yield Finding.error(
+                *("option", option.line),
                 f"{releases.titled(subject.release)} does not read "
                 f"[{option.section}] {option.name}",
-                _names(subject.release),
+                f"it reads {', '.join(names)}",
             )
         if phase in ("post-extra", "test-config"):
-            yield Finding(
-                *("warning", "late", option.line, f"in {phase} the conductor already runs"),
+            yield Finding.warning(
+                *("late", option.line, f"in {phase} the conductor is already running"),
                 "[[post-config|$IRONIC_CONF_FILE]]",
             )
 
@@ -42,7 +39,7 @@ def changed(subject: Subject) -> Iterator[Finding]:
         try:
             params.refuse_for_devstack(kargs.parse(option.value))
         except BakeryError as error:
-            yield Finding("error", "changed", option.line, error.message, error.hint)
+            yield Finding.error("changed", option.line, error.message, error.hint)
 
 
 def missing(subject: Subject) -> Iterator[Finding]:
@@ -52,8 +49,8 @@ def missing(subject: Subject) -> Iterator[Finding]:
         return
     found = [option for _, option in _options(subject) if option.section == "pxe"]
     if not found:
-        yield Finding(
-            *("error", "no-arguments", 0, "the build's kernel arguments are not in it"),
+        yield Finding.error(
+            *("no-arguments", 0, "the build's kernel arguments are missing"),
             f"bakery params DIR --for devstack --release {subject.release}",
         )
         return
@@ -61,8 +58,8 @@ def missing(subject: Subject) -> Iterator[Finding]:
     given = last.value.split()
     lacking = [arg for arg in build.kernel_args if not set(arg.split()) <= set(given)]
     if lacking:
-        yield Finding(
-            *("error", "arguments", last.line),
+        yield Finding.error(
+            *("arguments", last.line),
             f"arguments of the build are missing: {shlex.join(lacking)}",
             f"bakery params DIR --for devstack --release {subject.release}",
         )
@@ -74,9 +71,9 @@ def agent(subject: Subject) -> Iterator[Finding]:
         return
     for _, option in _options(subject):
         if option.section == "pxe" and "ipa-insecure=1" not in option.value.split():
-            yield Finding(
-                *("warning", "agent-tls", option.line),
-                "this takes the place of devstack's arguments, among them ipa-insecure=1, without "
+            yield Finding.warning(
+                *("agent-tls", option.line),
+                "this replaces devstack's arguments, among them ipa-insecure=1, without "
                 "which the agent does not trust the API's certificate",
                 "add ipa-insecure=1",
             )
@@ -90,15 +87,6 @@ def _options(subject: Subject) -> Iterator[tuple[str, metaconf.Option]]:
             for option in metaconf.options(section):
                 if option.name in NAMES:
                     yield section.phase, option
-
-
-def _names(release: str) -> str:
-    places = dict.fromkeys(
-        f"[{one.section}] {one.key}"
-        for one in releases.PLACES
-        if one.form == "conf" and one.holds(release)
-    )
-    return "it reads " + ", ".join(places)
 
 
 RULES: tuple[Rule, ...] = (places, changed, missing, agent)

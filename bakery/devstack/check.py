@@ -7,7 +7,7 @@ import msgspec
 from bakery.devstack import arguments, nodes, services, structure, subject
 from bakery.devstack.finding import Finding
 from bakery.devstack.host import Host
-from bakery.manifest import Manifest
+from bakery.manifest.manifest import Manifest
 
 RULES = (*structure.RULES, *services.RULES, *nodes.RULES, *arguments.RULES)
 
@@ -27,10 +27,9 @@ def check(
 
 def _placed(finding: Finding, path: Path, first_lines: int) -> Finding:
     """The finding with its file: of a pair, the first lines are the localrc's."""
-    if not first_lines:
-        return msgspec.structs.replace(finding, file=str(path))
-    if finding.line <= first_lines:
-        return msgspec.structs.replace(finding, file=str(path.with_name("localrc")))
-    return msgspec.structs.replace(
-        finding, file=str(path.with_name("local.conf")), line=finding.line - first_lines
-    )
+    file, line = path, finding.line
+    if first_lines and line <= first_lines:
+        file = path.with_name("localrc")
+    elif first_lines:
+        file, line = path.with_name("local.conf"), line - first_lines
+    return msgspec.structs.replace(finding, place=(str(file),), line=line)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -34,24 +34,26 @@ def this(meminfo: Path = Path("/proc/meminfo")) -> Host:
             if line.startswith("MemTotal:"):
                 return Host(int(line.split()[1]) * 1024)
     except (OSError, ValueError, IndexError) as error:
-        raise BakeryError(f"{meminfo} cannot be read: {error}", "say it: --memory GIB") from error
-    raise BakeryError(f"{meminfo} does not tell the memory", "say it: --memory GIB")
+        raise BakeryError(
+            f"{meminfo} cannot be read: {error}", "give it with --memory GIB"
+        ) from error
+    raise BakeryError(f"{meminfo} does not state the memory", "give it with --memory GIB")
 
 
 def memory_faults(host: Host, nodes: int, node_mib: int) -> list[tuple[str, str]]:
     """What is wrong with so many nodes of so much memory on the machine: (level, words)."""
     wanted = nodes * node_mib * MIB
-    told = f"{nodes} nodes of {node_mib} MiB want {_gib(wanted)}"
+    told = f"{nodes} nodes of {node_mib} MiB need {_gib(wanted)}"
     if nodes == 1:
-        told = f"1 node of {node_mib} MiB wants {_gib(wanted)}"
+        told = f"1 node of {node_mib} MiB needs {_gib(wanted)}"
     has = f"the machine has {_gib(host.memory_bytes)}"
     if wanted > host.memory_bytes:
         return [("error", f"{told}, and {has}")]
     if host.memory_bytes - wanted < SERVICES_BYTES:
         left = _gib(host.memory_bytes - wanted)
-        return [("warning", f"{told}, and {has}: {left} are left for devstack's services")]
+        return [("warning", f"{told}, and {has}: {left} remain for devstack's services")]
     if not host.is_comfortable:
-        return [("warning", f"{has}; devstack with Ironic's nodes finds even 16 GiB a bit tight")]
+        return [("warning", f"{has}; even 16 GiB is tight for devstack with Ironic's nodes")]
     return []
 
 

@@ -14,14 +14,15 @@ from typing import Literal
 
 import msgspec
 
-from bakery.devstack import place
+from bakery.devstack import install
 from bakery.devstack.steps import Step
-from bakery.errors import BakeryError
+from bakery.host import folders
+from bakery.host.errors import BakeryError
 
 VERSION = 1
 
 
-class Entry(msgspec.Struct, frozen=True):
+class StepRecord(msgspec.Struct, frozen=True):
     """A step's last word: `begun` is written before its act, `done` after it was seen to be so.
 
     `digest` is that of the step's commands: with others it is another step.
@@ -35,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True):
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file's content: the entries by step name."""
 
-    steps: dict[str, Entry] = {}
+    steps: dict[str, StepRecord] = {}
     version: int = VERSION
 
 
@@ -50,7 +51,8 @@ class Journal:
         """Hold the journal alone; BakeryError where another run has it."""
         lock = self.path.with_name(self.path.name + ".lock")
         try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            folders.check(self.path)
+            descriptor = folders.open_lock(lock)
         except OSError as error:
             raise BakeryError(f"{lock} cannot be written: {error.strerror}") from error
         try:
@@ -58,7 +60,8 @@ class Journal:
             yield
         except BlockingIOError:
             raise BakeryError(
-                f"another run holds {self.path}", "wait for it to end, or --journal another"
+                f"another run is using {self.path}",
+                "wait for it to finish, or use another --journal",
             ) from None
         finally:
             os.close(descriptor)
@@ -75,12 +78,12 @@ class Journal:
             ) from error
         if record.version != VERSION:
             raise BakeryError(
-                f"the journal {self.path} has version {record.version}, and {VERSION} is known",
+                f"the journal {self.path} is version {record.version}; this bakery reads {VERSION}",
                 f"to start over: rm {self.path}",
             )
         return record
 
-    def entry(self, step: Step) -> Entry | None:
+    def entry(self, step: Step) -> StepRecord | None:
         """The step's entry; None where there is none, or one of other commands."""
         found = self.read().steps.get(step.name)
         return found if found and found.digest == step.digest else None
@@ -88,7 +91,7 @@ class Journal:
     def note(self, step: Step, state: Literal["begun", "done"]) -> None:
         """Keep a step's state; it is on the disk when this returns."""
         record = self.read()
-        entry = Entry(state, time.time(), step.digest)
+        entry = StepRecord(state, time.time(), step.digest)
         made = msgspec.structs.replace(record, steps=record.steps | {step.name: entry})
         content = msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
-        place.put(self.path, content, replace=True)
+        install.put(self.path, content, replace=True)

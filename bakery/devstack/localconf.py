@@ -4,11 +4,11 @@ The settings are those of Ironic's own guide (ironic: doc/source/contributor/dev
 dev-quickstart.rst up to 2025.1), the variables those of devstack/lib/ironic in each release.
 """
 
-from bakery import params, releases
 from bakery.devstack import sources
 from bakery.devstack.settings import Settings
-from bakery.errors import BakeryError
-from bakery.manifest import Manifest
+from bakery.host.errors import BakeryError
+from bakery.manifest.manifest import Manifest
+from bakery.openstack.ironic import params, releases
 
 Lines = list[str]
 
@@ -19,10 +19,10 @@ def write(build: Manifest, settings: Settings) -> str:
     if not sources.has_plugin(release):
         raise BakeryError(
             f"in {releases.titled(release)} Ironic is not a plugin of devstack yet",
-            f"write its own form: bakery devstack localrc --release {release}",
+            f"use its own format: bakery devstack localrc --release {release}",
         )
     parts = [
-        _head(build, settings),
+        head(build, settings),
         ["[[local|localrc]]", *credentials(settings)],
         _services(settings),
         _nodes(build, settings),
@@ -59,7 +59,8 @@ def cautions(build: Manifest, release: str) -> list[str]:
     return found
 
 
-def _head(build: Manifest, settings: Settings) -> Lines:
+def head(build: Manifest, settings: Settings) -> Lines:
+    """What the file is for, and where its devstack comes from."""
     ref = sources.git_ref(settings.release)
     return [
         f"# devstack for {build.name}, layout {build.layout}: {releases.titled(settings.release)}",

@@ -8,11 +8,11 @@ The settings are those of Ironic's guide (ironic: doc/source/dev/dev-quickstart.
 
 import msgspec
 
-from bakery import releases
 from bakery.devstack import localconf, sources
 from bakery.devstack.settings import Settings
-from bakery.errors import BakeryError
-from bakery.manifest import Manifest
+from bakery.host.errors import BakeryError
+from bakery.manifest.manifest import Manifest
+from bakery.openstack.ironic import releases
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -29,18 +29,14 @@ def write(build: Manifest, settings: Settings) -> Files:
         raise BakeryError(
             f"in {releases.titled(release)} Ironic is a plugin of devstack, which a localrc "
             "of 2014 does not know",
-            f"write its own form: bakery devstack local.conf --release {release}",
+            f"use its own format: bakery devstack local.conf --release {release}",
         )
     if build.layout == "disk":
         raise BakeryError(
             "the driver pxe_ssh boots partition images by the network, and this build is a disk",
             "bakery build --layout pv",
         )
-    ref = sources.git_ref(release)
-    head = [
-        f"# devstack for {build.name}, layout {build.layout}: {releases.titled(release)}",
-        f"# git clone -b {ref} {sources.DEVSTACK_URL}",
-    ]
+    head = localconf.head(build, settings)
     parts = [
         head,
         [*localconf.credentials(settings), f"SERVICE_TOKEN={settings.password}"],

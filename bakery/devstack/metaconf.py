@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 
 SIZE_LIMIT_BYTES = 1 << 20
 MERGED_PHASES = ("post-config", "extra", "post-extra", "test-config")
@@ -76,30 +76,25 @@ def load(path: Path) -> str:
     except OSError as error:
         raise BakeryError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise BakeryError(f"{path} is no text: byte {error.start} is not UTF-8") from error
+        raise BakeryError(f"{path} is not text: byte {error.start} is not UTF-8") from error
     if len(content) > SIZE_LIMIT_BYTES or "\0" in text:
-        raise BakeryError(f"{path} is no local.conf: over {SIZE_LIMIT_BYTES} bytes, or binary")
+        raise BakeryError(f"{path} is not a local.conf: over {SIZE_LIMIT_BYTES} bytes, or binary")
     return text
 
 
 def parse(text: str, first: int = 1) -> Document:
     """Take a local.conf apart, its lines numbered from `first`; nothing in it is refused here."""
     before: list[Line] = []
-    sections: list[Section] = []
+    found: list[tuple[Line, list[Line]]] = []
     body = before
-    bodies: list[list[Line]] = []
-    headers: list[Line] = []
     for number, content in enumerate(text.split("\n"), first):
         line = Line(number, content)
         if _HEADER.match(content):
-            headers.append(line)
             body = []
-            bodies.append(body)
+            found.append((line, body))
         else:
             body.append(line)
-    for header, lines in zip(headers, bodies, strict=True):
-        phase, file = _names(header.text)
-        sections.append(Section(phase, file, header, tuple(lines)))
+    sections = (Section(*_names(header.text), header, tuple(lines)) for header, lines in found)
     return Document(tuple(before), tuple(sections))
 
 
@@ -108,12 +103,11 @@ def pair(localrc: str, local_conf: str) -> Document:
 
     devstack reads the localrc instead of a [[local|localrc]].
     """
-    count = len(localrc.split("\n"))
     lines = tuple(Line(number, text) for number, text in enumerate(localrc.split("\n"), 1))
     own = Section("local", "localrc", Line(0, "[[local|localrc]]"), lines)
-    other = parse(local_conf, count + 1)
+    other = parse(local_conf, len(lines) + 1)
     kept = tuple(one for one in other.sections if (one.phase, one.file) != ("local", "localrc"))
-    return Document(other.before, (own, *kept), count)
+    return Document(other.before, (own, *kept), len(lines))
 
 
 def _names(header: str) -> tuple[str, str]:
@@ -139,13 +133,8 @@ def options(section: Section) -> list[Option]:
         text = line.text
         if _INI_SECTION.match(text):
             current = text.split(maxsplit=1)[0].replace("[", "").replace("]", "")
-        elif text[:1] in ("", " ", "\t") or text.startswith("#"):
-            continue
-        else:
+        elif text[:1] not in ("", " ", "\t", "#"):
             name, equals, value = text.partition("=")
-            found.append(
-                Option(
-                    line.number, current, name.rstrip(" \t") if equals else "", value.strip(" \t")
-                )
-            )
+            name = name.rstrip(" \t") if equals else ""
+            found.append(Option(line.number, current, name, value.strip(" \t")))
     return found

@@ -17,9 +17,9 @@ DEFAULT_GLANCE_LIMIT_MIB = 1000
 def made(subject: Subject) -> Iterator[Finding]:
     """devstack makes nodes only where it is told so."""
     if subject.localrc.text("IRONIC_BAREMETAL_BASIC_OPS").lower() not in YES:
-        yield Finding(
-            *("error", "no-nodes", subject.localrc.line("IRONIC_BAREMETAL_BASIC_OPS")),
-            "devstack makes no nodes",
+        yield Finding.error(
+            *("no-nodes", subject.localrc.line("IRONIC_BAREMETAL_BASIC_OPS")),
+            "devstack creates no nodes",
             "IRONIC_BAREMETAL_BASIC_OPS=True",
         )
 
@@ -28,29 +28,32 @@ def sizes(subject: Subject) -> Iterator[Finding]:
     """Numbers that are numbers, memory that the machine has, and disks the base fits on."""
     if subject.localrc.text("IRONIC_IS_HARDWARE").lower() in YES:
         return
-    names = ("IRONIC_VM_COUNT", "IRONIC_VM_SPECS_RAM", "IRONIC_VM_SPECS_DISK")
-    defaults = (1, settings.node_memory_mib(subject.release), settings.NODE_DISK_GIB)
+    defaults = {
+        "IRONIC_VM_COUNT": 1,
+        "IRONIC_VM_SPECS_RAM": settings.node_memory_mib(subject.release),
+        "IRONIC_VM_SPECS_DISK": settings.NODE_DISK_GIB,
+    }
     numbers = []
-    for name, default in zip(names, defaults, strict=True):
+    for name, default in defaults.items():
         text = subject.localrc.text(name, str(default))
         if not (text.isascii() and text.isdigit() and int(text[:12])):
-            yield Finding(
-                *("error", "number", subject.localrc.line(name), f"{name} is no number: {text!r}")
+            yield Finding.error(
+                *("number", subject.localrc.line(name), f"{name} is not a number: {text!r}")
             )
             return
         numbers.append(int(text[:12]))
     count, memory_mib, disk_gib = numbers
     for level, says in host.memory_faults(subject.host, count, memory_mib):
-        yield Finding(
-            "error" if level == "error" else "warning",
+        found = Finding.error if level == "error" else Finding.warning
+        yield found(
             *("memory", subject.localrc.line("IRONIC_VM_COUNT"), says),
             "fewer nodes (IRONIC_VM_COUNT) or less memory each (IRONIC_VM_SPECS_RAM)",
         )
     base = subject.build.artifacts["base"].size_bytes if subject.build else 0
     if base > disk_gib * host.GIB:
-        yield Finding(
-            *("error", "disk", subject.localrc.line("IRONIC_VM_SPECS_DISK")),
-            f"the base has {base} bytes and does not fit on a disk of {disk_gib} GiB",
+        yield Finding.error(
+            *("disk", subject.localrc.line("IRONIC_VM_SPECS_DISK")),
+            f"the base has {base} bytes, too many for a disk of {disk_gib} GiB",
             f"IRONIC_VM_SPECS_DISK={-(-(base + settings.SPARE_DISK_BYTES) // host.GIB)}",
         )
 
@@ -66,16 +69,16 @@ def consoles(subject: Subject) -> Iterator[Finding]:
     value = subject.localrc.values.get(name)
     text = value.text if value else subject.localrc.text("DEST", "/opt/stack")
     folder = PurePosixPath(text)
-    if text.startswith(("~", "$HOME", "${HOME}")) or _below(folder, HOMES):
-        yield Finding(
-            *("error", "console-folder", line or subject.localrc.line("DEST")),
+    if text.startswith(("~", "$HOME", "${HOME}")) or any(map(folder.is_relative_to, HOMES)):
+        yield Finding.error(
+            *("console-folder", line or subject.localrc.line("DEST")),
             f"libvirt's own user cannot write the nodes' consoles below {text}",
             f"{name}={settings.LOG_FOLDER}",
         )
     elif value and str(folder) in SHARED:
-        yield Finding(
-            *("error", "console-folder", line),
-            f"stack.sh removes all that is in {text}",
+        yield Finding.error(
+            *("console-folder", line),
+            f"stack.sh deletes everything in {text}",
             f"{name}={settings.LOG_FOLDER}",
         )
 
@@ -87,13 +90,13 @@ def firmware(subject: Subject) -> Iterator[Finding]:
     mode = subject.localrc.text(name, own)
     line = subject.localrc.line(name)
     if mode not in ("bios", "uefi"):
-        yield Finding("error", "boot-mode", line, f"{name} is bios or uefi, not {mode!r}")
+        yield Finding.error("boot-mode", line, f"{name} must be bios or uefi, not {mode!r}")
     elif line and not sources.at_least(subject.release, "ocata"):
-        yield Finding("error", "boot-mode", line, f"devstack reads {name} from Ocata on")
+        yield Finding.error("boot-mode", line, f"devstack reads {name} only from Ocata on")
     elif subject.build and subject.build.firmware and mode not in subject.build.firmware:
         boots = " or ".join(subject.build.firmware)
-        yield Finding(
-            *("error", "boot-mode", line, f"the nodes boot by {mode}, and the image by {boots}"),
+        yield Finding.error(
+            *("boot-mode", line, f"the nodes boot by {mode}, the image by {boots}"),
             f"{name}={subject.build.firmware[0]}",
         )
 
@@ -106,15 +109,11 @@ def glance(subject: Subject) -> Iterator[Finding]:
     text = subject.localrc.text(name, str(DEFAULT_GLANCE_LIMIT_MIB))
     total = sum(artifact.size_bytes for artifact in subject.build.artifacts.values())
     if text.isascii() and text.isdigit() and total > int(text[:12]) * host.MIB:
-        yield Finding(
-            *("error", "glance-limit", subject.localrc.line(name)),
-            f"the build has {total} bytes, and Glance takes {text} MiB a project",
+        yield Finding.error(
+            *("glance-limit", subject.localrc.line(name)),
+            f"the build has {total} bytes, but Glance allows {text} MiB per project",
             f"{name}={localconf.image_limit_mib(subject.build)}",
         )
-
-
-def _below(folder: PurePosixPath, tops: tuple[str, ...]) -> bool:
-    return any(folder.is_relative_to(top) for top in tops)
 
 
 RULES: tuple[Rule, ...] = (made, sizes, consoles, firmware, glance)

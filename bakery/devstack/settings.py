@@ -4,15 +4,16 @@ import re
 
 import msgspec
 
-from bakery import manifest, releases
 from bakery.devstack import sources
 from bakery.devstack.host import GIB
-from bakery.errors import BakeryError, UsageError
-from bakery.system.shown import shown
+from bakery.host.errors import BakeryError, UsageError
+from bakery.host.printable import shown
+from bakery.manifest import manifest
+from bakery.openstack.ironic import releases
 
 LOG_FOLDER = "/opt/stack/ironic-bm-logs"
 """Consoles of the nodes. Not below a home folder, which libvirt's own user may not enter; a folder
-of its own, since stack.sh removes all that is in it (ironic: devstack/lib/ironic)."""
+of its own, since stack.sh deletes everything in it (ironic: devstack/lib/ironic)."""
 NODE_LIMIT = 64
 NODE_DISK_GIB = 10
 # The image, and room for the partition table, a config drive and what the system writes.
@@ -48,7 +49,7 @@ def boot_mode(build: manifest.Manifest, release: str) -> str:
     if not sources.at_least(release, "ocata"):
         if build.firmware == ("uefi",):
             raise BakeryError(
-                f"the image boots by UEFI alone, and devstack's nodes of {release.capitalize()} "
+                f"the image only boots by UEFI, but devstack's nodes in {release.capitalize()} "
                 "have BIOS",
                 "--release ocata or later",
             )
@@ -94,7 +95,7 @@ def make(
             f"the base does not fit on a disk of {disk_gib} GiB", f"--disk {least} or more"
         )
     _check("--nodes", str(nodes), 1 <= nodes <= NODE_LIMIT, f"1 to {NODE_LIMIT}")
-    _check("--password", password, _PASSWORD.fullmatch(password), "letters and digits alone")
+    _check("--password", password, _PASSWORD.fullmatch(password), "letters and digits only")
     _check("--host-ip", host_ip, not host_ip or _ADDRESS.fullmatch(host_ip), "an IPv4 address")
     _check("--log-folder", log_folder, _FOLDER.fullmatch(log_folder), "an absolute plain path")
     return Settings(

@@ -2,7 +2,7 @@
 
 A localrc is sourced by bash and may hold any program. What is read here is what localrcs are made
 of: `NAME=value`, `export NAME=value`, and calls such as `enable_service a b`; everything else is
-kept as `unread`, and nothing is ever run.
+passed over, and nothing is ever run.
 """
 
 import re
@@ -39,11 +39,10 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Localrc(msgspec.Struct, frozen=True):
-    """What a localrc sets and calls, and the lines that were not understood."""
+    """What a localrc sets and calls."""
 
     values: dict[str, Value]
     calls: tuple[Call, ...]
-    unread: tuple[Line, ...]
     spaced: tuple[Line, ...]
     """Lines with a blank beside `=`, which bash takes for a command."""
 
@@ -56,6 +55,11 @@ class Localrc(msgspec.Struct, frozen=True):
         """The line of a setting, 0 where it is not set."""
         found = self.values.get(name)
         return found.line if found else 0
+
+    def plugins(self, name: str) -> list[Call]:
+        """The calls that enable the plugin of that name."""
+        wanted = ("enable_plugin", (name,))
+        return [call for call in self.calls if (call.name, call.words[:1]) == wanted]
 
     def enabled(self, service: str) -> bool | None:
         """What the last call that names a service made of it; None where none does."""
@@ -73,21 +77,19 @@ def read(lines: Sequence[Line]) -> Localrc:
     """Read a localrc's lines; nothing is refused."""
     values: dict[str, Value] = {}
     calls: list[Call] = []
-    unread: list[Line] = []
     spaced: list[Line] = []
     for line in _joined(lines):
         words = _words(line.text)
         if not words:
-            if words is None:
-                unread.append(line)
-        elif _SPACED.match(line.text.strip()) and words[0] not in FUNCTIONS:
+            continue
+        if _SPACED.match(line.text.strip()) and words[0] not in FUNCTIONS:
             spaced.append(line)
         elif words[0] in FUNCTIONS:
             expanded = tuple(_expand(word, values)[0] for word in words[1:])
             calls.append(Call(line.number, words[0], expanded))
-        elif not _assign(line, words, values):
-            unread.append(line)
-    return Localrc(values, tuple(calls), tuple(unread), tuple(spaced))
+        else:
+            _assign(line, words, values)
+    return Localrc(values, tuple(calls), tuple(spaced))
 
 
 def _joined(lines: Sequence[Line]) -> list[Line]:
@@ -105,29 +107,26 @@ def _joined(lines: Sequence[Line]) -> list[Line]:
     return [*found, Line(start, held)] if held else found
 
 
-def _words(text: str) -> list[str] | None:
-    """The shell words of a line, comments gone; None where its quotes do not close."""
+def _words(text: str) -> list[str]:
+    """The shell words of a line, comments gone; none where its quotes do not close."""
     try:
         return shlex.split(text, comments=True)
     except ValueError:
-        return None
+        return []
 
 
-def _assign(line: Line, words: list[str], values: dict[str, Value]) -> bool:
-    """Take one assignment; False where the line is another command."""
+def _assign(line: Line, words: list[str], values: dict[str, Value]) -> None:
+    """Take one assignment, where the line is one."""
     words = words[1:] if words[0] == "export" else words
-    if len(words) != 1:
-        return False
-    matched = _ASSIGNMENT.fullmatch(words[0])
+    matched = _ASSIGNMENT.fullmatch(words[0]) if len(words) == 1 else None
     if not matched:
-        return False
+        return
     name, adds, text = matched.groups()
     is_literal = "'" in line.text and '"' not in line.text
     expanded, known = (text, True) if is_literal else _expand(text, values)
     if adds and name in values:
         expanded, known = values[name].text + expanded, known and values[name].is_known
     values[name] = Value(line.number, expanded, known)
-    return True
 
 
 def _expand(text: str, values: dict[str, Value]) -> tuple[str, bool]:

@@ -4,8 +4,8 @@ Read in the tags and branches of openstack/devstack and openstack/ironic. Ironic
 devstack's own tree into a plugin in Mitaka (ironic b21873588).
 """
 
-from bakery import releases
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
+from bakery.openstack.ironic import releases
 
 DEVSTACK_URL = "https://opendev.org/openstack/devstack"
 PLUGIN_URL = "https://opendev.org/openstack/ironic"

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 
 State = Literal["done", "open", "busy", "failed"]
 
@@ -29,7 +29,7 @@ class Command(msgspec.Struct, frozen=True):
         words = list(self.argv)
         for name in self.needs:
             if name not in learned:
-                raise BakeryError(f"the {name} is not known yet", "an earlier step tells it")
+                raise BakeryError(f"the {name} is not known yet", "an earlier step provides it")
             words = [word.replace(f"{{{name}}}", learned[name]) for word in words]
         return msgspec.structs.replace(self, argv=tuple(words), needs=())
 
@@ -51,7 +51,7 @@ class Answer(msgspec.Struct, frozen=True):
         """The JSON it printed; None where it failed or printed none."""
         try:
             return json.loads(self.text) if self.returncode == 0 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
@@ -98,7 +98,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{self.name}: {self.title}"]
         lines += [f"  look: {command.line}" for command in self.look]
         lines += [f"  act:  {command.line}" for command in self.act]
-        lines += [f"  if it was cut off before: {command.line}" for command in self.undo]
+        lines += [f"  if it was interrupted: {command.line}" for command in self.undo]
         if self.wait_seconds:
             lines += [f"  then look again for up to {self.wait_seconds:g} s"]
         return lines

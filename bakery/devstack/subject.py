@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from bakery import releases
 from bakery.devstack import metaconf, shell, sources
 from bakery.devstack.finding import Finding
 from bakery.devstack.host import Host
-from bakery.manifest import Manifest
+from bakery.manifest.manifest import Manifest
+from bakery.openstack.ironic import releases
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ def _document(path: Path) -> metaconf.Document:
 
 
 def _told(localrc: shell.Localrc) -> str:
-    for call in localrc.calls:
-        if call.name == "enable_plugin" and call.words[:1] == ("ironic",) and len(call.words) > 2:
+    for call in localrc.plugins("ironic"):
+        if len(call.words) > 2:
             return sources.release_of(call.words[2])
     return ""

@@ -1,1 +1,1 @@
-"""Bytes and nothing else: partition tables, LVM metadata, qcow2, extents."""
+"""Bytes and nothing else: what lies where on a disk and in an image file, and moving it."""

@@ -16,12 +16,14 @@ import msgspec
 
 from bakery.disk import extents
 from bakery.disk.extents import Extent
-from bakery.errors import BakeryError
-from bakery.pool import Pool
+from bakery.host.errors import BakeryError
+from bakery.host.pool import Pool
 
 CHUNK_BYTES = 1 << 20
 PLAIN = "sha256:"
 CHUNKED = "sha256-1m:"
+TOGETHER_LIMIT = 1 << 15
+"""Digests of chunks of zeros that are held in memory."""
 
 Progress = Callable[[int, int], None]
 
@@ -54,7 +56,7 @@ def matches(path: Path, digest: str) -> bool:
     if digest.startswith(PLAIN):
         return digest == PLAIN + sha256(path)
     if not digest.startswith(CHUNKED):
-        raise BakeryError(f"{digest.partition(':')[0]!r} is no kind of digest bakery knows")
+        raise BakeryError(f"{digest.partition(':')[0]!r} is not a kind of digest that bakery knows")
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         data = extents.merged(extents.of_file(file.fileno(), size))
@@ -87,13 +89,13 @@ class Chunks:
     def read(self, descriptor: int, number: int, parts: list[Extent]) -> None:
         """Hash chunk `number`, whose data lies in `parts` of the file; threads may share this."""
         start = number * CHUNK_BYTES
-        length = min(CHUNK_BYTES, self.size_bytes - start)
-        self.take(number, _hash_chunk(descriptor, start, length, parts))
+        content = read_parts(descriptor, start, min(CHUNK_BYTES, self.size_bytes - start), parts)
+        self.take(number, hashlib.sha256(content).digest())
 
     def take(self, number: int, digest: bytes) -> None:
         """Chunk `number` has this sha256, as is known from elsewhere."""
         if len(digest) != 32:
-            raise BakeryError(f"{digest.hex()} is no sha256")
+            raise BakeryError(f"{digest.hex()} is not a SHA-256 digest")
         self._digests[number * 32 : number * 32 + 32] = digest
 
     def digest(self) -> str:
@@ -111,7 +113,7 @@ def of_chunks(size_bytes: int, known: Iterable[tuple[int, bytes]]) -> str:
     total, at = hashlib.sha256(), 0
     for number, digest in known:
         if not at <= number < count or len(digest) != 32:
-            raise ValueError(f"chunk {number} cannot be there, or its digest is none")
+            raise ValueError(f"chunk {number} is out of place, or has no valid digest")
         _zero_chunks(total, number - at)
         total.update(digest)
         at = number + 1
@@ -122,9 +124,9 @@ def of_chunks(size_bytes: int, known: Iterable[tuple[int, bytes]]) -> str:
 
 
 def _zero_chunks(total: "hashlib._Hash", count: int) -> None:
-    several = _zeros(CHUNK_BYTES) * min(count, 1 << 15)
+    several = _zeros(CHUNK_BYTES) * min(count, TOGETHER_LIMIT)
     while count:
-        part = min(count, 1 << 15)
+        part = min(count, TOGETHER_LIMIT)
         total.update(several[: part * 32])
         count -= part
 
@@ -140,7 +142,7 @@ class Growing:
         self.path = path
         self._chunks = Chunks(size_bytes)
         self._given: set[int] = set()
-        self._pool = Pool(os.cpu_count() or 1)
+        self._pool = Pool(os.cpu_count())
         self._running: list[Future[None]] = []
 
     def close(self) -> None:
@@ -186,8 +188,6 @@ class Growing:
         return Fingerprint(size, digest, data)
 
     def _hash(self, numbers: range) -> None:
-        if not numbers:
-            return
         start, end = numbers.start * CHUNK_BYTES, numbers.stop * CHUNK_BYTES
         with self.path.open("rb", buffering=0) as file:
             data = extents.of_file(file.fileno(), min(end, self._chunks.size_bytes), start)
@@ -208,7 +208,7 @@ def _chunked(descriptor: int, size: int, data: Iterable[Extent], progress: Progr
         chunks.read(descriptor, number, pieces[number])
         return extents.total(pieces[number])
 
-    with Pool(os.cpu_count() or 1) as pool:
+    with Pool(os.cpu_count()) as pool:
         try:
             for count in pool.map(read, pieces):
                 done += count
@@ -233,7 +233,11 @@ def by_chunk(data: Iterable[Extent]) -> dict[int, list[Extent]]:
     return pieces
 
 
-def _hash_chunk(descriptor: int, start: int, length: int, parts: list[Extent]) -> bytes:
+def read_parts(descriptor: int, start: int, length: int, parts: Iterable[Extent]) -> bytearray:
+    """`length` bytes of a file from `start` on, of which `parts` hold data; the rest is zeros.
+
+    BakeryError where the file ends before its data does.
+    """
     content = bytearray(length)
     view = memoryview(content)
     for part in parts:
@@ -241,9 +245,9 @@ def _hash_chunk(descriptor: int, start: int, length: int, parts: list[Extent]) -
         while offset < part.end:
             got = os.preadv(descriptor, [view[offset - start : part.end - start]], offset)
             if got == 0:
-                raise BakeryError("a file became shorter while it was read")
+                raise BakeryError("a file shrank while it was being read")
             offset += got
-    return hashlib.sha256(content).digest()
+    return content
 
 
 def _zeros(length: int) -> bytes:

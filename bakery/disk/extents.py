@@ -6,9 +6,12 @@ extents, so zeros are never read.
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
+
+ReadAt = Callable[[int, int], bytes]
+"""(offset, length) in bytes of a disk or a volume → those bytes; fewer at its end."""
 
 
 class Extent(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -35,6 +38,17 @@ def merged(extents: Iterable[Extent], gap: int = 0) -> tuple[Extent, ...]:
         else:
             result.append(extent)
     return tuple(result)
+
+
+def joined(extents: Iterable[Extent]) -> list[Extent]:
+    """Neighbours that touch, in this order, as one."""
+    result: list[Extent] = []
+    for extent in extents:
+        if result and result[-1].end == extent.offset:
+            result[-1] = Extent(result[-1].offset, result[-1].length + extent.length)
+        else:
+            result.append(extent)
+    return result
 
 
 def total(extents: Iterable[Extent]) -> int:

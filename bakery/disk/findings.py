@@ -4,30 +4,40 @@ from typing import Literal, Self
 
 import msgspec
 
+from bakery.host.problem import Problem
+
 Severity = Literal["refuse", "warn"]
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that speaks against an image.
+class Finding(Problem, frozen=True, kw_only=True):
+    """One thing that speaks against an image; its place is the image as a whole.
 
     `id` is a word of docs/check.md; `cve` lists the public holes this finding stands against.
     """
 
     id: str
     severity: Severity
-    message: str
     cve: tuple[str, ...] = ()
-    hint: str = ""
 
     @classmethod
     def refuse(cls, finding_id: str, message: str, *cve: str, hint: str = "") -> Self:
         """A finding for which the image is not taken."""
-        return cls(finding_id, "refuse", message, cve, hint)
+        return cls((), message, hint, id=finding_id, severity="refuse", cve=cve)
 
     @classmethod
     def warn(cls, finding_id: str, message: str, *cve: str, hint: str = "") -> Self:
         """A finding worth knowing, with which the image is taken."""
-        return cls(finding_id, "warn", message, cve, hint)
+        return cls((), message, hint, id=finding_id, severity="warn", cve=cve)
+
+    def document(self) -> dict[str, object]:
+        """The finding for a program."""
+        return {
+            "id": self.id,
+            "severity": self.severity,
+            "message": self.message,
+            "cve": self.cve,
+            "hint": self.hint,
+        }
 
 
 class CheckReport(msgspec.Struct, frozen=True):

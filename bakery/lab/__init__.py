@@ -1,1 +1,1 @@
-"""Virtual bare metal on one machine, and the sample images it boots."""
+"""Virtual bare metal on one machine: a network, nodes, their BMCs."""

@@ -35,15 +35,15 @@ def attach(console: socket.socket, keys: int, screen: int) -> bool:
 
 
 def _show(console: socket.socket, screen: int) -> bool:
+    """Show what has come; whether there was anything, or the console has ended."""
     try:
-        pending = memoryview(console.recv(READ_BYTES))
+        piece = console.recv(READ_BYTES)
     except ConnectionError:
-        return False
-    if not pending:
-        return False
+        piece = b""
+    pending = memoryview(piece)
     while pending:
         pending = pending[os.write(screen, pending) :]
-    return True
+    return bool(piece)
 
 
 @contextlib.contextmanager

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from bakery import run, tools
-from bakery.errors import BakeryError, MissingTool
+from bakery.host import run, tools
+from bakery.host.errors import BakeryError, MissingTool
+from bakery.host.kvm import QEMU
 from bakery.lab import network, state
 from bakery.lab.keeper import Answer, Settings
 from bakery.lab.state import Lab
-from bakery.machine import QEMU
 
 UP_SECONDS = 60.0
 DOWN_SECONDS = 20.0
@@ -23,11 +23,11 @@ ANSWER_LIMIT_BYTES = 64 << 10
 PROGRAMS = (QEMU, "ip", "nsenter", "setpriv", "unshare")
 
 
-def up(folder: Path, settings: Settings) -> Lab:
+def up(folder: Path, settings: Settings, *, seconds: float = UP_SECONDS) -> Lab:
     """Start a lab that stays when this process ends; what a killed one left there is cleared.
 
-    Raises BakeryError where a lab is up in `folder`, where the folder cannot be used, and where
-    the machine lacks something: the message says what.
+    Raises BakeryError where a lab is up in `folder`, where the folder cannot be used, where the
+    machine lacks something, and where the lab takes more than `seconds`.
     """
     missing = tools.missing(PROGRAMS)
     if missing:
@@ -35,9 +35,7 @@ def up(folder: Path, settings: Settings) -> Lab:
     if state.keeper_pid(folder) is not None:
         raise already_up(folder)
     entrance = network.entrance()
-    settings = msgspec.structs.replace(
-        settings, user_namespace=network.makes_user_namespace(entrance)
-    )
+    settings = msgspec.structs.replace(settings, user_namespace="--user" in entrance)
     keeper = [sys.executable, "-P", "-m", "bakery.lab.keeper", str(folder)]
     process = run.launch(
         [*entrance, *keeper, msgspec.json.encode(settings).decode()],
@@ -45,7 +43,7 @@ def up(folder: Path, settings: Settings) -> Lab:
         stderr=run.PIPE,
     )
     try:
-        answer = _answer(process)
+        answer = _answer(process, seconds)
         if answer.error:
             raise BakeryError(answer.error, answer.hint)
         return state.load(folder)
@@ -58,16 +56,17 @@ def up(folder: Path, settings: Settings) -> Lab:
                 pipe.close()
 
 
-def down(folder: Path) -> bool:
+def down(folder: Path, *, seconds: float = DOWN_SECONDS) -> bool:
     """End the lab in `folder` and remove its files; whether there was anything to end or remove.
 
-    Returns when it is gone. Raises BakeryError where it does not end.
+    Returns when it is gone. A keeper that does not end within `seconds` is killed. Raises
+    BakeryError where it does not end.
     """
     if not (folder / state.LOCK).exists():
         return False
     pid = state.keeper_pid(folder)
     if pid is not None:
-        _end(folder, pid)
+        _end(folder, pid, seconds)
     if not (folder / state.LOCK).exists():
         return True
     descriptor = state.hold(folder)
@@ -88,11 +87,11 @@ def already_up(folder: Path) -> BakeryError:
     )
 
 
-def _answer(process: run.Process) -> Answer:
+def _answer(process: run.Process, seconds: float) -> Answer:
     """What a new keeper says about itself."""
     assert process.stdout is not None
     said = bytearray()
-    deadline = time.monotonic() + UP_SECONDS
+    deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and len(said) < ANSWER_LIMIT_BYTES:
         if not select.select([process.stdout], [], [], left)[0]:
             break
@@ -100,7 +99,7 @@ def _answer(process: run.Process) -> Answer:
         if not piece:
             return _understood(process, bytes(said))
         said += piece
-    raise BakeryError(f"the lab did not come up within {UP_SECONDS:g} s")
+    raise BakeryError(f"the lab did not come up within {seconds:g} s")
 
 
 def _understood(process: run.Process, said: bytes) -> Answer:
@@ -115,7 +114,7 @@ def _understood(process: run.Process, said: bytes) -> Answer:
         ) from None
 
 
-def _end(folder: Path, pid: int) -> None:
+def _end(folder: Path, pid: int, seconds: float) -> None:
     """Ask the keeper to end, wait until it has, and make it where it does not."""
     try:
         pidfd = os.pidfd_open(pid)
@@ -130,7 +129,7 @@ def _end(folder: Path, pid: int) -> None:
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
             signal.pidfd_send_signal(pidfd, number)
-            if select.select([pidfd], [], [], DOWN_SECONDS)[0]:
+            if select.select([pidfd], [], [], seconds)[0]:
                 return
     except ProcessLookupError:
         return

@@ -20,19 +20,20 @@ from typing import NoReturn
 
 import msgspec
 
-from bakery.errors import BakeryError
-from bakery.ipmi_sockets import listen_to_itself, repair
+from bakery.bmc.ipmi_sockets import listen_to_itself, repair
+from bakery.host import folders
+from bakery.host.errors import BakeryError
+from bakery.host.kvm import Accel
 from bakery.lab import network, state
 from bakery.lab.node import Hardware
 from bakery.lab.nodes import VirtualNode
 from bakery.lab.state import BmcAccess, Firmware, Lab, NicModel
-from bakery.machine import Accel
 
 BMC_USER = "admin"
 FIRST_BMC_PORT = 6231
 PASSWORD_BYTES = 8  # in hexadecimal 16 characters, as many as IPMI 1.5 allows
 LOOK_SECONDS = 0.5
-MOST_COMPLAINTS = 100  # a guest may send its BMC what it likes, and fill no disk with it
+COMPLAINTS_LIMIT = 100  # a guest may send its BMC what it likes, and fill no disk with it
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ class Keeper:
         """
         from bakery.lab.virtual_bmc import serve
 
-        untold = MOST_COMPLAINTS
+        untold = COMPLAINTS_LIMIT
         while os.fstat(self._lock).st_nlink:
             try:
                 serve(LOOK_SECONDS)
@@ -147,7 +148,7 @@ def keep(folder: Path, settings: Settings) -> None:
     try:
         state.clear(folder)
         keeper = Keeper(folder, lock, settings)
-        with (folder / state.LOG).open("wb", buffering=0) as log:
+        with os.fdopen(folders.create(folder / state.LOG, 0o600), "wb", buffering=0) as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
         with keeper.up():
             tell(Answer())
@@ -170,6 +171,7 @@ def main(words: Sequence[str]) -> int:
     """Keep a lab; 0 when it was asked to end."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
+    os.umask(0o077)  # what the nodes keep is for the lab's owner
     folder, settings = words
     try:
         keep(Path(folder), msgspec.json.decode(settings, type=Settings))

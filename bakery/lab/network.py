@@ -8,9 +8,9 @@ import functools
 import os
 from ipaddress import IPv4Interface
 
-from bakery import tools
-from bakery.errors import BakeryError, MissingTool, UsageError
-from bakery.run import Arg, CommandFailed, run
+from bakery.host import tools
+from bakery.host.errors import BakeryError, MissingTool, UsageError
+from bakery.host.run import CommandFailed, run
 
 BRIDGE = "lab"
 # Locally administered: a bridge without an address of its own takes its ports' in turn.
@@ -20,6 +20,7 @@ DEFAULT_ADDRESS = "192.168.77.1/24"
 BRIDGE_OPTIONS = "stp_state 0 forward_delay 0 mcast_snooping 0"
 # So that router advertisements have a source at once, without duplicate address detection.
 LINK_LOCAL = "fe80::1/64"
+USER_NAMESPACE = ("--user", "--map-root-user")
 WIDEST_PREFIX = 8
 SMALLEST_HOSTS = 16
 NO_NAMESPACE_HINT = (
@@ -39,13 +40,9 @@ def entrance() -> tuple[str, ...]:
     for program in ("unshare", "ip"):
         if tools.find(program) is None:
             raise MissingTool(program, tools.install_hint([program]))
-    choices: list[tuple[str, ...]] = [
-        ("unshare", "--user", "--map-root-user", "--net", "--"),
-    ]
-    if os.geteuid() == 0:
-        choices.insert(0, ("unshare", "--net", "--"))
     reason = ""
-    for words in choices:
+    for user in ((), USER_NAMESPACE) if os.geteuid() == 0 else (USER_NAMESPACE,):
+        words = ("unshare", *user, "--net", "--")
         try:
             run([*words, "true"], timeout=10)
         except CommandFailed as error:
@@ -54,11 +51,6 @@ def entrance() -> tuple[str, ...]:
         _try_devices(words)
         return words
     raise BakeryError(f"no network namespace can be made: {reason}", NO_NAMESPACE_HINT)
-
-
-def makes_user_namespace(words: tuple[Arg, ...]) -> bool:
-    """Whether an `entrance` leads into a user namespace of its own."""
-    return "--user" in words
 
 
 def address(text: str) -> IPv4Interface:
@@ -98,13 +90,9 @@ def make(own: IPv4Interface, nodes: int) -> None:
             f"tuntap add dev {name} mode tap user {os.geteuid()}",
             f"link set {name} master {BRIDGE} up",
         ]
-    _ip(lines)
+    run(["ip", "-batch", "-"], stdin="\n".join(lines).encode() + b"\n", name="ip")
     # A machine may have been booted without IPv6; then there is nothing to advertise either.
     run(["ip", "address", "add", LINK_LOCAL, "dev", BRIDGE, "nodad"], check=False)
-
-
-def _ip(lines: list[str]) -> None:
-    run(["ip", "-batch", "-"], stdin="\n".join(lines).encode() + b"\n", name="ip")
 
 
 def _try_devices(words: tuple[str, ...]) -> None:

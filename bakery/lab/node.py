@@ -4,10 +4,11 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakery.errors import UsageError
-from bakery.firmware import Uefi
+from bakery.host.errors import UsageError
+from bakery.host.kvm import Accel
 from bakery.lab.state import NODE_PREFIX, BootDevice, Firmware, NicModel
-from bakery.machine import Accel, Disk, Guest, Image, Machine, argv
+from bakery.vm.firmware import Uefi
+from bakery.vm.machine import Disk, Guest, Image, Machine, argv
 
 MOST_NODES = 64
 SMALLEST_DISK_BYTES = 1 << 20
@@ -45,31 +46,19 @@ class Hardware:
         return f"52:54:00:4c:00:{self.number:02x}"
 
 
-@dataclass(frozen=True)
 class Files:
-    """The files of one node, all in a folder of its own."""
+    """The files of one node, all in a folder of its own.
 
-    folder: Path
+    The disk's bytes, sparse; the UEFI variable store; what the serial console printed since the
+    lab is up; what QEMU had to say since the node was switched on.
+    """
 
-    @property
-    def disk(self) -> Path:
-        """The disk's bytes, sparse."""
-        return self.folder / "disk.raw"
-
-    @property
-    def variables(self) -> Path:
-        """The UEFI variable store."""
-        return self.folder / "variables.fd"
-
-    @property
-    def console(self) -> Path:
-        """What the serial console printed since the lab is up."""
-        return self.folder / "console.log"
-
-    @property
-    def messages(self) -> Path:
-        """What QEMU had to say, since the node was switched on."""
-        return self.folder / "qemu.log"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.disk = folder / "disk.raw"
+        self.variables = folder / "variables.fd"
+        self.console = folder / "console.log"
+        self.messages = folder / "qemu.log"
 
 
 def disk_size(text: str) -> int:

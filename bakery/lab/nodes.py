@@ -7,18 +7,20 @@ the thread that started it.
 import contextlib
 import os
 import shutil
+import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from bakery import run
-from bakery.errors import BakeryError
-from bakery.firmware import Uefi, need_uefi
+from bakery.host import run
+from bakery.host.errors import BakeryError
+from bakery.host.kvm import QEMU, Accel
+from bakery.host.qmp import Monitor
 from bakery.lab import network, state
-from bakery.lab.monitor import Monitor
 from bakery.lab.node import NIC_BOOT_INDEX, NIC_ID, Files, Hardware, qemu
 from bakery.lab.state import BmcAccess, BootDevice, Node
 from bakery.lab.terminal import Terminal
-from bakery.machine import QEMU, Accel
+from bakery.vm.firmware import Uefi, need_uefi
 
 MESSAGES_LIMIT_BYTES = 16 << 10
 RESTART_SECONDS = 2.0
@@ -89,8 +91,8 @@ class VirtualNode:
         self.fault = ""
         self._terminal.forget_input()
         boot, self._once = self.next_boot, None
-        monitor = Monitor()
-        self._running.callback(monitor.close)
+        ours, theirs = (self._running.enter_context(end) for end in socket.socketpair())
+        ours.settimeout(0)
         messages = self._running.enter_context(self._files.messages.open("wb"))
         words = qemu(
             self.hardware,
@@ -103,12 +105,12 @@ class VirtualNode:
         spawned = run.spawn(
             words,
             stdin=self._terminal.guest.fileno(),
-            stdout=monitor.guest.fileno(),
+            stdout=theirs.fileno(),
             stderr=messages,
             cwd=self._files.folder,
         )
         self._process = self._running.enter_context(spawned)
-        self._monitor = monitor
+        self._monitor = Monitor(ours)
         self._tell_boot_order()
 
     def power_off(self) -> None:
@@ -120,13 +122,11 @@ class VirtualNode:
 
     def reset(self) -> None:
         """Restart it at once."""
-        if self._monitor is not None:
-            self._monitor.reset()
+        self._tell("system_reset")
 
     def shut_down(self) -> None:
         """Ask its operating system to switch it off."""
-        if self._monitor is not None:
-            self._monitor.press_power_button()
+        self._tell("system_powerdown")
 
     def boot_from(self, device: BootDevice | None, *, persistent: bool = False) -> None:
         """What to try first at the next start alone, or from then on; None: as if never told."""
@@ -154,8 +154,15 @@ class VirtualNode:
 
     def _tell_boot_order(self) -> None:
         """QEMU reads it at each restart of the machine; the present one has begun."""
+        index = NIC_BOOT_INDEX[self.next_boot]
+        card = {"path": f"/machine/peripheral/{NIC_ID}", "property": "bootindex"}
+        self._tell("qom-set", {**card, "value": index})
+
+    def _tell(self, command: str, arguments: Mapping[str, object] | None = None) -> None:
+        """Ask QEMU, if it runs, and wait for nothing; of one that is gone the state will tell."""
         if self._monitor is not None:
-            self._monitor.boot_index(NIC_ID, NIC_BOOT_INDEX[self.next_boot])
+            with contextlib.suppress(BakeryError):
+                self._monitor.send(command, arguments)
 
     def _restarted(self) -> None:
         """What was asked for once has been used, if the machine has restarted."""

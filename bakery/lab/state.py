@@ -10,14 +10,14 @@ import os
 import shutil
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from bakery.errors import BakeryError
-from bakery.run import Arg
+from bakery.host import folders
+from bakery.host.errors import BakeryError
+from bakery.host.run import Arg
 
 RECORD = "lab.json"
 LOCK = "lab.lock"
@@ -25,6 +25,7 @@ LOG = "keeper.log"
 NODE_PREFIX = "node-"
 FOLDER_VARIABLE = "BAKERY_LAB"
 RECORD_LIMIT_BYTES = 1 << 20
+MASK = "******"
 START_HINT = "bakery lab up"
 # struct flock of fcntl(2) on 64-bit Linux: type, whence, start, length, process.
 FLOCK = "hhqqi4x"
@@ -49,7 +50,7 @@ class Node(msgspec.Struct, frozen=True):
 
     `state` is its power, `boot` what it will try first when it starts the next time, `console`
     the file that keeps what its serial console printed, `fault` why it stopped by itself, if it
-    did and that was not the guest's wish.
+    did and that was not the guest's wish. `processor` is as uname(1) names it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Node(msgspec.Struct, frozen=True):
     state: Power = "off"
     boot: BootDevice = "disk"
     fault: str = ""
+    processor: str = "x86_64"
 
     @property
     def terminal(self) -> Path:
@@ -87,11 +89,6 @@ class Lab(msgspec.Struct, frozen=True):
     acceleration: str
     nodes: tuple[Node, ...]
 
-    @property
-    def network(self) -> IPv4Interface:
-        """The lab's address and network."""
-        return IPv4Interface(self.address)
-
     def node(self, name: str) -> Node:
         """The node of that name or number; BakeryError where there is none."""
         for node in self.nodes:
@@ -99,6 +96,13 @@ class Lab(msgspec.Struct, frozen=True):
                 return node
         names = ", ".join(node.name for node in self.nodes)
         raise BakeryError(f"the lab has no node '{name}'", f"it has {names}")
+
+    def masked(self) -> "Lab":
+        """The same with no password in it, to be shown."""
+        bmcs = [msgspec.structs.replace(node.bmc, password=MASK) for node in self.nodes]
+        pairs = zip(self.nodes, bmcs, strict=True)
+        nodes = tuple(msgspec.structs.replace(node, bmc=bmc) for node, bmc in pairs)
+        return msgspec.structs.replace(self, nodes=nodes)
 
     def enter(self, argv: Sequence[Arg]) -> list[Arg]:
         """The command that runs `argv` on the lab's network, with power over that network alone.
@@ -151,9 +155,7 @@ def find(folder: Path) -> Lab | None:
 def save(lab: Lab) -> None:
     """Write the record, whole: a reader sees the old one or the new one."""
     path = Path(lab.folder) / RECORD
-    draft = path.with_name(f".{RECORD}")
-    draft.write_bytes(msgspec.json.encode(lab))
-    draft.rename(path)
+    folders.write_whole(path, msgspec.json.encode(lab), mode=0o600)
 
 
 def keeper_pid(folder: Path) -> int | None:
@@ -193,13 +195,14 @@ def hold(folder: Path) -> int | None:
 def _open_lock(folder: Path) -> int:
     while True:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not (folder / LOCK).exists() and any(folder.iterdir()):
+            folders.check(folder)
+            if folder.exists() and not (folder / LOCK).exists() and any(folder.iterdir()):
                 raise BakeryError(
                     f"{folder} holds files that are not a lab of bakery",
                     "choose an empty or new folder with --lab",
                 )
-            return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            folders.make(folder, mode=0o700)
+            return folders.open_lock(folder / LOCK)
         except FileNotFoundError:
             continue  # another lab removed the folder between the calls
         except OSError as error:

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from bakery.console import CUT_MARK, LOG_LIMIT_BYTES
+from bakery.vm.console import CUT_MARK, LOG_LIMIT_BYTES
 
 READ_BYTES = 64 << 10
 RECALL_BYTES = 4096
 MOST_VIEWERS = 16
-# A viewer that takes nothing for so many bytes is let go; the node never waits for one.
+# A viewer that takes nothing for so many bytes is let go; the node never waits for one. The bytes
+# wait here: a socket's own buffer is full of some 500 pieces, and firmware prints by the character.
 VIEWER_BUFFER_BYTES = 1 << 20
 
 
@@ -26,16 +27,26 @@ class Terminal:
     """Serves one console in a thread of its own, from `start` to `close`.
 
     Each viewer at the unix socket `place` first gets the last 4 KiB, then all that comes; what
-    any of them types goes to the node. `guest` is the end for QEMU.
+    any of them types goes to the node. `guest` is the end for QEMU. The file `log` keeps the first
+    `log_limit_bytes`; who comes when there are `most_viewers` is sent away.
     """
 
-    def __init__(self, place: Path, log: Path) -> None:
+    def __init__(
+        self,
+        place: Path,
+        log: Path,
+        *,
+        log_limit_bytes: int = LOG_LIMIT_BYTES,
+        most_viewers: int = MOST_VIEWERS,
+    ) -> None:
+        self._log_limit_bytes = log_limit_bytes
+        self._most_viewers = most_viewers
         self._host, self.guest = socket.socketpair()
         self._wake, self._tell_end = socket.socketpair()
         self._log: IO[bytes] = log.open("wb", buffering=0)
         self._kept_bytes = 0
         self._recall = b""
-        self._viewers: set[socket.socket] = set()
+        self._viewers: dict[socket.socket, bytearray] = {}  # and what waits for each
         self._selector = selectors.DefaultSelector()
         self._listener = listen(place)
         self._thread = threading.Thread(target=self._serve, name=f"console {place}", daemon=True)
@@ -65,7 +76,7 @@ class Terminal:
 
     def _serve(self) -> None:
         while True:
-            for key, _ in self._selector.select():
+            for key, events in self._selector.select():
                 end = key.fileobj
                 assert isinstance(end, socket.socket)
                 if end is self._wake:
@@ -74,20 +85,21 @@ class Terminal:
                     self._admit()
                 elif end is self._host:
                     self._show(end.recv(READ_BYTES))
-                else:
+                elif events & selectors.EVENT_READ:
                     self._type(end)
+                else:
+                    self._give(end, b"")
 
     def _admit(self) -> None:
         try:
             viewer, _ = self._listener.accept()
         except OSError:
             return  # it went away again
-        if len(self._viewers) >= MOST_VIEWERS:
+        if len(self._viewers) >= self._most_viewers:
             viewer.close()
             return
-        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, VIEWER_BUFFER_BYTES)
         viewer.settimeout(0)
-        self._viewers.add(viewer)
+        self._viewers[viewer] = bytearray()
         self._selector.register(viewer, selectors.EVENT_READ)
         self._give(viewer, self._recall)
 
@@ -98,12 +110,23 @@ class Terminal:
             self._give(viewer, piece)
 
     def _give(self, viewer: socket.socket, piece: bytes) -> None:
+        """Send what waits and `piece`, as far as the viewer takes it."""
+        if viewer not in self._viewers:
+            return  # let go a moment ago
+        waiting = self._viewers[viewer]
+        waiting += piece
         try:
-            given = viewer.send(piece) if piece else 0
+            del waiting[: viewer.send(waiting) if waiting else 0]
+        except BlockingIOError:
+            pass
         except OSError:
-            given = -1
-        if given != len(piece):
             self._dismiss(viewer)
+            return
+        if len(waiting) > VIEWER_BUFFER_BYTES:
+            self._dismiss(viewer)
+            return
+        events = selectors.EVENT_WRITE if waiting else 0
+        self._selector.modify(viewer, selectors.EVENT_READ | events)
 
     def _type(self, viewer: socket.socket) -> None:
         try:
@@ -118,12 +141,12 @@ class Terminal:
 
     def _dismiss(self, viewer: socket.socket) -> None:
         if viewer in self._viewers:
-            self._viewers.remove(viewer)
+            del self._viewers[viewer]
             self._selector.unregister(viewer)
             viewer.close()
 
     def _keep(self, piece: bytes) -> None:
-        room = LOG_LIMIT_BYTES - self._kept_bytes
+        room = self._log_limit_bytes - self._kept_bytes
         if room <= 0:
             return
         self._log.write(piece[:room])

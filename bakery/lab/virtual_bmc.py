@@ -13,7 +13,7 @@ from typing import Any
 from pyghmi.ipmi.bmc import Bmc
 from pyghmi.ipmi.private import serversession, session
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.lab.nodes import VirtualNode
 from bakery.lab.state import BootDevice
 
@@ -103,10 +103,7 @@ def _objection(request: bytes) -> int:
     """The status code for a request with algorithms that are not had here; 0 where they are."""
     if len(request) < OPEN_SESSION_BYTES:
         return ILLEGAL_PARAMETER
-    for at, wanted, status in ALGORITHMS:
-        if request[at] != wanted:
-            return status
-    return OK
+    return next((status for at, wanted, status in ALGORITHMS if request[at] != wanted), OK)
 
 
 class VirtualBmc(Bmc):  # type: ignore[misc]

@@ -1,1 +1,1 @@
-"""What a scrub took out of an image: one tar, compressed, in an age file (docs/recovery.md)."""
+"""The encrypted archive of what a scrub took out: one tar, compressed, in an age file."""

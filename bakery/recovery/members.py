@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Generator
 from typing import NamedTuple
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.recovery import records
 from bakery.recovery.records import NOT_OURS
 
@@ -20,9 +20,15 @@ MAGIC = b"ustar\x0000"
 END_BLOCKS = range(2, 2 + tarfile.RECORDSIZE // BLOCK)
 """How many blocks of zeros may end a tar: two, and what fills the last record."""
 
-PATHS_LIMIT = 1_000_000
-NAMES_LIMIT_BYTES = 64 << 20
-"""Paths, and those of the folders they are in, are kept in memory: how many, of what length."""
+
+class Room(NamedTuple):
+    """Paths, and those of the folders they are in, are kept in memory: how many, of what length."""
+
+    paths: int = 1_000_000
+    names_bytes: int = 64 << 20
+
+
+ROOM = Room()
 
 PATH_LIMIT_BYTES = 4095  # PATH_MAX and NAME_MAX of Linux
 NAME_LIMIT_BYTES = 255
@@ -51,10 +57,10 @@ class Piece(NamedTuple):
 
 
 class Members:
-    """Checks a tar that is fed to it piece by piece, in memory bound by the limits above."""
+    """Checks a tar that is fed to it piece by piece, in memory bound by `room`."""
 
-    def __init__(self) -> None:
-        self._walk = _walk()
+    def __init__(self, room: Room = ROOM) -> None:
+        self._walk = _walk(room)
         self._held = bytearray()
         self._wanted = next(self._walk)
         self._to_skip = 0
@@ -99,9 +105,9 @@ class Member(NamedTuple):
     size_bytes: int
 
 
-def _walk() -> Generator[Piece, bytes, None]:
+def _walk(room: Room) -> Generator[Piece, bytes, None]:
     """Ask for the blocks of a tar in turn; an empty answer is its end."""
-    tree = _Tree()
+    tree = _Tree(room)
     while (block := (yield Piece(BLOCK))) != ZEROS:
         if not block:
             raise BakeryError("its tar does not end as tars do", NOT_OURS)
@@ -125,7 +131,7 @@ def _walk() -> Generator[Piece, bytes, None]:
     while (block := (yield Piece(BLOCK))) == ZEROS and zeros < END_BLOCKS.stop:
         zeros += 1
     if block or zeros not in END_BLOCKS:
-        raise BakeryError("its tar goes on after its end, or has none", NOT_OURS)
+        raise BakeryError("its tar continues after its end, or has no end", NOT_OURS)
 
 
 def _blocks(size: int) -> int:
@@ -152,14 +158,15 @@ def _header(block: bytes, extra: dict[bytes, bytes]) -> Member:
     if not 0 <= info.mode <= MODE_LIMIT:
         raise _refused(path, f"has an impossible mode {info.mode:o}")
     if size and kind not in (FILE, EXTENDED):
-        raise _refused(path, "has contents, and is no file")
+        raise _refused(path, "has contents but is not a file")
     return Member(kind, path.removesuffix(b"/") if kind == FOLDER else path, target, size)
 
 
 class _Tree:
     """The paths so far, and what each is; a folder may be known by what is in it alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._kinds: dict[bytes, bytes | None] = {}
         self._names_bytes = 0
 
@@ -176,12 +183,11 @@ class _Tree:
     def _know(self, path: bytes, kind: bytes | None) -> None:
         if path not in self._kinds:
             self._names_bytes += len(path)
-        if len(self._kinds) == PATHS_LIMIT:
-            raise BakeryError(f"its tar has more than {PATHS_LIMIT} paths", NOT_OURS)
-        if self._names_bytes > NAMES_LIMIT_BYTES:
-            raise BakeryError(
-                f"the paths in its tar take more than {NAMES_LIMIT_BYTES >> 20} MiB", NOT_OURS
-            )
+            if len(self._kinds) == self._room.paths:
+                raise BakeryError(f"its tar has more than {self._room.paths} paths", NOT_OURS)
+            if self._names_bytes > self._room.names_bytes:
+                mib = self._room.names_bytes >> 20
+                raise BakeryError(f"the paths in its tar take more than {mib} MiB", NOT_OURS)
         self._kinds[path] = kind
 
     def _check_parents(self, path: bytes) -> None:
@@ -207,7 +213,7 @@ def _check_path(path: bytes) -> None:
     if b".." in names:
         raise _refused(path, "leads upward")
     if b"" in names or b"." in names or b"\0" in path:
-        raise _refused(path, "is no plain path")
+        raise _refused(path, "is not a plain path")
     if len(path) > PATH_LIMIT_BYTES or max(map(len, names)) > NAME_LIMIT_BYTES:
         raise _refused(path, "is a longer path than Linux knows")
 

@@ -4,12 +4,12 @@ import contextlib
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from bakery.errors import BakeryError
-from bakery.recovery import keys, payload, stanza
+from bakery.host.errors import BakeryError
+from bakery.recovery import age, header, keys
 from bakery.recovery.members import Members
 
 if TYPE_CHECKING:
@@ -30,15 +30,11 @@ def opened(path: Path, private_key: Path) -> Iterator[BinaryIO]:
     identity = keys.private_key(private_key)
     with contextlib.closing(_file(path)) as file:
         with _named(path):
-            header = stanza.read(file)
-            file_key = keys.file_key(identity, header.stanzas)
-            stanza.authenticate(header, file_key)
-            start = file.tell()
-            for _ in _tar(file, file_key):
+            header.check(file)
+            for _ in _tar(file, identity):
                 pass
-            file.seek(start)
-        stream = _Stream(path, _tar(file, file_key))
-        yield cast("BinaryIO", io.BufferedReader(stream, BUFFER_BYTES))
+        with contextlib.closing(_tar(file, identity)) as pieces:
+            yield cast("BinaryIO", io.BufferedReader(_Stream(path, pieces), BUFFER_BYTES))
 
 
 def _file(path: Path) -> BinaryIO:
@@ -55,18 +51,19 @@ def _file(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _tar(file: BinaryIO, file_key: bytes) -> Iterator[bytes]:
+def _tar(file: BinaryIO, identity: str) -> Generator[bytes]:
     """The tar in pieces, all checks made on the way; the last piece comes when all has passed."""
     from bakery.recovery import packing
 
     members = Members()
     limit = packing.limit_bytes(os.fstat(file.fileno()).st_size)
     held = b""
-    for piece in packing.unpacked(payload.decrypted(file, file_key), limit):
-        members.feed(piece)
-        if held:
-            yield held
-        held = piece
+    with contextlib.closing(age.decrypted(file, identity)) as plain:
+        for piece in packing.unpacked(plain, limit):
+            members.feed(piece)
+            if held:
+                yield held
+            held = piece
     members.finish()
     yield held
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import zstandard
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.recovery.records import NOT_OURS
 
 LEVEL = 3

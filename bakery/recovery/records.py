@@ -6,7 +6,7 @@ https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13
 
 import re
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 
 LIMIT_BYTES = 1 << 20
 """An extended header's size: Linux gives an inode's attributes 64 KiB each."""

@@ -3,17 +3,14 @@
 import contextlib
 import io
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from bakery.errors import BakeryError
-from bakery.recovery import keys, stanza
+from bakery.host import folders
+from bakery.host.errors import BakeryError
+from bakery.recovery import age, keys
 from bakery.recovery.members import Members
-from bakery.recovery.payload import Encryption
-from bakery.recovery.stanza import FILE_KEY_BYTES
-from bakery.workdir import sync
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -39,26 +36,24 @@ def sealing(path: Path, public_key: Path) -> Iterator[BinaryIO]:
             "choose another name, or move it away",
         )
     with _draft(path) as descriptor:
-        stream = _Sealed(path, descriptor, recipient)
-        yield cast("BinaryIO", stream)
-        stream.finish()
+        with age.encrypting(recipient, descriptor) as encryption:
+            stream = _Sealed(path, encryption)
+            yield cast("BinaryIO", stream)
+            stream.finish()
+        stream.check_ratio(os.fstat(descriptor).st_size)
 
 
 class _Sealed(io.RawIOBase):
-    """What is written to it goes encrypted into the file `descriptor`."""
+    """A tar that is written to it goes on packed to `encryption`."""
 
-    def __init__(self, path: Path, descriptor: int, recipient: keys.Recipient) -> None:
+    def __init__(self, path: Path, encryption: age.Encryption) -> None:
         from bakery.recovery import packing
 
-        file_key = os.urandom(FILE_KEY_BYTES)
         self._path = path
-        self._descriptor = descriptor
-        self._sealed_bytes = 0
+        self._encryption = encryption
         self._members = Members()
         self._plain_bytes = 0
         self._frame = packing.compressor()
-        self._to_file(stanza.encoded(recipient.wrap(file_key), file_key))
-        self._encryption = Encryption(file_key, self._to_file)
 
     def writable(self) -> bool:
         return True
@@ -69,30 +64,28 @@ class _Sealed(io.RawIOBase):
         with self._named():
             self._members.feed(plain)
         self._plain_bytes += len(plain)
-        self._encryption.feed(self._frame.compress(plain))
+        with _writing(self._path):
+            self._encryption.write(self._frame.compress(plain))
         return len(plain)
 
     def finish(self) -> None:
         """The tar has come to its end: so does the archive."""
-        from bakery.recovery import packing
-
         with self._named():
             self._members.finish()
-        self._encryption.feed(self._frame.flush())
-        self._encryption.finish()
-        if self._plain_bytes > packing.limit_bytes(self._sealed_bytes):
+        with _writing(self._path):
+            self._encryption.write(self._frame.flush())
+            self._encryption.finish()
+
+    def check_ratio(self, sealed_bytes: int) -> None:
+        """BakeryError where an archive of so many bytes would be refused for what it unpacks to."""
+        from bakery.recovery import packing
+
+        if self._plain_bytes > packing.limit_bytes(sealed_bytes):
             raise BakeryError(
                 f"{_begin(self._path)}: {self._plain_bytes} bytes of it pack into "
-                f"{self._sealed_bytes}, which would pass for an attack when it is opened",
+                f"{sealed_bytes}, which would pass for an attack when it is opened",
                 "leave out files of gigabytes that are all alike",
             )
-
-    def _to_file(self, content: bytes) -> None:
-        self._sealed_bytes += len(content)
-        rest = memoryview(content)
-        with _writing(self._path):
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -110,18 +103,12 @@ def _begin(path: Path) -> str:
 @contextlib.contextmanager
 def _draft(path: Path) -> Iterator[int]:
     """A file beside `path` that becomes it when the block ends well; mode 0600 from the start."""
-    with _writing(path):
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    draft = Path(name)
-    try:
+    with contextlib.ExitStack() as draft:
+        with _writing(path):
+            descriptor = draft.enter_context(folders.writing(path, mode=0o600))
         yield descriptor
         with _writing(path):
-            os.fsync(descriptor)
-            draft.rename(path)
-            sync(path.parent)
-    finally:
-        os.close(descriptor)
-        draft.unlink(missing_ok=True)
+            draft.close()
 
 
 @contextlib.contextmanager
@@ -129,7 +116,6 @@ def _writing(path: Path) -> Iterator[None]:
     """Name what cannot be written, where the system says no."""
     try:
         yield
-    except OSError as error:
-        raise BakeryError(
-            f"{path} cannot be written: {error.strerror}", "choose another place"
-        ) from None
+    except (OSError, age.AgeFailed) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BakeryError(f"{path} cannot be written: {reason}", "choose another place") from None

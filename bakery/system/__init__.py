@@ -1,1 +1,1 @@
-"""Meaning of files: BLS entries, fstab, OSTree layout, kernel arguments."""
+"""The meaning of a system's files: BLS, GRUB, fstab, OSTree, kernel arguments."""

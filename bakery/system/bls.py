@@ -6,13 +6,13 @@ Files come from an image: everything is bounded, and no path leads out of its fi
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from bakery.errors import BakeryError
-from bakery.system import kargs, menu, versions
-from bakery.system.shown import shown
+from bakery.host.errors import BakeryError
+from bakery.host.printable import printable, shown
+from bakery.system import expansion, kargs, menu, versions
 
 SUFFIX = ".conf"
 SIZE_LIMIT_BYTES = 256 << 10
@@ -28,7 +28,7 @@ _VARIABLE = re.compile(r"\\\$|\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))")
 _BAD = re.compile(r"\+0+(?:-[0-9]+)?")
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class BlsEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry.
 
     `id` is the file's name without `.conf`. `linux` and `initrds` are absolute paths in the
@@ -45,7 +45,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     machine_id: str = ""
     sort_key: str = ""
-    architecture: str = ""
 
     @property
     def bad(self) -> bool:
@@ -53,7 +52,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return bool(_BAD.fullmatch(self.id[self.id.rfind("+") :])) if "+" in self.id else False
 
 
-def parse(text: bytes, file_name: str, environment: Mapping[str, str] | None = None) -> Entry:
+def parse(text: bytes, file_name: str, environment: Mapping[str, str] | None = None) -> BlsEntry:
     """The entry in a file of that name.
 
     `environment` (GRUB's saved variables, `grub.parse_environment`) fills the variables in initrd
@@ -71,7 +70,7 @@ def parse(text: bytes, file_name: str, environment: Mapping[str, str] | None = N
     names = expand(" ".join(values.get("initrd", ())), environment or {}).split()
     if len(names) > INITRD_LIMIT:
         raise BakeryError(f"the boot entry {shown(identity)} names {len(names)} initrds")
-    return Entry(
+    return BlsEntry(
         id=identity,
         linux=_path(linux, identity),
         initrd=tuple(_path(name, identity) for name in names),
@@ -80,11 +79,10 @@ def parse(text: bytes, file_name: str, environment: Mapping[str, str] | None = N
         version=_first(values, "version"),
         machine_id=_first(values, "machine-id"),
         sort_key=_first(values, "sort-key"),
-        architecture=_first(values, "architecture"),
     )
 
 
-def arguments(entry: Entry, environment: Mapping[str, str] | None = None) -> kargs.Args:
+def arguments(entry: BlsEntry, environment: Mapping[str, str] | None = None) -> kargs.Args:
     """The kernel arguments of an entry, its variables filled from GRUB's saved environment.
 
     A variable the environment does not hold is empty: GRUB's blscfg leaves it out as well
@@ -95,16 +93,25 @@ def arguments(entry: Entry, environment: Mapping[str, str] | None = None) -> kar
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
-    """`$name` and `${name}` replaced, once and not again in what replaced them; `\\$` is `$`."""
+    """`$name` and `${name}` replaced, once and not again in what replaced them; `\\$` is `$`.
 
-    def replacement(match: re.Match[str]) -> str:
+    BakeryError where that grows beyond all bounds.
+    """
+
+    return expansion.joined(_expanded(text, environment))
+
+
+def _expanded(text: str, environment: Mapping[str, str]) -> Iterator[str]:
+    done = 0
+    for match in _VARIABLE.finditer(text):
+        yield text[done : match.start()]
         name = match[1] or match[2]
-        return environment.get(name, "") if name else "$"
+        yield environment.get(name, "") if name else "$"
+        done = match.end()
+    yield text[done:]
 
-    return _VARIABLE.sub(replacement, text)
 
-
-def order(entries: Iterable[Entry], saved: str = "") -> list[Entry]:
+def order(entries: Iterable[BlsEntry], saved: str = "") -> list[BlsEntry]:
     """The entries as a boot loader lists them, in front what it takes when nobody chooses.
 
     The highest `version` leads and the highest id breaks a tie; an entry without a version comes
@@ -172,7 +179,7 @@ def _values(text: bytes, identity: str) -> dict[str, list[str]]:
 
 
 def _first(values: Mapping[str, list[str]], key: str) -> str:
-    return "".join(c for c in values.get(key, [""])[0] if c.isprintable())
+    return printable(values.get(key, [""])[0])
 
 
 def _path(text: str, identity: str) -> str:
@@ -180,7 +187,7 @@ def _path(text: str, identity: str) -> str:
     if not parts or ".." in parts or not text.isprintable() or len(text) > 4096:
         raise BakeryError(
             f"the boot entry {shown(identity)} names the path {shown(text)}, "
-            "which is no file in its filesystem"
+            "which is not a file in its filesystem"
         )
     return "/" + "/".join(parts)
 
@@ -190,7 +197,7 @@ def _no_kernel(identity: str, values: Mapping[str, list[str]]) -> BakeryError:
         return BakeryError(
             f"the boot entry {shown(identity)} starts an EFI program, not a kernel: "
             "a unified kernel image carries its arguments sealed inside",
-            "offer the whole disk: --layout disk",
+            "use the whole disk: --layout disk",
         )
     return BakeryError(
         f"the boot entry {shown(identity)} names no kernel: it has no 'linux' line",
@@ -198,9 +205,9 @@ def _no_kernel(identity: str, values: Mapping[str, list[str]]) -> BakeryError:
     )
 
 
-def _version_key(entry: Entry) -> tuple[bool, versions.SortKey]:
+def _version_key(entry: BlsEntry) -> tuple[bool, versions.SortKey]:
     return bool(entry.version), versions.sort_key(entry.version)
 
 
-def _machine_key(entry: Entry) -> str:
+def _machine_key(entry: BlsEntry) -> str:
     return entry.machine_id if entry.sort_key else ""

@@ -2,100 +2,150 @@
 
 A line is an entry when its first character that is no blank is not `#`; fields are parted by
 blanks and tabs, and a blank, tab, line feed or backslash inside one is written as `\\040`,
-`\\011`, `\\012`, `\\134` (fstab(5), getmntent(3)). The mount point is the second field, and it
-alone decides here: `boot` in a label, a comment or another path means nothing.
+`\\011`, `\\012`, `\\134` (fstab(5), getmntent(3)). crypttab(5) has the same form of line, and the
+device in its second field.
 """
 
 import posixpath
 import re
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from bakery.disk.extents import Extent
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
+from bakery.system import lines
+from bakery.system.mention import Mention, Use
 
 SIZE_LIMIT_BYTES = 1 << 20
 LINE_LIMIT = 10_000
-BOOT_MOUNT_POINTS = ("/boot", "/boot/efi")
+# Options with which systemd does not wait for a mount (systemd.mount(5), FSTAB).
+OPTIONAL = frozenset({"nofail", "noauto", "x-systemd.automount", "comment=systemd.automount"})
+DEVICE_FIELD = 0
+CRYPTTAB_DEVICE_FIELD = 1
 
-# What stands where an entry was: the longest of these that has room, blanks behind it.
-_COMMENTS = (
-    b"# the entry of the boot file system stood here: it is not on this disk (bakery)",
-    b"# was the boot file system's entry (bakery)",
-    b"# taken out by bakery",
-    b"#",
-)
-_FIELD = re.compile(rb"[^ \t]+")
+_FIELD = re.compile(rb"[^ \t\r]+")
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """One entry; `place` is its line in the file, in bytes, without the line's end.
+class FstabEntry(msgspec.Struct, frozen=True):
+    """One entry; `line` is its line in the file, from 1, `line_bytes` its length without the end.
 
-    `mount_point` is decoded and tidied (`/boot/` is `/boot`); `device` and `type` are decoded.
+    `mount_point` is decoded and tidied (`/boot/` is `/boot`); the rest is
+    decoded, options one by one.
     """
 
     device: str
     mount_point: str
     type: str
-    place: Extent
+    options: tuple[str, ...]
+    line: int
+    line_bytes: int
 
 
-def entries(text: bytes) -> tuple[Entry, ...]:
+def entries(text: bytes) -> tuple[FstabEntry, ...]:
     """The entries of a file in their order; lines with fewer than two fields are none.
 
     BakeryError when the file is over `SIZE_LIMIT_BYTES` or `LINE_LIMIT` lines.
     """
-    if len(text) > SIZE_LIMIT_BYTES:
-        raise BakeryError(f"fstab holds {len(text)} bytes, more than {SIZE_LIMIT_BYTES}")
-    lines = text.split(b"\n")
-    if len(lines) > LINE_LIMIT:
-        raise BakeryError(f"fstab holds {len(lines)} lines, more than {LINE_LIMIT}")
-    found: list[Entry] = []
-    offset = 0
-    for line in lines:
-        entry = _entry(line, offset)
-        found += [entry] if entry else []
-        offset += len(line) + 1
-    return tuple(found)
+    return tuple(
+        FstabEntry(
+            device=fields[0],
+            mount_point=tidy(fields[1]),
+            type=fields[2] if len(fields) > 2 else "",
+            options=tuple(fields[3].split(",")) if len(fields) > 3 else (),
+            line=number,
+            line_bytes=length,
+        )
+        for number, length, fields in _rows(text, "fstab")
+    )
 
 
-def without(text: bytes, mount_points: tuple[str, ...] = BOOT_MOUNT_POINTS) -> bytes:
-    """`text` with the entries of these mount points overwritten by comments of equal length.
+def mentions(text: bytes) -> tuple[Mention, ...]:
+    """The devices that an fstab names."""
+    return tuple(
+        Mention(
+            device=entry.device,
+            use=_use(entry),
+            point="" if entry.type == "swap" else entry.mount_point,
+            optional=not OPTIONAL.isdisjoint(entry.options),
+            line=entry.line,
+            line_bytes=entry.line_bytes,
+        )
+        for entry in entries(text)
+        if entry.type == "swap" or entry.mount_point.startswith("/")
+    )
 
-    Every other byte stays, so the result can be written over the file where it lies. `text`
-    itself where no entry matches.
+
+def crypttab_mentions(text: bytes) -> tuple[Mention, ...]:
+    """The devices that a crypttab(5) has opened, and what device-mapper calls what is in them."""
+    return tuple(
+        Mention(
+            device=fields[CRYPTTAB_DEVICE_FIELD],
+            use="unlock",
+            optional=len(fields) > 3 and not OPTIONAL.isdisjoint(fields[3].split(",")),
+            line=number,
+            line_bytes=length,
+            makes=fields[0],
+        )
+        for number, length, fields in _rows(text, "crypttab")
+    )
+
+
+def changed(text: bytes, devices: Mapping[int, str | None], field: int = DEVICE_FIELD) -> bytes:
+    """`text` with other devices in these lines, by their number; None takes the line out.
+
+    `field` is where the device stands. The file keeps its length where that can be (see `lines`).
     """
-    wanted = {_tidy(point) for point in mount_points}
-    result = bytearray(text)
-    for entry in entries(text):
-        if entry.mount_point in wanted:
-            result[entry.place.offset : entry.place.end] = _comment(entry.place.length)
-    return bytes(result)
+    rows = text.split(b"\n")
+    return lines.changed(
+        text,
+        {
+            number: _renamed(rows[number - 1], device, field) if device is not None else None
+            for number, device in devices.items()
+        },
+    )
 
 
-def _entry(line: bytes, offset: int) -> Entry | None:
-    # A file edited on Windows keeps its line ends; the carriage return is none of a field's.
-    line = line.removesuffix(b"\r")
-    fields = _FIELD.findall(line)
-    if len(fields) < 2 or fields[0].startswith(b"#"):
-        return None
-    names = [_decoded(field) for field in (*fields[:3], b"")]
-    return Entry(names[0], _tidy(names[1]), names[2], Extent(offset, len(line)))
+def bounded(text: bytes, name: str) -> None:
+    """BakeryError when a file is over `SIZE_LIMIT_BYTES` or `LINE_LIMIT` lines."""
+    if len(text) > SIZE_LIMIT_BYTES:
+        raise BakeryError(f"{name} holds {len(text)} bytes, more than {SIZE_LIMIT_BYTES}")
+    count = text.count(b"\n") + 1
+    if count > LINE_LIMIT:
+        raise BakeryError(f"{name} holds {count} lines, more than {LINE_LIMIT}")
 
 
-def _decoded(field: bytes) -> str:
-    plain = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field)
-    return plain.decode("utf-8", "backslashreplace")
-
-
-def _tidy(path: str) -> str:
+def tidy(path: str) -> str:
     """One slash at a time, no `.`, none at the end; `..` stays, as it may lead anywhere."""
     if not path.startswith("/") or ".." in path.split("/"):
         return path
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
-def _comment(length: int) -> bytes:
-    text = next(comment for comment in _COMMENTS if len(comment) <= length)
-    return text.ljust(length)
+def _rows(text: bytes, name: str) -> Iterator[tuple[int, int, list[str]]]:
+    """The number, the length and the fields of each line that has two or more."""
+    bounded(text, name)
+    rows = text.split(b"\n")
+    for number, row in enumerate(rows, 1):
+        # A file edited on Windows keeps its line ends; the carriage return is none of a field's.
+        fields = _FIELD.findall(row)
+        if len(fields) > 1 and not fields[0].startswith(b"#"):
+            length = len(row.removesuffix(b"\r"))
+            yield number, length, [_decoded(field) for field in fields]
+
+
+def _renamed(row: bytes, device: str, field: int) -> bytes:
+    body = row.removesuffix(b"\r")
+    place = list(_FIELD.finditer(body))[field]
+    return body[: place.start()] + device.encode() + body[place.end() :]
+
+
+def _use(entry: FstabEntry) -> Use:
+    if entry.type == "swap":
+        return "swap"
+    return "root" if entry.mount_point == "/" else "mount"
+
+
+def _decoded(field: bytes) -> str:
+    plain = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field)
+    return plain.decode("utf-8", "backslashreplace")

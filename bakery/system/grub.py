@@ -5,18 +5,20 @@ Read are the shapes that grub-mkconfig and OSTree's generator write: `menuentry`
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from bakery.errors import BakeryError
-from bakery.system import grubscript, kargs, menu
-from bakery.system.grubscript import Command, Word
-from bakery.system.shown import shown
+from bakery.host.errors import BakeryError
+from bakery.host.printable import printable, shown
+from bakery.system import expansion, grub_script, kargs, menu
+from bakery.system.grub_script import Command, Word
 
 ENVIRONMENT_SIGNATURE = b"# GRUB Environment Block\n"
 ENVIRONMENT_LIMIT_BYTES = 64 << 10
 ENTRY_LIMIT = 1000
+SETTINGS_LIMIT_CHARACTERS = 1 << 20
+NAME_LIMIT_CHARACTERS = 1024
 
 LINUX = frozenset(("linux", "linux16", "linuxefi"))
 INITRD = frozenset(("initrd", "initrd16", "initrdefi"))
@@ -26,9 +28,6 @@ _ID_WORDS = frozenset(("--id", "$menuentry_id_option", "${menuentry_id_option}")
 _ASSIGNMENT = re.compile(r"(\w+)=(.*)", re.DOTALL | re.ASCII)
 _DEVICE = re.compile(r"\([^)]*\)")
 _ENVIRONMENT_LINE = re.compile(r"(?:([^#=\n][^=\n]*)=)?((?:[^\\\n]|\\.)*)\n", re.DOTALL)
-
-
-Change = Callable[[kargs.Args], kargs.Args]
 
 
 class MenuEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,21 +56,15 @@ class _Item(msgspec.Struct, frozen=True):
         return own + [entry for item in self.items for entry in item.entries()]
 
 
-def parse(text: bytes) -> list[Command]:
-    """A grub.cfg read; BakeryError where it does not add up or is out of all proportion."""
-    return grubscript.parse(text)
-
-
-def ordered(
-    commands: list[Command], environment: Mapping[str, str] | None = None
-) -> list[MenuEntry]:
+def ordered(text: bytes, environment: Mapping[str, str] | None = None) -> list[MenuEntry]:
     """The Linux entries of a grub.cfg, in front what GRUB starts by itself, the others as listed.
 
     `environment` is what grubenv holds (`parse_environment`); it fills variables, and is asked
     before the values the script itself sets. `next_entry`, a choice for one boot, is left out of
     account. A default that names nothing means the first entry, as in GRUB. BakeryError where
-    the default starts no Linux.
+    the default starts no Linux, or the file does not add up or is out of all proportion.
     """
+    commands = grub_script.parse(text)
     known, default = _settings(commands, environment or {})
     items = _items(commands, known)
     entries = [entry for item in items for entry in item.entries()]
@@ -80,15 +73,15 @@ def ordered(
     first = _default_item(items, default)
     if not first.entries():
         raise BakeryError(
-            f"the menu entry GRUB starts by itself, {shown(first.title)}, "
-            + (f"cannot be taken: {first.problem}" if first.problem else "boots no Linux"),
+            f"GRUB's default menu entry, {shown(first.title)}, "
+            + (f"cannot be used: {first.problem}" if first.problem else "does not boot Linux"),
             "give the image another default entry",
         )
     chosen = first.entries()[0]
     return [chosen, *(entry for entry in entries if entry is not chosen)]
 
 
-def set_args(text: bytes, kernel: str, change: Change, ostree: str | None = None) -> bytes:
+def set_args(text: bytes, kernel: str, change: kargs.Change, ostree: str | None = None) -> bytes:
     """`text` with the arguments of each line that boots `kernel` put through `change`.
 
     With `ostree`, only lines with that `ostree=` value. `change` sees an argument that holds a
@@ -97,7 +90,7 @@ def set_args(text: bytes, kernel: str, change: Change, ostree: str | None = None
     """
     pieces: list[bytes] = []
     done = 0
-    for command in grubscript.walk(grubscript.parse(text)):
+    for command in grub_script.walk(grub_script.parse(text)):
         if command.name not in LINUX or len(command.words) < 2:
             continue
         path, *words = command.words[1:]
@@ -133,7 +126,7 @@ def spell(arg: str) -> str:
             f"the kernel argument {shown(arg)} cannot go through GRUB, "
             "which puts a backslash before every quote and backslash"
         )
-    return grubscript.quote(plain)
+    return grub_script.quote(plain)
 
 
 def parse_environment(text: bytes) -> dict[str, str]:
@@ -144,12 +137,12 @@ def parse_environment(text: bytes) -> dict[str, str]:
     """
     if len(text) > ENVIRONMENT_LIMIT_BYTES or not text.startswith(ENVIRONMENT_SIGNATURE):
         raise BakeryError(
-            "grubenv is no GRUB environment block",
-            "make one anew in the image: grub-editenv /boot/grub/grubenv create",
+            "grubenv is not a GRUB environment block",
+            "recreate it in the image: grub-editenv /boot/grub/grubenv create",
         )
     content = text.decode("utf-8", "replace")
     variables: dict[str, str] = {}
-    position = 0
+    position = len(ENVIRONMENT_SIGNATURE)
     while match := _ENVIRONMENT_LINE.match(content, position):
         if match[1] is not None:
             variables[match[1]] = re.sub(r"\\(.)", r"\1", match[2], flags=re.DOTALL)
@@ -161,6 +154,7 @@ def _settings(commands: list[Command], saved: Mapping[str, str]) -> tuple[Mappin
     """The variables at the menu, and what `default` says."""
     known: dict[str, str] = dict(saved)
     defaults: list[Word] = []
+    room = SETTINGS_LIMIT_CHARACTERS
     for command in _outside_entries(commands):
         word = command.words[-1]
         match = _ASSIGNMENT.fullmatch(word.raw)
@@ -171,6 +165,9 @@ def _settings(commands: list[Command], saved: Mapping[str, str]) -> tuple[Mappin
             defaults.append(value)
         elif match[1] not in saved:
             known[match[1]] = value.value(known)
+            room -= len(known[match[1]])
+        if room < 0:
+            raise BakeryError("grub.cfg sets variables out of all proportion")
     known["next_entry"] = ""
     named = [value.value(known) for value in defaults]
     return known, next((name for name in reversed(named) if name), "")
@@ -225,21 +222,22 @@ def _names(words: tuple[Word, ...], known: Mapping[str, str]) -> tuple[str, str]
             identity = text if name == "--id" else identity
         else:
             titles.append(word.value(known))
-    return _printable(titles[0] if titles else ""), _printable(identity)
+    title = titles[0] if titles else ""
+    return printable(title, NAME_LIMIT_CHARACTERS), printable(identity, NAME_LIMIT_CHARACTERS)
 
 
 def _entry(
     body: list[Command], title: str, identity: str, known: Mapping[str, str]
 ) -> MenuEntry | None:
     """The Linux entry in a menu entry's body, or None. Of two such commands the later holds."""
-    commands = list(grubscript.walk(body))
+    commands = list(grub_script.walk(body))
     linux = [c for c in commands if c.name in LINUX and len(c.words) > 1]
     initrd = [c for c in commands if c.name in INITRD]
     path = _path(linux[-1].words[1].value(known)) if linux else ""
     if not path:
         return None
-    args = [arg for word in linux[-1].words[2:] for arg in word.values(known)]
-    files = [name for word in initrd[-1].words[1:] for name in word.values(known)] if initrd else []
+    args = _values(linux[-1].words[2:], known)
+    files = _values(initrd[-1].words[1:], known) if initrd else []
     return MenuEntry(
         title=title,
         id=identity,
@@ -247,6 +245,11 @@ def _entry(
         initrd=tuple(_path(name) for name in files if not name.startswith("--")),
         args=kargs.validate([_handed_on(arg) for arg in args if arg]),
     )
+
+
+def _values(words: tuple[Word, ...], known: Mapping[str, str]) -> list[str]:
+    """The words that GRUB makes of several, within the bounds of one text."""
+    return list(expansion.within(value for word in words for value in word.values(known)))
 
 
 def _default_item(items: tuple[_Item, ...], default: str) -> _Item:
@@ -283,7 +286,3 @@ def _handed_on(arg: str) -> str:
         return arg
     name, equals, text = arg.partition("=")
     return f'{name}="{text}"' if equals and " " not in name else f'"{arg}"'
-
-
-def _printable(text: str) -> str:
-    return "".join(char for char in text if char.isprintable())

@@ -11,8 +11,10 @@ in the boot scripts they are copied into, and the kernel takes the byte 0xa0 for
 text in UTF-8 can fall apart.
 """
 
-from bakery.errors import BakeryError
-from bakery.system.shown import shown
+from collections.abc import Callable
+
+from bakery.host.errors import BakeryError
+from bakery.host.printable import shown
 
 # x86, arm64, riscv and powerpc keep 2048 bytes with the closing NUL (COMMAND_LINE_SIZE); what is
 # longer is cut off in silence.
@@ -21,6 +23,7 @@ LIMIT_BYTES = 2047
 END_OF_KERNEL_ARGS = "--"
 
 Args = tuple[str, ...]
+Change = Callable[[Args], Args]
 
 
 def parse(text: str) -> Args:
@@ -67,7 +70,7 @@ def join(args: tuple[str, ...] | list[str]) -> str:
 
 def key(arg: str) -> str:
     """An argument's name: what stands before the first `=`, without quotes."""
-    return _halves(arg)[0]
+    return halves(arg)[0]
 
 
 def value(args: Args, wanted: str) -> str | None:
@@ -75,8 +78,8 @@ def value(args: Args, wanted: str) -> str | None:
 
     A bare `wanted` has the value "".
     """
-    for arg in reversed(_kernels_own(args)):
-        name, text = _halves(arg)
+    for arg in reversed(kernels_own(args)):
+        name, text = halves(arg)
         if name == wanted:
             return text
     return None
@@ -87,7 +90,7 @@ def append(args: Args, new: str) -> Args:
     added = parse(new)
     if not added:
         raise BakeryError("an empty kernel argument cannot be added")
-    own = _kernels_own(args)
+    own = kernels_own(args)
     return validate(own + added + args[len(own) :])
 
 
@@ -107,55 +110,12 @@ def delete(args: Args, pattern: str) -> Args:
     return kept
 
 
-def rewrite_root(args: Args, root: str, drop_lvm: tuple[str, str] | None = None) -> Args:
-    """`args` with `root=ROOT` where the last `root=` stood, and no other `root=`.
-
-    `drop_lvm` is the (VG, LV) the root filesystem has left. No volume of that group is on the
-    new disk, so every argument that would make the initramfs wait for one goes as well:
-    `rd.lvm.vg=VG`, `rd.lvm.lv=VG/…` (dracut.cmdline(7)), and a `resume=` into the group.
-    The order of the rest stays, `ostree=` among it.
-    """
-    own = _kernels_own(args)
-    places = [i for i, arg in enumerate(own) if key(arg) == "root"]
-    fresh = f"root={root}"
-    if not places:
-        return append(_without_group(args, drop_lvm), fresh)
-    last = places[-1]
-    kept = [fresh if i == last else arg for i, arg in enumerate(args) if i not in places[:-1]]
-    return validate(_without_group(tuple(kept), drop_lvm))
-
-
-def _without_group(args: Args, volume: tuple[str, str] | None) -> Args:
-    if volume is None:
-        return args
-    group = volume[0]
-    mapped = group.replace("-", "--")
-
-    def gone(arg: str) -> bool:
-        name, text = _halves(arg)
-        return (
-            (name in ("rd.lvm.vg", "rd_LVM_VG") and text == group)
-            or (name in ("rd.lvm.lv", "rd_LVM_LV") and text.startswith(group + "/"))
-            or (name == "resume" and _in_group(text, group, mapped))
-        )
-
-    return tuple(arg for arg in args if not gone(arg))
-
-
-def _in_group(device: str, group: str, mapped: str) -> bool:
-    if device.startswith(f"/dev/{group}/"):
-        return True
-    rest = device.removeprefix(f"/dev/mapper/{mapped}-")
-    # `a--b-c` is volume `c` of group `a-b`, and no volume of group `a`.
-    return rest != device and not rest.startswith("-")
-
-
-def _kernels_own(args: Args) -> Args:
-    """The arguments in front of `--`."""
+def kernels_own(args: Args) -> Args:
+    """The arguments in front of `--`, behind which stand init's."""
     return args[: args.index(END_OF_KERNEL_ARGS)] if END_OF_KERNEL_ARGS in args else args
 
 
-def _halves(arg: str) -> tuple[str, str]:
+def halves(arg: str) -> tuple[str, str]:
     """Name and value as next_arg takes them: quotes around the whole, or around the value."""
     if arg.startswith('"'):
         arg = arg[1:].removesuffix('"')
@@ -172,7 +132,7 @@ def _fault(arg: str) -> str:
     if not all(" " <= char <= "~" for char in arg):
         return "holds a character that is not printable ASCII"
     if arg.count('"') % 2:
-        return "has a double quote without its partner"
+        return "has an unmatched double quote"
     if any(" " in part for part in arg.split('"')[::2]):
         return "holds a blank outside double quotes"
     return ""
@@ -180,6 +140,6 @@ def _fault(arg: str) -> str:
 
 def _too_long(length: int) -> BakeryError:
     return BakeryError(
-        f"the kernel command line is {length} bytes long, and kernels keep {LIMIT_BYTES}",
+        f"the kernel command line is {length} bytes long, but kernels keep only {LIMIT_BYTES}",
         "delete arguments: --karg-delete KEY",
     )

@@ -1,23 +1,15 @@
 """The files of an image that tell its boot loader the kernel arguments, edited alike."""
 
-from collections.abc import Callable
+from bakery.host.errors import BakeryError
+from bakery.system import bls, grub_defaults, kargs
 
-from bakery.errors import BakeryError
-from bakery.system import bls, grub, grubdefaults, kargs
-
-Change = Callable[[kargs.Args], kargs.Args]
-
+# Where GRUB's menu may stand, seen from /boot.
 # OSTree's own grub.cfg, /boot/loader/grub.cfg, is what its grub2/grub.cfg links to: editing both
 # would add an argument twice.
 GRUB_FILES = ("grub2/grub.cfg", "grub/grub.cfg")
 
 
-def grub_files(prefix: str) -> tuple[str, ...]:
-    """Where GRUB's menu may stand, under `prefix` of the boot volume."""
-    return tuple(f"{prefix}/{name}" for name in GRUB_FILES)
-
-
-def change(delete: tuple[str, ...], append: tuple[str, ...]) -> Change:
+def change(delete: tuple[str, ...], append: tuple[str, ...]) -> kargs.Change:
     """The change that takes arguments out and then adds some.
 
     An argument that one file does not have is passed over there: the files need not agree.
@@ -36,7 +28,9 @@ def change(delete: tuple[str, ...], append: tuple[str, ...]) -> Change:
     return apply
 
 
-def in_entry(text: bytes, file_name: str, edit: Change, old: kargs.Args, new: kargs.Args) -> bytes:
+def in_entry(
+    text: bytes, file_name: str, edit: kargs.Change, old: kargs.Args, new: kargs.Args
+) -> bytes:
     """A BLS entry's file with its options changed; variables in them stay as they are.
 
     `old` and `new` are the entry's arguments with all variables filled in. Where one that goes
@@ -48,13 +42,8 @@ def in_entry(text: bytes, file_name: str, edit: Change, old: kargs.Args, new: ka
     return text if changed == literal else bls.replace_options(text, kargs.join(changed))
 
 
-def in_menu(text: bytes, kernel: str, ostree: str | None, edit: Change) -> bytes:
-    """A grub.cfg with the lines changed that boot `kernel` (and this `ostree=`, where given)."""
-    return grub.set_args(text, kernel, edit, ostree)
-
-
 def in_defaults(text: bytes, old: kargs.Args, new: kargs.Args) -> bytes:
     """/etc/default/grub with what differs between two lists changed, for update-grub to keep."""
     gone = [arg for arg in old if arg not in new]
     added = [arg for arg in new if arg not in old]
-    return grubdefaults.change(text, gone, added)
+    return grub_defaults.change(text, gone, added)

@@ -11,8 +11,8 @@ import re
 
 import msgspec
 
-from bakery.errors import BakeryError
-from bakery.system.shown import shown
+from bakery.host.errors import BakeryError
+from bakery.host.printable import shown
 
 ARGUMENT = "ostree="
 SERIAL_LIMIT = 1 << 31
@@ -23,7 +23,6 @@ _CHECKSUM = r"[0-9a-f]{64}"
 _SERIAL = r"(?:0|[1-9][0-9]{0,9})"
 _BOOT = re.compile(rf"/ostree/boot\.([01])(?:\.([01]))?/({_STATEROOT})/({_CHECKSUM})/({_SERIAL})/?")
 _DEPLOYMENT = re.compile(rf"({_CHECKSUM})\.({_SERIAL})")
-_BOOT_DIRECTORY = re.compile(rf"({_STATEROOT})-({_CHECKSUM})")
 
 
 class BootPath(msgspec.Struct, frozen=True):
@@ -45,11 +44,6 @@ class BootPath(msgspec.Struct, frozen=True):
             f"/ostree/boot.{self.boot_version}/{self.stateroot}/{self.boot_checksum}/{self.serial}"
         )
 
-    @property
-    def boot_directory(self) -> str:
-        """Where kernel and initramfs lie, in the filesystem that is mounted at /boot."""
-        return f"/ostree/{self.stateroot}-{self.boot_checksum}"
-
 
 class DeploymentName(msgspec.Struct, frozen=True):
     """A deployment directory's name, `COMMIT.SERIAL`."""
@@ -63,13 +57,6 @@ class DeploymentName(msgspec.Struct, frozen=True):
     def path(self, stateroot: str) -> str:
         """The deployment's directory in the root filesystem."""
         return f"/ostree/deploy/{stateroot}/deploy/{self}"
-
-
-class BootDirectory(msgspec.Struct, frozen=True):
-    """A directory of kernel and initramfs in /boot/ostree, `STATEROOT-BOOTCSUM`."""
-
-    stateroot: str
-    boot_checksum: str
 
 
 def parse_boot_argument(argument: str) -> BootPath:
@@ -91,13 +78,5 @@ def parse_deployment_name(name: str) -> DeploymentName:
     """A deployment directory's name taken apart; BakeryError where it is none."""
     match = _DEPLOYMENT.fullmatch(name)
     if match is None or int(match[2]) >= SERIAL_LIMIT:
-        raise BakeryError(f"{shown(name)} is no name of an OSTree deployment: COMMIT.SERIAL")
+        raise BakeryError(f"{shown(name)} is not the name of an OSTree deployment: COMMIT.SERIAL")
     return DeploymentName(match[1], int(match[2]))
-
-
-def parse_boot_directory(name: str) -> BootDirectory:
-    """A directory's name in /boot/ostree taken apart; BakeryError where it is none."""
-    match = _BOOT_DIRECTORY.fullmatch(name)
-    if match is None:
-        raise BakeryError(f"{shown(name)} is no OSTree boot directory: STATEROOT-BOOTCSUM")
-    return BootDirectory(match[1], match[2])

@@ -1,0 +1,1 @@
+"""A node's BMC: its power and its next boot device."""

@@ -1,0 +1,126 @@
+"""A node's power and its next boot device, over IPMI, with any BMC that speaks it (v2.0, lanplus).
+
+Every request is a process of its own (`ipmi_worker.py`), so that it ends in time whatever the BMC
+does.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from bakery.bmc.ipmi_worker import Answer, Device, Power, Request
+from bakery.host.errors import BakeryError
+from bakery.host.run import Arg, CommandFailed, run
+
+IPMI_PORT = 623
+# How long pyghmi takes to give up on an address where nobody is, and something for a busy machine.
+ANSWER_SECONDS = 30.0
+POWER_SECONDS = 60.0
+# RMCP+ has 20 bytes for a password and 16 for a name (IPMI v2.0, 13.20 and 22.30).
+PASSWORD_LIMIT_BYTES = 20
+NAME_LIMIT_BYTES = 16
+ANSWER_LIMIT_BYTES = 64 << 10
+
+
+class Bmc:
+    """One node's BMC. All calls wait for its answer, and raise BakeryError where it has none.
+
+    There is one message for each of: no answer, login denied, request refused, request not carried
+    out in time. `enter` turns a command into one that runs where the BMC can be reached (a lab's
+    `Lab.enter`); without it that is here.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        port: int = IPMI_PORT,
+        username: str = "",
+        password: str = "",
+        *,
+        enter: Callable[[Sequence[Arg]], Sequence[Arg]] = lambda argv: argv,
+        answer_seconds: float = ANSWER_SECONDS,
+        power_seconds: float = POWER_SECONDS,
+    ) -> None:
+        if len(username.encode()) > NAME_LIMIT_BYTES:
+            raise BakeryError(f"'{username}' is too long for a user of a BMC (16 bytes)")
+        if len(password.encode()) > PASSWORD_LIMIT_BYTES:
+            raise BakeryError("the BMC's password is longer than the 20 bytes IPMI has for it")
+        self._access = Request(address, port, username, password, seconds=power_seconds)
+        self._enter = enter
+        self._answer_seconds = answer_seconds
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"the BMC at {self._access.address} port {self._access.port}"
+
+    def power(self) -> Power:
+        """Whether the node is on."""
+        answer = self._do(self._access)
+        if answer.power is None:
+            raise BakeryError(f"{self.name} did not say whether the node is on")
+        return answer.power
+
+    def power_on(self) -> None:
+        """Switch the node on and see that it is; nothing where it is on."""
+        self._do(msgspec.structs.replace(self._access, power="on"))
+
+    def power_off(self) -> None:
+        """Take the node's power away and see that it is off; nothing where it is off."""
+        self._do(msgspec.structs.replace(self._access, power="off"))
+
+    def boot_from(self, device: Device, *, persistent: bool = False) -> None:
+        """What the node's firmware tries first: at its next start, or from then on."""
+        self._do(msgspec.structs.replace(self._access, device=device, persistent=persistent))
+
+    def _do(self, request: Request) -> Answer:
+        """Have an order carried out. It is given on standard input: it holds the password."""
+        words: list[Arg] = [sys.executable, "-P", "-m", "bakery.bmc.ipmi_worker"]
+        seconds = self._answer_seconds + (request.seconds if request.power else 0)
+        try:
+            done = run(
+                self._enter(words),
+                stdin=msgspec.json.encode(request),
+                timeout=seconds,
+                output_limit=ANSWER_LIMIT_BYTES,
+                name="bakery.bmc.ipmi_worker",
+            )
+            answer = msgspec.json.decode(done.stdout, type=Answer)
+        except CommandFailed as error:
+            if error.returncode > 0:
+                raise BakeryError(f"{self.name} cannot be talked to: {error.message}") from None
+            raise self._failure(Answer(kind="no-answer"), request) from None
+        except msgspec.DecodeError:
+            raise self._failure(Answer(kind="no-answer"), request) from None
+        if answer.kind:
+            raise self._failure(answer, request)
+        return answer
+
+    def _failure(self, answer: Answer, request: Request) -> BakeryError:
+        words = f": {answer.words}" if answer.words else ""
+        if answer.kind == "denied":
+            return BakeryError(
+                f"{self.name} denies login as '{request.username}'{words}",
+                "check the user's name, password and privilege (administrator or operator)",
+            )
+        if answer.kind == "refused":
+            return BakeryError(
+                f"{self.name} refuses to {_asked(request)}{words}",
+                "check what its own web page or ipmitool says about the node",
+            )
+        if answer.kind == "late":
+            return BakeryError(
+                f"{self.name} did not {_asked(request)} within {request.seconds:g} s",
+                "look at the node; then try again",
+            )
+        return BakeryError(
+            f"{self.name} does not answer{words}",
+            "check address, port (623), cable, and that IPMI over LAN is enabled",
+        )
+
+
+def _asked(request: Request) -> str:
+    if request.device:
+        return f"boot from {request.device}"
+    return f"switch the node {request.power}" if request.power else "report the node's power"

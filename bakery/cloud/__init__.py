@@ -1,1 +1,0 @@
-"""Glance: publishing builds, and bringing them back."""

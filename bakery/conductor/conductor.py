@@ -1,0 +1,299 @@
+"""A conductor: the servers a node boots by, and a thread for each node that is deployed.
+
+    python3 -P -m bakery.conductor.conductor < REQUEST
+
+It runs on the nodes' network (in the lab's namespaces, where there is a lab) and tells on standard
+output, a JSON object a line, what happens and how it ended. Exit code 0: every node runs.
+"""
+
+import contextlib
+import functools
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+from uuid import UUID
+
+import msgspec
+
+from bakery.conductor import api
+from bakery.conductor.checked import SealOf, checked
+from bakery.conductor.console_signs import ConsoleSigns
+from bakery.conductor.disk_writer import writer
+from bakery.conductor.journal import Journal
+from bakery.conductor.means import Bounds, Means
+from bakery.conductor.messages import Message, NodeSpec, Request, Result
+from bakery.conductor.multicast import Cast, Casting, casting
+from bakery.conductor.node import Halted, NodeDeploy
+from bakery.conductor.notice import release
+from bakery.conductor.offer import NodeOffer
+from bakery.conductor.packed_base import packed_base
+from bakery.conductor.peer import Peer
+from bakery.conductor.processors import refuse_others
+from bakery.conductor.pulling import Pulling
+from bakery.conductor.standing import refuse_surprises
+from bakery.conductor.wanted import wanted
+from bakery.host import folders, sandbox
+from bakery.host.errors import BakeryError
+from bakery.host.report import Event, Report
+from bakery.manifest import manifest
+from bakery.netboot.boot_programs import Chain
+from bakery.netboot.dhcp import DhcpServer, KnownNode, Wire
+from bakery.netboot.http import CONNECTIONS, HttpServer
+from bakery.netboot.leases import Leases
+from bakery.netboot.router import RouterAdvertiser
+from bakery.netboot.tftp import TftpServer
+from bakery.netboot.tree import Tree
+from bakery.netboot.wire_events import Dhcp, DhcpRival, Http, TftpSent, Trouble, WireLog
+from bakery.netboot.wire_events import Event as WireEvent
+
+API_PORT = 6385  # as Ironic's
+NODE_CONNECTIONS = 6
+"""One that writes its disk itself fetches over four (node/agent/fetch.py), and tells of it."""
+WIRE_LOG = "wire.jsonl"
+JOIN_SECONDS = 0.2
+
+
+class Conductor:
+    """Deploys the nodes of one request."""
+
+    def __init__(self, request: Request, report: Report) -> None:
+        self._request, self._report = request, report
+        if request.unconfined:
+            sandbox.permit_unconfined()
+        if request.method == "iscsi":
+            sandbox.confined()
+        self._own = IPv4Interface(request.address)
+        self._folder = Path(request.state)
+        folders.make(self._folder, mode=0o700)
+        self._build = manifest.load(Path(request.build))
+        refuse_others(self._build, Path(request.ramdisk), request.nodes)
+        self._seal_of = self._checked()
+        self._wanted = wanted(self._build, request.extras, request.root_device)
+        self._tree = Tree()
+        self._chain = Chain(request.bios, request.uefi)
+        self._chain.put(self._tree)
+        self._known: dict[str, KnownNode] = {}
+        self._deploys: dict[UUID, NodeDeploy] = {}
+        self._casting: Casting | None = None
+
+    def work(self) -> tuple[Result, ...]:
+        """Deploy them all, each in a thread; how each ended. Raises Halted after `halt`."""
+        with contextlib.ExitStack() as stack:
+            if self._request.method == "direct":
+                self._casting = stack.enter_context(self._sender())
+            journals = [stack.enter_context(self._held(spec)) for spec in self._request.nodes]
+            path = self._folder / f"leases-{self._request.interface}.jsonl"
+            leases = Leases(path, *_range(self._own))
+            stack.enter_context(contextlib.closing(leases))
+            for spec, journal in zip(self._request.nodes, journals, strict=True):
+                peer = Peer(functools.partial(leases.address, spec.mac))
+                self._deploys[spec.uuid] = self._deploy(spec, journal, peer)
+            stack.enter_context(self._servers(leases))
+            threads = [_NodeThread(deploy) for deploy in self._deploys.values()]
+            try:
+                for thread in threads:
+                    thread.start()
+                _join(threads)
+            except BaseException:
+                self.halt()
+                raise
+        return tuple(thread.result() for thread in threads)
+
+    def halt(self) -> None:
+        """Stop every node at the next opportunity; the journals know where."""
+        for deploy in self._deploys.values():
+            deploy.halt()
+
+    def _checked(self) -> SealOf:
+        with self._report.step("check", f"the digests of {self._build.manifest.name}"):
+            return checked(self._build, direct=self._request.method == "direct")
+
+    @contextlib.contextmanager
+    def _held(self, spec: NodeSpec) -> Iterator[Journal]:
+        """The node's journal, for as long as it is nobody else's."""
+        journal = Journal(self._folder, spec.uuid)
+        with journal.held():
+            refuse_surprises(spec, journal.read())
+            yield journal
+
+    def _deploy(self, spec: NodeSpec, journal: Journal, peer: Peer) -> NodeDeploy:
+        from bakery.bmc.ipmi import Bmc
+
+        request = self._request
+        offer = NodeOffer(
+            tree=self._tree,
+            url=f"http://{self._own.ip}:{API_PORT}",
+            node=spec.uuid,
+            mac=spec.mac,
+            peer=peer,
+            build=self._build,
+            ramdisk_folder=Path(request.ramdisk),
+            root_device=request.root_device,
+            direct=request.method == "direct",
+            seal_of=self._seal_of,
+        )
+        self._known[spec.mac] = KnownNode(self._chain.files(offer.script_url), spec.name)
+        bmc, pull = spec.bmc, None
+        if request.method == "direct":
+            folder = self._folder / "pieces" / str(spec.uuid)
+            pull = Pulling(
+                self._build,
+                request.extras,
+                self._tree,
+                offer.url,
+                spec.uuid,
+                peer,
+                folder,
+                self._cast,
+                seal_of=self._seal_of,
+            )
+        means = Means(
+            power=Bmc(bmc.address, bmc.port, bmc.username, bmc.password),
+            boot=offer,
+            write=pull.write if pull else writer(self._build, request.extras),
+            release=release,
+            signs=ConsoleSigns(Path(spec.console)),
+            peer=peer,
+            local=self._build.manifest.layout == "disk",
+            pull=pull,
+        )
+        bounds = Bounds(request.attempts, request.ramdisk_seconds, request.running_seconds)
+        return NodeDeploy(spec.name, spec.uuid, self._wanted, means, journal, self._report, bounds)
+
+    def _sender(self) -> contextlib.AbstractContextManager[Casting | None]:
+        request = self._request
+        listeners = len(request.nodes) if request.multicast else 0
+        file = self._seal_of(packed_base(self._build))
+        return casting(file, request.interface, listeners)
+
+    def _cast(self) -> Cast | None:
+        return self._casting.cast() if self._casting else None
+
+    @contextlib.contextmanager
+    def _servers(self, leases: Leases) -> Iterator[None]:
+        """DHCP, TFTP, HTTP with the API, and the word that there is no IPv6 router."""
+        own, interface = str(self._own.ip), self._request.interface
+        macs = {spec.mac: spec.uuid for spec in self._request.nodes}
+        log = WireLog(self._folder / WIRE_LOG)
+
+        def known(address: str) -> bool:
+            return any(leases.address(mac) == address for mac in macs)
+
+        def on_event(event: WireEvent) -> None:
+            log(event)
+            self._tell(event)
+            if isinstance(event, TftpSent | Http):
+                leases.seen(event.client)
+            if isinstance(event, Dhcp) and event.firmware and event.mac in macs:
+                self._deploys[macs[event.mac]].calls.boots()
+
+        with (
+            contextlib.closing(log),
+            TftpServer(own, self._tree, on_event, known=known),
+            HttpServer(
+                own,
+                self._tree,
+                on_event,
+                port=API_PORT,
+                routes=api.routes({node: deploy.calls for node, deploy in self._deploys.items()}),
+                connections=CONNECTIONS + NODE_CONNECTIONS * len(self._deploys),
+                reserved=NODE_CONNECTIONS * len(self._deploys),
+                known=known,
+            ),
+            RouterAdvertiser(interface, on_event),
+            DhcpServer(Wire(interface, self._own), leases, self._known.get, on_event),
+        ):
+            yield
+
+    def _tell(self, event: WireEvent) -> None:
+        """Say what a person has to know of the wire."""
+        if isinstance(event, DhcpRival):
+            self._report.note(
+                f"another DHCP server answers on this network: {event.address}; nodes may boot "
+                "by its answers",
+                "dhcp",
+            )
+        elif isinstance(event, Trouble):
+            self._report.note(event.reason, event.server.lower())
+
+
+class _NodeThread(threading.Thread):
+    """Runs one node; `fault` is what ended it that should not have."""
+
+    def __init__(self, deploy: NodeDeploy) -> None:
+        super().__init__(name=deploy.name, daemon=True)
+        self._deploy = deploy
+        self.fault: BaseException | None = None
+
+    def run(self) -> None:
+        """Take the node to its end."""
+        try:
+            self._deploy.run()
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever joins
+            self.fault = error
+
+    def result(self) -> Result:
+        """How its node ended. A fault that is no order to stop is that node's, not the others'."""
+        record = self._deploy.record
+        state, reason = record.state, record.reason
+        if self.fault:
+            state, reason = "failed", f"{type(self.fault).__name__}: {self.fault}"
+        return Result(record.name, record.node, state, reason, record.attempt, record.visits)
+
+
+def _join(threads: Sequence[_NodeThread]) -> None:
+    """Wait for all; raise Halted where that ended one of them."""
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(JOIN_SECONDS)
+    for thread in threads:
+        if isinstance(thread.fault, Halted):
+            raise thread.fault
+
+
+def _range(own: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
+    """The addresses to give out: that half of the network our own is not in."""
+    network = own.network
+    middle = network.network_address + network.num_addresses // 2
+    if own.ip < middle:
+        return middle, network.broadcast_address - 1
+    return network.network_address + 1, middle - 1
+
+
+def send(message: Message) -> None:
+    """Write one line, whole."""
+    sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Carry out the request on standard input."""
+    signal.signal(signal.SIGTERM, _end)
+    lock = threading.Lock()
+
+    def sink(event: Event) -> None:
+        with lock:
+            send(Message(event=event))
+
+    try:
+        request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+        results = Conductor(request, Report(sink)).work()
+    except BakeryError as error:
+        send(Message(error=error.message, hint=error.hint))
+        return error.exit_code
+    send(Message(results=results))
+    return 0 if all(result.state == "running" for result in results) else 1
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Halted("stopped", "run the same command to continue")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

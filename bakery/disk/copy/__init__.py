@@ -1,0 +1,1 @@
+"""Copying ranges of an image, holes left out, and finding what an overlay changed."""

@@ -1,0 +1,1 @@
+"""Image files: which format each is, and what in it speaks against it."""

@@ -1,0 +1,1 @@
+"""A base that can be read from anywhere over a network: zstd frames, an index, a block map."""

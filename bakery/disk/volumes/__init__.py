@@ -1,0 +1,1 @@
+"""What a disk holds: partition tables, LVM, and the filesystems' own superblocks."""

@@ -1,1 +1,0 @@
-"""Two ways into an image's files."""

@@ -1,0 +1,1 @@
+"""This machine: errors, events, processes, the cage, KVM, interrupts, work folders."""

@@ -1,0 +1,99 @@
+"""Ctrl-C and SIGTERM, put off while something begins that only its owner can end.
+
+Python raises an interrupt between any two instructions of the main thread. Between a program's
+start and the `try` that would end it, nobody ends it; inside a pool that has started a thread
+and has not noted it yet, the pool is never closed and Python waits for that thread for ever.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+AGAIN_SECONDS = 0.001
+LATER_SECONDS = 0.05
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+
+class _State:
+    """Of the main thread: how many `held` blocks it is in, and the signal that waits for them."""
+
+    holds = 0
+    waiting: int | None = None
+    raised: int = signal.SIGINT
+
+
+def catch() -> None:
+    """From here on SIGINT raises KeyboardInterrupt, and SIGTERM SystemExit, but where `held`."""
+    signal.signal(signal.SIGINT, _arrived)
+    signal.signal(signal.SIGTERM, _arrived)
+    signal.signal(signal.SIGALRM, _again)
+    sys.unraisablehook = _dropped
+
+
+@contextmanager
+def held() -> Iterator[Callable[[], None]]:
+    """Interrupts wait inside the block, until its end or until what it gives is called.
+
+    That is called once what was begun has an owner that would end it. Threads other than the
+    main one are never interrupted: for them this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    released = False
+
+    def release() -> None:
+        nonlocal released
+        if not released:
+            released = True
+            _State.holds -= 1
+            _raise_waiting()
+
+    _State.holds += 1
+    try:
+        yield release
+    finally:
+        release()
+
+
+def _arrived(number: int, frame: FrameType | None) -> None:
+    _State.waiting = number
+    if _is_dropping(frame):  # raised in there, it would be lost for good
+        signal.setitimer(signal.ITIMER_REAL, LATER_SECONDS)
+    else:
+        _raise_waiting()
+
+
+def _is_dropping(frame: FrameType | None) -> bool:
+    """Whether `_dropped` is at work in this frame or below it: a signal may meet a handler."""
+    while frame is not None and frame.f_code is not _dropped.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _again(_number: int, frame: FrameType | None) -> None:
+    _arrived(_State.waiting or _State.raised, frame)
+
+
+def _raise_waiting() -> None:
+    """Raise what has come, if nothing holds it."""
+    number = _State.waiting
+    if number is None or _State.holds:
+        return
+    _State.waiting, _State.raised = None, number
+    if number == signal.SIGTERM:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(TERMINATED)
+    raise KeyboardInterrupt
+
+
+def _dropped(lost: "sys.UnraisableHookArgs") -> None:
+    """Python drops what is raised in a finalizer; an interrupt comes again a moment later."""
+    if lost.exc_type in (KeyboardInterrupt, SystemExit):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(lost)

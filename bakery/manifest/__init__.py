@@ -1,0 +1,1 @@
+"""What a finished build is, and the folder it lies in."""

@@ -1,0 +1,1 @@
+"""An OpenStack cloud: the connection to it, its Glance and its Ironic."""

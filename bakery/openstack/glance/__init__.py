@@ -1,0 +1,1 @@
+"""Glance: publishing builds, their health there, and bringing them back."""

@@ -1,0 +1,1 @@
+"""Ironic: its nodes out of a file, and what it deploys."""

@@ -1,0 +1,1 @@
+"""Real sample images, made from distribution packages."""

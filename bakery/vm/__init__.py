@@ -1,0 +1,1 @@
+"""A QEMU guest: its command line, its firmware and its console."""

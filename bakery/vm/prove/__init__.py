@@ -1,0 +1,1 @@
+"""Proof that a build boots: in QEMU, to a login prompt or a named failure."""
