@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests import leftovers
+from tests import leftovers, minutes
+from tests.durability import on_disk
+from tests.neighbour import shared
 from tests.services.fixtures import bare_metal, cloud, services
 
-__all__ = ["bare_metal", "cloud", "services"]  # pytest finds a fixture by its name in here
+# pytest finds a fixture by its name in here
+__all__ = ["bare_metal", "cloud", "on_disk", "services", "shared"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BAKERY = Path(sys.executable).with_name("bakery")
 COMMAND_TIMEOUT_SECONDS = 600
+ID_LIMIT = 80  # characters or bytes of one parameter
 SAMPLE_TIMEOUT_SECONDS = 3600  # the first one downloads and unpacks a small Debian
 
 Bakery = Callable[..., subprocess.CompletedProcess[str]]
@@ -103,14 +107,36 @@ def make_sample(bakery: Bakery, variant: str, image: Path) -> None:
         pytest.fail(f"the sample image '{variant}' cannot be made: {done.stderr}", pytrace=False)
 
 
-def pytest_configure() -> None:
-    """Keep what tests start in sight, and let it be interrupted.
+def pytest_configure(config: pytest.Config) -> None:
+    """Add up the minutes; keep what tests start in sight, and let it be interrupted.
 
     Where the tests run in the background, a shell has had SIGINT ignored, and programs they start
     would inherit that (signal(7): an ignored signal stays ignored through execve).
     """
+    if not is_worker(config):
+        config.pluginmanager.register(minutes.Minutes())
     leftovers.adopt_orphans()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is a process of pytest-xdist that runs tests another one hands out."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side, what takes longest starts first; alone, tests of a module stay together."""
+    if is_worker(config):
+        items.sort(key=minutes.rank)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Of a long text or of many bytes a test's name has the beginning and the length."""
+    if not isinstance(val, str | bytes) or len(val) <= ID_LIMIT:
+        return None  # pytest's own way
+    text = val if isinstance(val, str) else val.decode("latin-1")
+    start = text[: ID_LIMIT // 2].encode("unicode_escape").decode("ascii")
+    return f"{start}...{len(val)}"
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.deploy.targets import free_port, until
+from tests.conductor.targets import free_port, until
 
 CONFIG = """
 daemon off;

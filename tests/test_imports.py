@@ -1,10 +1,11 @@
 """The shape of the package: who may import whom, and who may start a process.
 
-The table below is the architecture (docs/architecture.md tells it in words). It is read from the
-source with `ast`, imports inside functions included.
+The table below is the architecture; docs/architecture.md shows it with what each folder says of
+itself. Imports are read from the source with `ast`, those inside functions included.
 """
 
 import ast
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,39 +13,26 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ARCHITECTURE = REPOSITORY / "docs/architecture.md"
 PACKAGE = REPOSITORY / "bakery"
 
-# From the ground up. A part imports from itself and from parts on lower lines; never from a
-# neighbour on its own line, never upward.
+# From top to bottom, as docs/architecture.md shows them. A package imports from itself and from
+# lines below its own; never from a neighbour on its line, never upward.
 LAYERS = (
-    # the ground
-    ("errors", "tools", "all_users", "agent", "interrupts", "ipmi_sockets"),
-    ("run", "pool", "report", "ipa", "ipmi"),
-    ("bmc", "kvm", "sandbox", "workdir"),
-    # what bytes and texts mean
-    ("disk",),
-    ("system",),
-    ("fleet", "manifest", "recovery", "releases", "source"),
-    ("folder",),
-    # what is in an image
-    ("engines",),
-    ("look",),
-    ("bootentries",),
-    ("inspection",),
-    # what is made of it
-    ("choice", "sbom", "scrub"),
-    ("stages",),
-    ("plan",),
-    # what runs it
-    ("console", "firmware"),
-    ("machine",),
-    ("cloud", "doctor", "lab", "params", "prove", "ramdisk", "serve"),
-    ("deploy", "devstack", "recipe"),
-    # what a user types
     ("cli",),
-    ("__main__",),
+    ("conductor", "devstack", "doctor"),
+    ("build", "lab"),
+    ("openstack", "samples", "vm"),
+    ("image", "netboot"),
+    ("manifest", "recovery"),
+    ("bmc", "node", "system"),
+    ("disk",),
+    ("host",),
 )
-RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+RANK = {part: -line for line, parts in enumerate(LAYERS) for part in parts} | {"__main__": 1}
+LAYERS_LIMIT = 10
+FOLDERS_LIMIT = 2
+FILE_LINES_LIMIT = 450
 
 # Parts that know bytes and texts alone: no command line, no cloud, no appliance, no process.
 PURE_PARTS = ("disk", "system")
@@ -66,10 +54,10 @@ PROCESS_CALLS = frozenset(
 # The others are programs of their own, that run where bakery itself cannot be imported.
 MAY_START_PROCESSES = frozenset(
     {
-        "bakery/run.py",
-        "bakery/all_users.py",
-        "bakery/engines/confined_worker.py",
-        "bakery/agent/programs.py",
+        "bakery/host/run.py",
+        "bakery/host/all_users.py",
+        "bakery/image/engines/confined_worker.py",
+        "bakery/node/agent/programs.py",
     }
 )
 
@@ -123,7 +111,7 @@ def part_of(module: str) -> str | None:
 
 
 def part_of_file(file: str) -> str | None:
-    """The part a source file belongs to: `bakery/disk/lvm.py` → `disk`."""
+    """The part a source file belongs to: `bakery/disk/volumes/lvm.py` → `disk`."""
     second = Path(file).parts[1]
     return None if second == "__init__.py" else second.removesuffix(".py")
 
@@ -166,9 +154,76 @@ def shells(tree: ast.Module, file: str) -> list[str]:
     ]
 
 
-def test_every_part_has_its_place_in_the_table():
+def sentence(module: Path) -> str:
+    """What a module or a package's `__init__` says it is: the first line of its docstring."""
+    first = (ast.get_docstring(parse(module)) or "").partition("\n")[0]
+    return first if first.endswith(".") else ""
+
+
+def folders(package: Path) -> list[Path]:
+    """The folder of `package` and those inside it; of a part that is one module, that module."""
+    module = package.with_suffix(".py")
+    if module.is_file():
+        return [module]
+    return sorted(path.parent for path in package.rglob("__init__.py"))
+
+
+def silent(package: Path) -> list[str]:
+    """The folders of `package` that do not say their one idea in a sentence."""
+    inside = [path for path in package.rglob("*.py") if not (path.parent / "__init__.py").is_file()]
+    wrong = {str(path.parent) for path in inside}
+    for folder in folders(package):
+        module = folder if folder.suffix else folder / "__init__.py"
+        if not sentence(module):
+            wrong.add(str(folder))
+    return sorted(wrong)
+
+
+def table(package: Path = PACKAGE) -> str:
+    """The table of docs/architecture.md: every folder, from top to bottom, and its sentence."""
+    rows = ["| layer | folder | its one idea |", "|---|---|---|"]
+    for line, parts in enumerate(LAYERS):
+        number = str(len(LAYERS) - line)
+        for part in parts:
+            for folder in folders(package / part):
+                module = folder if folder.suffix else folder / "__init__.py"
+                name = str(folder.relative_to(package))
+                rows.append(f"| {number} | `{name}` | {sentence(module)} |")
+                number = ""
+    return "\n".join(rows) + "\n"
+
+
+def test_the_table_is_short_and_names_every_part():
     parts = {part for path in sources() if (part := part_of_file(relative(path)))}
     assert sorted(parts - set(RANK)) == [], "add the new part to LAYERS, where it belongs"
+    assert sorted(set(RANK) - parts) == [], "take the part out of LAYERS"
+    assert len(LAYERS) <= LAYERS_LIMIT
+
+
+def test_the_architecture_page_shows_the_table():
+    assert table() in ARCHITECTURE.read_text(), f"put this into {ARCHITECTURE.name}:\n{table()}"
+
+
+def test_every_folder_says_its_one_idea_in_a_sentence():
+    assert [place for part in RANK for place in silent(PACKAGE / part)] == []
+
+
+def test_folders_are_at_most_two_levels_deep_and_files_are_short():
+    deep = [relative(p) for p in sources() if len(p.relative_to(PACKAGE).parts) - 1 > FOLDERS_LIMIT]
+    long = [relative(p) for p in sources() if p.read_text().count("\n") > FILE_LINES_LIMIT]
+    assert (deep, long) == ([], [])
+
+
+def test_the_agent_imports_the_standard_library_alone():
+    agent = PACKAGE / "node/agent"
+    wrong = [
+        f"{item.where}: imports {item.name}"
+        for path in sorted(agent.rglob("*.py"))
+        for item in imports(parse(path), relative(path))
+        if item.name.split(".")[0] not in sys.stdlib_module_names
+        and not item.name.startswith("bakery.node.agent.")
+    ]
+    assert wrong == []
 
 
 def test_no_import_points_upward():
@@ -204,31 +259,53 @@ def test_nothing_is_ever_handed_to_a_shell():
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("bakery/disk/lvm.py", "from bakery.engines.base import Engine"),
-        ("bakery/disk/lvm.py", "from bakery import plan"),
-        ("bakery/disk/lvm.py", "from .. import plan"),
-        ("bakery/disk/lvm.py", "from ..cli.main import main"),
-        ("bakery/disk/lvm.py", "from bakery.system import fstab"),
-        ("bakery/kvm.py", "from bakery import sandbox"),
-        ("bakery/run.py", "def late():\n    import bakery.report"),
+        ("bakery/disk/extents.py", "from bakery.image.engines.base import Engine"),
+        ("bakery/disk/volumes/lvm.py", "from bakery import image"),
+        ("bakery/disk/volumes/lvm.py", "from ... import image"),
+        ("bakery/disk/volumes/lvm.py", "from ...cli.main import main"),
+        ("bakery/node/hardware_manager.py", "from bakery.bmc import ipmi"),
+        ("bakery/host/run.py", "def late():\n    import bakery.disk.extents"),
+        ("bakery/doctor.py", "from bakery.devstack import check"),
     ],
 )
-def test_an_upward_import_is_seen(file, text):
+def test_an_import_upward_or_sideways_is_seen(file, text):
     assert len(upward(imports(ast.parse(text), file))) == 1
 
 
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("bakery/disk/lvm.py", "from bakery.errors import BakeryError"),
-        ("bakery/disk/lvm.py", "from bakery.disk.extents import Extent"),
-        ("bakery/disk/lvm.py", "from .extents import Extent"),
-        ("bakery/cli/main.py", "from bakery import __version__, plan"),
+        ("bakery/disk/volumes/lvm.py", "from bakery.host.errors import BakeryError"),
+        ("bakery/disk/volumes/lvm.py", "from bakery.disk.extents import Extent"),
+        ("bakery/disk/volumes/lvm.py", "from .volumes import Volume"),
+        ("bakery/cli/main.py", "from bakery import __version__, build"),
         ("bakery/__init__.py", "import os"),
     ],
 )
 def test_a_downward_import_passes(file, text):
     assert upward(imports(ast.parse(text), file)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", '"""A sentence that goes on\nfor two lines."""', '"""no sentence"""']
+)
+def test_a_folder_without_its_sentence_is_seen(tmp_path, text):
+    package = tmp_path / "oven"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text('"""Bread, and how it is made."""\n')
+    (package / "inner/__init__.py").write_text(text)
+    assert silent(package) == [str(package / "inner")]
+    (package / "inner/__init__.py").write_text('"""Dough."""\n')
+    assert silent(package) == []
+    (package / "lost").mkdir()
+    (package / "lost/dough.py").write_text("")
+    assert silent(package) == [str(package / "lost")]
+
+
+def test_a_page_that_differs_from_the_table_is_seen(monkeypatch):
+    assert "| `disk` | Bytes and nothing else" in table()
+    monkeypatch.setattr(f"{__name__}.LAYERS", (*LAYERS[1:], LAYERS[0]))
+    assert table() not in ARCHITECTURE.read_text()
 
 
 @pytest.mark.parametrize(
@@ -244,9 +321,9 @@ def test_a_downward_import_passes(file, text):
     ],
 )
 def test_a_process_started_elsewhere_is_seen(text):
-    assert processes(ast.parse(text), "bakery/plan.py")
+    assert processes(ast.parse(text), "bakery/build/build.py")
 
 
 def test_a_shell_is_seen():
-    assert shells(ast.parse("run('true', shell=True)"), "bakery/plan.py")
-    assert not shells(ast.parse("run(['true'], shell=False)"), "bakery/plan.py")
+    assert shells(ast.parse("run('true', shell=True)"), "bakery/build/build.py")
+    assert not shells(ast.parse("run(['true'], shell=False)"), "bakery/build/build.py")

@@ -1,5 +1,6 @@
 """The two commands a newcomer runs, and the machine description that runs them."""
 
+import fnmatch
 import os
 import re
 import shutil
@@ -9,18 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from bakery.tools import TOOLS
+from bakery.host.tools import TOOLS
 from tests.conftest import REPOSITORY
 
-SCRIPTS = ("scripts/setup", "scripts/demo", "scripts/test", "scripts/openstack", ".ci/run")
+SCRIPTS = (
+    *("scripts/setup", "scripts/demo", "scripts/test", "scripts/openstack", "scripts/mutate"),
+    ".ci/run",
+)
 PACKAGES = REPOSITORY / "scripts/packages.txt"
+BUILDERS = REPOSITORY / "scripts/packages-all.txt"
 OS_RELEASE = Path("/etc/os-release")
 QUIET_TIMEOUT_SECONDS = 300
 DEMO_TIMEOUT_SECONDS = 1100
 
 
-def packages() -> list[str]:
-    lines = (line.partition("#")[0].strip() for line in PACKAGES.read_text().splitlines())
+def packages(file: Path = PACKAGES) -> list[str]:
+    lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
     return [line for line in lines if line]
 
 
@@ -54,7 +59,9 @@ def test_every_script_can_be_read_and_run(script):
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("file", [*SCRIPTS, "scripts/packages.txt", "Vagrantfile"])
+@pytest.mark.parametrize(
+    "file", [*SCRIPTS, "scripts/packages.txt", "scripts/packages-all.txt", "Vagrantfile"]
+)
 def test_no_address_is_written_into_the_scripts(file):
     assert "://" not in (REPOSITORY / file).read_text()
 
@@ -64,12 +71,14 @@ def test_setup_installs_the_package_of_every_tool():
 
 
 def test_no_package_is_listed_twice():
-    assert len(packages()) == len(set(packages()))
+    listed = [*packages(), *packages(BUILDERS)]
+    assert len(listed) == len(set(listed))
 
 
 def test_every_package_has_its_reason_in_the_documentation():
     text = (REPOSITORY / "docs/dependencies.md").read_text()
-    assert [name for name in [*packages(), "vagrant"] if f"`{name}`" not in text] == []
+    named = [*packages(), *packages(BUILDERS), "vagrant"]
+    assert [name for name in named if f"`{name}`" not in text] == []
 
 
 def test_every_python_package_has_its_reason_in_the_documentation():
@@ -103,6 +112,20 @@ def test_setup_installs_what_is_missing_and_only_that(tmp_path):
     assert "installing 2 packages" in done.stdout
 
 
+def test_builders_are_installed_for_the_whole_matrix_alone(tmp_path):
+    there = "\n".join(f"echo installed {name}" for name in [*packages(), "vagrant"])
+    log = tmp_path / "log"
+    stub(tmp_path, "dpkg-query", there)
+    stub(tmp_path, "sudo", 'exec "$@"')
+    stub(tmp_path, "apt-get", f'echo "$*" >>{log}')
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    assert call("scripts/setup", "--test", PATH=path).returncode == 0
+    assert not log.exists()
+    assert call("scripts/setup", "--all", PATH=path).returncode == 0
+    builders = sorted(packages(BUILDERS)) if Path("/dev/loop-control").exists() else []
+    assert [word for word in log.read_text().split() if word in builders] == builders
+
+
 def test_setup_ends_with_the_installers_last_words(tmp_path):
     stub(tmp_path, "dpkg-query", "exit 1")
     stub(tmp_path, "sudo", 'exec "$@"')
@@ -116,7 +139,7 @@ def test_setup_ends_with_the_installers_last_words(tmp_path):
 def test_setup_refuses_words_it_does_not_know():
     done = call("scripts/setup", "--everything")
     assert done.returncode == 1
-    assert "usage: scripts/setup [--test]" in done.stderr
+    assert "usage: scripts/setup [--test|--all]" in done.stderr
 
 
 def test_the_demo_does_not_empty_a_folder_that_is_no_build(tmp_path):
@@ -163,6 +186,14 @@ def test_vagrant_takes_the_machine_description(tmp_path):
         (REPOSITORY / "Vagrantfile").read_text().replace("config.vm.hostname", "config.vm.hostnme")
     )
     assert vagrant_validates(tmp_path, tmp_path).returncode != 0
+
+
+def test_pytest_passes_over_no_folder_of_the_tests(pytestconfig: pytest.Config):
+    """Left alone it passes over every folder named `build`."""
+    patterns = pytestconfig.getini("norecursedirs")
+    folders = {path.parent for path in (REPOSITORY / "tests").rglob("test_*.py")}
+    names = {name for folder in folders for name in folder.relative_to(REPOSITORY).parts}
+    assert [n for n in names for pattern in patterns if fnmatch.fnmatch(n, pattern)] == []
 
 
 def test_tests_of_one_group_run_in_one_process(tmp_path: Path):

@@ -102,3 +102,9 @@ def run(*argv: str | Path, stdin: str = "") -> None:
     subprocess.run(
         argv, input=stdin, text=True, check=True, env={"PATH": path}, capture_output=True
     )
+
+
+def content(filesystem: Path, path: str) -> bytes:
+    """A file of an ext4 filesystem, as debugfs reads it."""
+    argv = ["/usr/sbin/debugfs", "-R", f"cat /{path}", str(filesystem)]
+    return subprocess.run(argv, check=True, capture_output=True).stdout

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bakery import manifest
+from bakery.manifest import manifest
 from tests.bench import original
 from tests.bench.meter import Reading, disk_bytes, measure
 from tests.bench.original import SIZE, START, Original

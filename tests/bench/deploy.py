@@ -17,9 +17,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from bakery import manifest
 from bakery.lab import network, state
-from bakery.serve.events import Http, TftpSent, read_log
+from bakery.manifest import manifest
+from bakery.netboot.wire_events import Http, TftpSent, read_log
 from tests.bench.build import BAKERY, sample
 
 NODE = "node-1"

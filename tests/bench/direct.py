@@ -22,12 +22,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from bakery import manifest
-from bakery.deploy.journal import Deployment
-from bakery.disk import packed
-from bakery.manifest import Build
+from bakery.conductor import write_list
+from bakery.conductor.journal import Deployment
+from bakery.disk.packed import packed_index
+from bakery.manifest import manifest
+from bakery.manifest.manifest import Build
 from tests import nginx
 from tests.bench.build import BAKERY, line, sample
 from tests.bench.meter import measure
@@ -41,7 +40,7 @@ class Contest:
 
     def __init__(self, build: Build, url: str, work: Path) -> None:
         name = build.manifest.name
-        self.index = packed.read(build.directory / f"{name}-base.index")
+        self.index = packed_index.read(build.directory / f"{name}-base.index")
         self.raw, self.frames = f"{url}/{name}-base", f"{url}/{name}-base.zst"
         self.bmap = build.directory / f"{name}-base.bmap"
         self.log = work / "nginx/access.log"
@@ -49,12 +48,18 @@ class Contest:
         deployment = Deployment.fresh()
         self.plan, self.key = work / "plan", deployment.public_key
         piece = {"place": 0, "frames": self.frames, "index": self.index}
-        content = msgspec.json.encode({"version": 1, "pieces": [piece]})
-        self.plan.write_bytes(deployment.signed(content).hex().encode() + b"\n" + content)
+        listed = write_list.signed([piece], write_list.terms(build), deployment.signed)
+        self.plan.write_bytes(listed)
 
     def bakery(self) -> float:
         """The direct method."""
-        words: list[str | Path] = ["-m", "tests.agent.puller", self.plan, self.key, self.blank()]
+        words: list[str | Path] = [
+            "-m",
+            "tests.node.agent.puller",
+            self.plan,
+            self.key,
+            self.blank(),
+        ]
         return measure([sys.executable, *words]).seconds
 
     def bmaptool(self) -> float:

@@ -25,10 +25,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bakery import manifest
-from bakery.disk import packed
+from bakery.disk.packed import packed_index
 from bakery.lab import network, state
-from bakery.manifest import Build
+from bakery.manifest import manifest
+from bakery.manifest.manifest import Build
 from tests.bench.build import BAKERY, sample
 from tests.bench.deploy import ratio, seconds
 from tests.processes import started_with
@@ -153,7 +153,7 @@ def contest(work: Path, image: Path, *, cpus: int, raw: bool) -> None:
     subprocess.run([BAKERY, "build", image, "-o", build, *words], check=True)
     made = manifest.load(build)
     frames = build / f"{made.manifest.name}-base.zst"
-    index = packed.read(build / f"{made.manifest.name}-base.index")
+    index = packed_index.read(build / f"{made.manifest.name}-base.index")
     data = sum(frame.length for frame in index.chunks)
     rig = Rig(work, cpus)
     try:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from bakery import run
+from bakery.host import run
 from tests.bench.build import BAKERY, line
 from tests.bench.meter import measure
 from tests.e2e.nodes import entry, written

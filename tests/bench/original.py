@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.meter import measure
-from tests.scrub import planted
+from tests.build.scrub import planted
 
 START, SIZE = 315621376, 6126829568  # the sample's second partition, in bytes
 SECTOR = 512

@@ -20,12 +20,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from bakery.deploy.casting import PORT, argv
-from bakery.deploy.journal import Deployment
+from bakery.conductor.journal import Deployment
+from bakery.conductor.multicast import PORT, argv
 from tests import nginx
-from tests.agent.served import MIB, Served
+from tests.node.agent.served import MIB, Served
 
 RACK = f"rack-{os.getpid()}"
 SERVER, SWITCH = f"{RACK}-server", f"{RACK}-switch"
@@ -108,6 +108,7 @@ class Bench:
         self.root = work / "root"
         self.root.mkdir()
         (self.root / "base.zst").write_bytes(self.served.frames)
+        (self.root / "encrypted").write_bytes(self.served.encrypted_frames)
         (self.root / "table.zst").write_bytes(self.served.table_frames)
         self.disk_bytes = (mib + 4) * MIB
 
@@ -121,7 +122,8 @@ class Bench:
     def _run(self, made: Rack, place: Path, url: str, cast: bool) -> Result:
         deployment, before = Deployment.fresh(), made.sent_bytes()
         port = PORT if cast else 0
-        (place / "plan").write_bytes(self.served.plan(deployment, url=url, cast=port))
+        content = self.served.signed(deployment, url=url, cast=port)
+        (place / "write-list").write_bytes(content)
         used, started = _used(), time.monotonic()
         running = [self._sender(len(made.nodes))] if cast else []
         running += [self._node(name, place, deployment.public_key) for name in made.nodes]
@@ -132,19 +134,28 @@ class Bench:
         return Result(seconds, made.sent_bytes() - before, _used() - used)
 
     def _sender(self, count: int) -> "subprocess.Popen[bytes]":
-        words = argv(self.root / "base.zst", CABLE, PORT, count)
-        return _quiet([*inside(SERVER), *map(str, words)])
+        with (self.root / "encrypted").open("rb") as encrypted:
+            return _quiet([*inside(SERVER), *map(str, argv(CABLE, PORT, count))], encrypted)
 
     def _node(self, name: str, place: Path, key: str) -> "subprocess.Popen[bytes]":
         disk = place / name
         with disk.open("wb") as file:
             file.truncate(self.disk_bytes)
-        words = [sys.executable, "-m", "tests.agent.puller", str(place / "plan"), key, str(disk)]
+        words = [
+            sys.executable,
+            "-m",
+            "tests.node.agent.puller",
+            str(place / "write-list"),
+            key,
+            str(disk),
+        ]
         return _quiet([*inside(name), *words, CABLE])
 
 
-def _quiet(words: Sequence[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _quiet(words: Sequence[str], stdin: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        words, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def _used() -> float:

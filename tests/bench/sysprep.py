@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.bench.sysprep [--pairs 3] [--image FILE] [--work FOLDER]
 
-Secrets are planted in a copy of the image first (tests/scrub/planted.py). In turn, each on its own
-copy, the clock around the whole command:
+Secrets are planted in a copy of the image first (tests/build/scrub/planted.py). In turn, each on
+its own copy, the clock around the whole command:
 
 - bakery scrub --in-place: finds, removes, clears all that was deleted, writes the image anew, looks
   at it again, and brings it to the disk;
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.bench.build import BAKERY, line
 from tests.bench.meter import measure
-from tests.scrub import planted
+from tests.build.scrub import planted
 
 ROOT = "/dev/sda1"
 

@@ -35,6 +35,14 @@ def test_the_build_benchmark_prints_every_ratio(sample: Sample):
 
 @pytest.mark.slow
 @pytest.mark.bench
+def test_the_benchmark_of_formats_prints_a_line_for_each(tmp_path: Path):
+    told = printed("formats", "--pairs", "1", "--image", tiny.make(tmp_path))
+    for name in ("raw", "qcow2, zlib", "qcow2, zstd", "VMDK", "VHD"):
+        assert f"build ÷ floor, {name} " in told
+
+
+@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.xdist_group("services")
 def test_the_upload_benchmark_prints_every_figure(tmp_path: Path):
     told = printed("upload", "--pairs", "1", "--image", tiny.make(tmp_path))

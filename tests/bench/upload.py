@@ -14,8 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bakery import manifest, run
-from bakery.manifest import Build
+from bakery.host import run
+from bakery.manifest import manifest
+from bakery.manifest.manifest import Build
 from tests.bench.build import BAKERY, line, sample
 from tests.bench.meter import Reading, measure
 from tests.services import venvs

@@ -3,6 +3,9 @@ import subprocess
 
 import pytest
 
+from bakery.disk.findings import CheckReport, Finding
+from tests.cli.inside import ask
+
 
 @pytest.fixture
 def image(tmp_path):
@@ -41,6 +44,7 @@ def test_json_tells_the_whole_report(bakery, child):
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert (told["image"], told["safe"], told["format"]) == ("child.qcow2", False, "qcow2")
+    assert list(told["findings"][0]) == ["id", "severity", "message", "cve", "hint"]
     assert told["findings"][0]["severity"] == "refuse"
 
 
@@ -67,3 +71,29 @@ def test_a_file_that_is_not_there_is_refused_by_name(bakery, tmp_path):
     done = bakery("check", tmp_path / "none.qcow2")
     assert done.returncode == 1
     assert "none.qcow2 cannot be read: No such file or directory" in done.stdout
+
+
+def test_each_finding_is_told_with_its_holes_and_the_way_out(tmp_path, monkeypatch):
+    findings: tuple[Finding, ...] = (
+        Finding.refuse("one", "is bad", "CVE-1", "CVE-2", hint="do not"),
+        Finding.warn("two", "is odd"),
+    )
+    asked = []
+
+    def check(image, claimed):
+        asked.append((image.name, claimed))
+        return CheckReport("raw", 3 << 29, findings)
+
+    monkeypatch.setattr("bakery.disk.formats.safety.check", check)
+    done = ask("check", "a.img")
+    assert (done.return_value, done.stdout.splitlines()) == (
+        1,
+        ["a.img: refused: is bad (CVE-1, CVE-2) [one]", "  do not", "a.img: note: is odd [two]"],
+    )
+    findings = findings[1:]
+    done = ask("check", "a.img", "--format", "raw")
+    assert (done.return_value, done.stdout.splitlines()) == (
+        0,
+        ["a.img: fine (raw, a disk of 1.50 GiB)", "a.img: note: is odd [two]"],
+    )
+    assert asked == [("a.img", ""), ("a.img", "raw")]

@@ -6,13 +6,16 @@ import subprocess
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bakery import tools
-from bakery.errors import MissingTool
+from bakery.host import tools
+from bakery.host.errors import MissingTool
 from bakery.lab import control
 from bakery.lab.keeper import Settings
+from bakery.samples.variants import VARIANTS
+from tests.cli.inside import document, refusal, told
 from tests.conftest import BAKERY
 from tests.lab.labs import UP_SECONDS, attached, command, lab_up
 
@@ -56,8 +59,8 @@ def test_two_are_attached_to_one_console_and_either_leaves_by_itself(lab, tmp_pa
         assert piped.stdin
         assert piped.stdout
         assert piped.stderr
-        read_until(piped.stderr.fileno(), b"attached to node-1 (off); Ctrl-] leaves")
-        read_until(master, b"Ctrl-] leaves")
+        read_until(piped.stderr.fileno(), b"attached to node-1 (off); Ctrl-] detaches")
+        read_until(master, b"Ctrl-] detaches")
         access = lab.node("1").bmc
         ipmi = ("ipmitool", "-I", "lanplus", "-H", access.address, "-p", str(access.port))
         login = ("-U", access.username, "-P", access.password)
@@ -70,7 +73,7 @@ def test_two_are_attached_to_one_console_and_either_leaves_by_itself(lab, tmp_pa
         for descriptor in (piped.stdout.fileno(), master):
             read_until(descriptor, b"iPXE>")
         os.write(master, LEAVE)
-        read_until(master, b"left node-1")
+        read_until(master, b"detached from node-1")
         assert terminal.wait(UP_SECONDS) == 0
         assert termios.tcgetattr(slave) == before
         for key in b"echo one-is-still-here":  # iPXE loses keys that come faster than it looks
@@ -92,7 +95,7 @@ def test_a_console_ends_with_its_lab_and_says_so(lab, tmp_path):
     words = [BAKERY, "lab", "console", "--lab", tmp_path / "lab", "node-1"]
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as viewer:
         assert viewer.stderr
-        read_until(viewer.stderr.fileno(), b"Ctrl-] leaves")
+        read_until(viewer.stderr.fileno(), b"Ctrl-] detaches")
         assert command(tmp_path / "lab", "down").returncode == 0
         assert b"the console of node-1 has ended" in viewer.stderr.read()
         assert viewer.wait(UP_SECONDS) == 1
@@ -129,7 +132,7 @@ def test_a_node_that_is_not_there_is_refused_with_those_that_are(lab, tmp_path):
         (("up", "--address", "192.168.77.1"), "too small or too large"),
         (("up", "--address", "nowhere"), "is not an IPv4 address"),
         (("up", "--address", "127.0.0.1/8"), "is not the address of a machine"),
-        (("run",), "Missing argument 'COMMAND...'"),
+        (("run",), "Missing argument 'COMMAND…'"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage_and_makes_nothing(tmp_path, words, said):
@@ -152,3 +155,50 @@ def test_without_programs_the_line_that_installs_them_is_named(tmp_path, monkeyp
     with pytest.raises(MissingTool) as missing:
         control.up(tmp_path / "lab", settings)
     assert {"iproute2", "qemu-system-x86"} <= set(missing.value.hint.split())
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The images that were to be made; none is."""
+    calls = []
+    info = SimpleNamespace(
+        about="a sample", kernel_version="6.1", root_filesystem="xfs", root_device="vda2",
+        password="bakery",
+    )  # fmt: skip
+
+    def make_image(out, variant, cache, _report):
+        calls.append((out, variant, cache))
+        return info
+
+    monkeypatch.setattr("bakery.samples.image.make_image", make_image)
+    monkeypatch.setattr("bakery.samples.cache.default_cache", lambda: Path("/usual"))
+    return calls
+
+
+def test_a_sample_image_is_told_with_how_to_log_in(made, tmp_path):
+    assert told("lab", "image", "a.qcow2").splitlines() == [
+        "a.qcow2: a sample",
+        "  kernel 6.1, xfs on vda2",
+        "  log in as root with the password 'bakery'",
+    ]
+    told("lab", "image", "a.qcow2", "--variant", "plain", "--cache", tmp_path)
+    assert made == [
+        (Path("a.qcow2"), "default", Path("/usual")),
+        (Path("a.qcow2"), "plain", tmp_path),
+    ]
+
+
+def test_the_variants_are_listed_and_nothing_is_made(made):
+    lines = told("lab", "image", "--list", "a.qcow2").splitlines()
+    assert [line.split()[0] for line in lines] == [variant.name for variant in VARIANTS]
+    assert lines[0] == f"{VARIANTS[0].name:<16} {VARIANTS[0].about}"
+    assert document("lab", "image", "--list")[0] == {
+        "variant": VARIANTS[0].name, "about": VARIANTS[0].about
+    }  # fmt: skip
+    assert made == []
+
+
+def test_an_image_needs_a_name(made):
+    error = refusal("lab", "image")
+    assert (error.message, error.exit_code) == ("no OUT given for the image", 2)
+    assert made == []

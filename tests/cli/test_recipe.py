@@ -73,7 +73,7 @@ def test_a_second_run_does_only_what_is_missing(bakery, image, tmp_path):
     path.write_text(path.read_text().replace('"quiet"', '"quiet", "debug"'))
     changed = bakery("build", path, "-v")
     assert "base" in steps(first)
-    assert steps(changed) == ["publish"]
+    assert steps(changed) == ["commit"]
     assert "quiet debug" in changed.stdout
 
 
@@ -112,7 +112,7 @@ def test_folder_and_engine_may_be_given_beside_a_recipe(bakery, image, tmp_path)
 def test_what_is_built_is_the_recipes_word_alone(bakery, image, tmp_path, command, option):
     done = bakery(command, recipe(tmp_path, image), *option)
     assert done.returncode == 2
-    assert f"{option[0]} does not go with a recipe" in done.stderr
+    assert f"{option[0]} cannot be used with a recipe" in done.stderr
     assert not (tmp_path / "lab").exists()
 
 
@@ -120,7 +120,7 @@ def test_what_is_built_is_the_recipes_word_alone(bakery, image, tmp_path, comman
 def test_another_image_than_the_recipe_names_is_refused(bakery, image, tmp_path, command):
     done = bakery(command, recipe(tmp_path, image, sha256="0" * 64))
     assert done.returncode == 1
-    assert "tiny.qcow2 is not the image that is asked for: its sha256 is" in done.stderr
+    assert "tiny.qcow2 is not the requested image: its sha256 is" in done.stderr
     assert not (tmp_path / "lab").exists()
 
 
@@ -141,6 +141,12 @@ def test_a_wrong_recipe_is_one_line_and_wrong_usage(bakery, tmp_path):
     assert done.returncode == 2
     line = "bakery: lab.toml:2: kernel_arg: no such key; did you mean 'kernel_args'?\n"
     assert done.stderr == line
+
+
+def test_a_recipe_that_is_trusted_is_named_behind_the_option(bakery, tmp_path):
+    done = bakery("build", "--allow-outside", "lab.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "bakery: lab.toml cannot be read: No such file or directory\n"
 
 
 def test_nothing_is_published_unless_it_is_asked_for(bakery, image, tmp_path):

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from bakery import manifest
 from bakery.devstack import settings
 from bakery.devstack.host import GIB, Host
-from tests.test_params import BLUEPRINT, a_manifest
+from bakery.manifest import manifest
+from tests.openstack.ironic.test_params import BLUEPRINT, a_manifest
 
 LARGE = Host(64 * GIB)
 

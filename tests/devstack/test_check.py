@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.cli import devstack as cli
-from bakery.devstack import check, localconf, metaconf, shell
+from bakery.devstack import check, localconf, localrc, metaconf, shell
 from bakery.devstack.host import GIB, Host
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from tests.devstack.builds import LARGE, a_build, a_setting, put
 
 BUILD = a_build()
@@ -75,7 +75,7 @@ def test_one_thing_wrong_is_found_at_its_line(old, new, rule, level, part, tmp_p
     found = [one for one in findings(tmp_path, text) if one.rule == rule]
     assert [one.level for one in found[:1]] == [level]
     assert found[0].line == (line_of(text, part) if part else 0)
-    assert found[0].file == str(tmp_path / "local.conf")
+    assert "".join(found[0].place) == str(tmp_path / "local.conf")
 
 
 def test_a_driver_that_is_not_enabled_is_found(tmp_path):
@@ -83,7 +83,7 @@ def test_a_driver_that_is_not_enabled_is_found(tmp_path):
         GOOD + "[[local|localrc]]\nIRONIC_ENABLED_HARDWARE_TYPES=ipmi\nIRONIC_DEPLOY_DRIVER=redfish"
     )
     (found,) = findings(tmp_path, text)
-    assert (found.rule, found.remedy) == ("driver", "IRONIC_ENABLED_HARDWARE_TYPES=ipmi,redfish")
+    assert (found.rule, found.hint) == ("driver", "IRONIC_ENABLED_HARDWARE_TYPES=ipmi,redfish")
 
 
 def test_the_images_firmware_counts(tmp_path):
@@ -91,7 +91,7 @@ def test_the_images_firmware_counts(tmp_path):
     text = localconf.write(disk, a_setting(disk, "2026.1")).replace("MODE=bios", "MODE=uefi")
     (found,) = findings(tmp_path, text, build=disk)
     assert found.rule == "boot-mode"
-    assert found.remedy == "IRONIC_BOOT_MODE=bios"
+    assert found.hint == "IRONIC_BOOT_MODE=bios"
 
 
 def test_the_release_of_the_check_and_of_the_plugin_are_compared(tmp_path):
@@ -113,7 +113,7 @@ def test_findings_of_a_pair_name_the_right_file(tmp_path):
     (tmp_path / "localrc").write_text("A=1\nVIRT_DRIVER = ironic\n")
     (tmp_path / "local.conf").write_text(f"# one\n{PXE}a=*\n")
     _, found = check.check(tmp_path / "localrc", release="juno", host=LARGE)
-    places = {one.rule: (one.file, one.line) for one in found}
+    places = {one.rule: ("".join(one.place), one.line) for one in found}
     assert places["blank-at-equals"] == (str(tmp_path / "localrc"), 2)
     assert places["changed"] == (str(tmp_path / "local.conf"), 4)
 
@@ -177,9 +177,9 @@ def test_services_go_by_the_last_word():
     assert shell.read(()).enabled("a") is None
 
 
-def test_what_is_a_program_is_left_unread():
-    found = shell.read(lines("if true; then\nA=b\nfi\nB='open\n"))
-    assert len(found.unread) == 3
+def test_what_is_a_program_is_passed_over():
+    found = shell.read(lines("if true; then\nA=b\nfi\nB='open\nexport\n"))
+    assert found == shell.Localrc({"A": shell.Value(3, "b", True)}, (), ())
 
 
 def test_the_command_prints_file_and_line_and_ends_with_1(tmp_path):
@@ -194,11 +194,13 @@ def test_the_command_prints_file_and_line_and_ends_with_1(tmp_path):
     found = json.loads(CliRunner().invoke(cli.command, [*words, "--json"]).stdout)
     assert (found["release"], found["errors"]) == ("2026.1", 2)
     assert {one["rule"] for one in found["findings"]} == {"changed", "arguments"}
+    keys = ["level", "rule", "line", "says", "remedy", "file"]
+    assert all(list(one) == keys for one in found["findings"])
     path.write_text(GOOD)
     done = CliRunner().invoke(cli.command, words)
     assert (done.exit_code, done.stdout) == (
         0,
-        f"{path}: nothing found that would not work in 2026.1\n",
+        f"{path}: no problems found for 2026.1\n",
     )
 
 
@@ -235,3 +237,21 @@ def test_the_command_writes_the_pair_of_2014(tmp_path):
     localrc = (tmp_path / "localrc").read_text()
     assert "SERVICE_TOKEN=" in localrc
     assert "[[" not in localrc
+
+
+def test_a_finding_in_a_pair_is_told_with_its_file_and_the_line_in_it(tmp_path):
+    files = localrc.write(BUILD, a_setting(BUILD, "liberty"))
+    lines = [*files.localrc.splitlines(), "X = 1"]
+    (tmp_path / "localrc").write_text("\n".join(lines) + "\n")
+    (tmp_path / "local.conf").write_text("X=2\n" + files.local_conf)
+    found = check.check(tmp_path / "local.conf", release="liberty", host=LARGE, build=BUILD)[1]
+    assert {(one.place, one.line) for one in found} == {
+        ((str(tmp_path / "localrc"),), len(lines)),
+        ((str(tmp_path / "local.conf"),), 1),
+    }
+
+
+def test_a_localrc_beside_a_file_that_has_its_own_is_told(tmp_path):
+    (tmp_path / "localrc").write_text("A=1\n")
+    found = findings(tmp_path, GOOD)
+    assert [one.rule for one in found if one.rule == "localrc-beside"] == ["localrc-beside"]

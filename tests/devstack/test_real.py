@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bakery import params, releases
 from bakery.devstack import metaconf
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
+from bakery.openstack.ironic import params, releases
 from bakery.system import kargs
-from tests.test_params import BLUEPRINT, a_manifest, read_by_oslo_config
+from tests.openstack.ironic.test_params import BLUEPRINT, a_manifest, read_by_oslo_config
 
 TREE = os.environ.get("BAKERY_DEVSTACK", "")
 pytestmark = pytest.mark.skipif(not TREE, reason="BAKERY_DEVSTACK names no devstack")

@@ -14,14 +14,14 @@ from click.testing import CliRunner
 
 from bakery.cli import devstack as cli
 from bakery.cli.main import cli as whole
-from bakery.devstack import go, judges, runbook
-from bakery.devstack.journal import Entry, Journal, Record
+from bakery.devstack import run, runbook, verdicts
+from bakery.devstack.journal import Journal, Record, StepRecord
 from bakery.devstack.steps import Answer, Command, Seen, Step
-from bakery.errors import BakeryError
-from bakery.manifest import Build
+from bakery.host.errors import BakeryError
+from bakery.manifest.manifest import Build
 from tests.conftest import BAKERY
 from tests.devstack.builds import a_build, put
-from tests.test_params import BLUEPRINT, read_by_the_client
+from tests.openstack.ironic.test_params import BLUEPRINT, read_by_the_client
 
 
 def sh(script, folder="", **fields):
@@ -33,17 +33,17 @@ def a_step(tmp_path, name="one", script="touch one", look="test -e one", **field
         name=name,
         title=f"the step {name}",
         look=(sh(look, tmp_path),),
-        judge=judges.ended_well,
+        judge=verdicts.ended_well,
         act=(sh(script, tmp_path),),
         **fields,
     )
 
 
-def carry_out(tmp_path, *steps):
+def run_steps(tmp_path, *steps):
     said: list[str] = []
     journal = Journal(tmp_path / "journal.json")
-    runner = go.Runner(journal, tmp_path / "log", said.append, poll_seconds=0.01)
-    runner.carry_out(steps)
+    runner = run.Runner(journal, tmp_path / "log", said.append, poll_seconds=0.01)
+    runner.run(steps)
     return said
 
 
@@ -55,24 +55,80 @@ def states(tmp_path):
 
 def test_a_step_is_shown_before_it_runs_and_not_done_twice(tmp_path):
     step = a_step(tmp_path, script="echo out; echo x >> count; touch one")
-    said = carry_out(tmp_path, step)
+    said = run_steps(tmp_path, step)
     assert said[0].splitlines()[0] == "1/1 one: the step one"
     assert said[0].splitlines()[1:] == [
         f"  look: cd {tmp_path} && sh -c 'test -e one'",
         f"  act:  cd {tmp_path} && sh -c 'echo out; echo x >> count; touch one'",
     ]
     assert said[1:] == ["one: done"]
-    assert carry_out(tmp_path, step)[-1] == "one: done"
+    assert run_steps(tmp_path, step)[-1] == "one: done"
     assert (tmp_path / "count").read_text() == "x\n"
     assert (tmp_path / "log").read_text().endswith("\nout\n")
     assert states(tmp_path) == {"one": "done"}
 
 
+def test_who_follows_the_log_sees_each_piece_at_once(tmp_path):
+    script = "echo out; cat log > seen; touch one"
+    run_steps(tmp_path, a_step(tmp_path, script=script))
+    seen = (tmp_path / "seen").read_text()
+    assert seen.startswith(f"$ cd {tmp_path} && sh -c ")
+    (tmp_path / "one").unlink()
+    run_steps(tmp_path, a_step(tmp_path, script="touch one"))
+    assert (tmp_path / "log").read_text().startswith(seen)
+
+
+def test_a_folder_that_is_not_there_is_told_with_the_option(tmp_path):
+    step = a_step(tmp_path)
+    step = msgspec.structs.replace(step, look=(sh("true", tmp_path / "none"),))
+    with pytest.raises(BakeryError, match="none is not a folder") as refused:
+        run_steps(tmp_path, step)
+    assert "--devstack" in refused.value.hint
+
+
+def test_each_step_has_its_number_and_its_reason(tmp_path):
+    steps = [a_step(tmp_path, name, f"touch {name}", f"test -e {name}") for name in ("a", "b")]
+    steps.append(Step(name="c", title="C", judge=lambda _: Seen("done", "why")))
+    said = run_steps(tmp_path, *steps)
+    assert [text.splitlines()[0] for text in said] == [
+        *("1/3 a: the step a", "a: done", "2/3 b: the step b", "b: done"),
+        *("3/3 c: C", "c: done (why)"),
+    ]
+
+
+def test_an_error_of_its_own_keeps_its_hint(tmp_path):
+    use = Command(("true", "{address}"), needs=("address",))
+    step = Step(name="two", title="", look=(use,), judge=verdicts.ended_well)
+    with pytest.raises(BakeryError) as refused:
+        run_steps(tmp_path, step)
+    assert refused.value.hint == "an earlier step provides it"
+    failing = a_step(tmp_path, script="exit 3")
+    with pytest.raises(BakeryError) as refused:
+        run_steps(tmp_path, failing)
+    assert str(tmp_path / "log") in refused.value.hint
+
+
+def test_what_is_open_is_looked_at_once_more_only_for_as_long_as_it_is_given(tmp_path):
+    looks = []
+
+    def judge(_answers):
+        looks.append(1)
+        return Seen("open" if len(looks) < 4 else "done")
+
+    step = msgspec.structs.replace(a_step(tmp_path), judge=judge)
+    with pytest.raises(BakeryError, match="its result does not show"):
+        run_steps(tmp_path, step)
+    assert len(looks) == 2
+    looks.clear()
+    run_steps(tmp_path, msgspec.structs.replace(step, name="b", wait_seconds=20))
+    assert len(looks) == 4
+
+
 def test_what_was_undone_since_is_done_again(tmp_path):
     step = a_step(tmp_path)
-    carry_out(tmp_path, step)
+    run_steps(tmp_path, step)
     (tmp_path / "one").unlink()
-    carry_out(tmp_path, step)
+    run_steps(tmp_path, step)
     assert (tmp_path / "one").exists()
 
 
@@ -84,20 +140,20 @@ def test_an_act_that_failed_stops_the_run_and_the_next_goes_on_behind_an_undo(tm
     )
     third = a_step(tmp_path, "three", "touch three", "test -e three")
     with pytest.raises(BakeryError, match="step two: ") as caught:
-        carry_out(tmp_path, first, second, third)
-    assert "goes on from here" in caught.value.hint
+        run_steps(tmp_path, first, second, third)
+    assert "run the same command again" in caught.value.hint
     assert states(tmp_path) == {"one": "done", "two": "begun"}
     assert not (tmp_path / "three").exists()
-    carry_out(tmp_path, first, second, third)
+    run_steps(tmp_path, first, second, third)
     assert states(tmp_path) == {"one": "done", "two": "done", "three": "done"}
 
 
 def test_what_would_be_costly_to_do_again_is_not_done_again_unasked(tmp_path):
     step = a_step(tmp_path, undo=(sh("touch undone", tmp_path),))
-    carry_out(tmp_path, step)
+    run_steps(tmp_path, step)
     (tmp_path / "one").unlink()
     with pytest.raises(BakeryError, match="done before") as caught:
-        carry_out(tmp_path, step)
+        run_steps(tmp_path, step)
     assert "rm " in caught.value.hint
     assert not (tmp_path / "undone").exists()
 
@@ -105,17 +161,17 @@ def test_what_would_be_costly_to_do_again_is_not_done_again_unasked(tmp_path):
 def test_a_begun_step_of_other_commands_is_another_step(tmp_path):
     step = a_step(tmp_path, undo=(sh("touch undone", tmp_path),))
     Journal(tmp_path / "journal.json").note(a_step(tmp_path, script="other"), "begun")
-    carry_out(tmp_path, step)
+    run_steps(tmp_path, step)
     assert not (tmp_path / "undone").exists()
 
 
 def test_a_killed_run_leaves_a_journal_that_says_begun(tmp_path):
     program = f"""
 from pathlib import Path
-from tests.devstack.test_run import a_step, carry_out
+from tests.devstack.test_run import a_step, run_steps
 from pathlib import Path
 folder = Path({str(tmp_path)!r})
-carry_out(folder, a_step(folder, script="touch started; sleep 60"))
+run_steps(folder, a_step(folder, script="touch started; sleep 60"))
 """
     process = subprocess.Popen([BAKERY.with_name("python"), "-c", program], cwd=Path.cwd())
     deadline = time.monotonic() + 20
@@ -124,15 +180,15 @@ carry_out(folder, a_step(folder, script="touch started; sleep 60"))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert states(tmp_path) == {"one": "begun"}
-    carry_out(tmp_path, a_step(tmp_path))
+    run_steps(tmp_path, a_step(tmp_path))
     assert states(tmp_path) == {"one": "done"}
 
 
 def test_an_act_that_has_not_ended_is_waited_for(tmp_path):
     later = "(sleep 0.3; touch one) >/dev/null 2>&1 &"
-    carry_out(tmp_path, a_step(tmp_path, script=later, wait_seconds=20))
-    with pytest.raises(BakeryError, match="not seen to be"):
-        carry_out(tmp_path, a_step(tmp_path, "x", "true", "false", wait_seconds=0.05))
+    run_steps(tmp_path, a_step(tmp_path, script=later, wait_seconds=20))
+    with pytest.raises(BakeryError, match="its result does not show"):
+        run_steps(tmp_path, a_step(tmp_path, "x", "true", "false", wait_seconds=0.05))
 
 
 def test_what_is_busy_is_waited_for_and_not_begun_again(tmp_path):
@@ -141,7 +197,7 @@ def test_what_is_busy_is_waited_for_and_not_begun_again(tmp_path):
 
     step = a_step(tmp_path, script="touch begun", wait_seconds=20)
     step = msgspec.structs.replace(step, judge=judge, look=(sh("touch ready", tmp_path),))
-    carry_out(tmp_path, step)
+    run_steps(tmp_path, step)
     assert not (tmp_path / "begun").exists()
 
 
@@ -150,7 +206,7 @@ def test_what_failed_ends_the_run_with_its_reason(tmp_path):
         a_step(tmp_path), judge=lambda _: Seen("failed", "Nova says: no valid host")
     )
     with pytest.raises(BakeryError, match="no valid host"):
-        carry_out(tmp_path, step)
+        run_steps(tmp_path, step)
     assert states(tmp_path) == {}
 
 
@@ -159,21 +215,23 @@ def test_what_one_step_learns_the_next_can_use(tmp_path):
         a_step(tmp_path), judge=lambda _: Seen("done", "", {"address": "10.1.0.5"})
     )
     use = Command(("sh", "-c", "test {address} = 10.1.0.5"), needs=("address",))
-    second = Step(name="two", title="", look=(use,), judge=judges.ended_well)
-    carry_out(tmp_path, first, second)
+    second = Step(name="two", title="", look=(use,), judge=verdicts.ended_well)
+    run_steps(tmp_path, first, second)
     with pytest.raises(BakeryError, match="address is not known"):
-        carry_out(tmp_path, second)
+        run_steps(tmp_path, second)
 
 
 def test_a_step_that_is_left_out_says_why(tmp_path):
-    (said,) = carry_out(tmp_path, a_step(tmp_path, skip="nothing to do"))
+    (said,) = run_steps(tmp_path, a_step(tmp_path, skip="nothing to do"))
     assert said.endswith("left out: nothing to do")
     assert not (tmp_path / "one").exists()
 
 
 def test_a_program_that_is_not_there_has_done_nothing():
-    assert go.look(Command(("no-such-program",)), {}).returncode == 127
-    assert go.look(sh("sleep 5", seconds=0.1), {}).returncode != 0
+    found = run.look(Command(("no-such-program",)), {})
+    assert (found.returncode, "no-such-program" in found.text) == (127, True)
+    assert run.look(sh("sleep 5", seconds=0.1), {}).returncode != 0
+    assert run.look(sh("echo {a}; exit 4", needs=("a",)), {"a": "b"}) == Answer(4, "b\n")
 
 
 def test_two_runs_do_not_share_a_journal(tmp_path):
@@ -197,7 +255,7 @@ def test_a_journal_is_its_owners_alone_and_whole(tmp_path):
     journal.note(a_step(tmp_path), "begun")
     assert journal.path.stat().st_mode & 0o777 == 0o600
     assert isinstance(journal.read(), Record)
-    assert isinstance(journal.entry(a_step(tmp_path)), Entry)
+    assert isinstance(journal.entry(a_step(tmp_path)), StepRecord)
     assert [one.name for one in tmp_path.iterdir()] == ["journal.json"]
 
 
@@ -221,13 +279,13 @@ def seen(judge, value, returncode=0):
     ],
 )
 def test_a_server_is_read(value, state, address):
-    found = seen(judges.server_active, value)
+    found = seen(verdicts.server_active, value)
     assert (found.state, found.learned.get("address")) == (state, address)
 
 
 def test_a_server_that_is_not_there_is_to_be_made():
-    assert seen(judges.server_active, "No server", returncode=1).state == "open"
-    assert judges.server_active([Answer(0, "no json")]).state == "open"
+    assert seen(verdicts.server_active, "No server", returncode=1).state == "open"
+    assert verdicts.server_active([Answer(0, "no json")]).state == "open"
 
 
 @pytest.mark.parametrize(
@@ -241,15 +299,15 @@ def test_a_server_that_is_not_there_is_to_be_made():
     ],
 )
 def test_an_image_is_that_of_the_build(value, state):
-    assert seen(judges.image_active("k"), value).state == state
+    assert seen(verdicts.image_active("k"), value).state == state
 
 
 def test_nodes_are_counted_and_their_arguments_compared():
-    assert seen(judges.nodes_listed(2), [{}, {}]).state == "done"
-    assert seen(judges.nodes_listed(2), [{}]).why == "1 of 2 nodes"
-    assert seen(judges.nodes_listed(1), [{}], returncode=1).state == "open"
+    assert seen(verdicts.nodes_listed(2), [{}, {}]).state == "done"
+    assert seen(verdicts.nodes_listed(2), [{}]).why == "1 of 2 nodes"
+    assert seen(verdicts.nodes_listed(1), [{}], returncode=1).state == "open"
     good, other = {"instance_info": {"k": "v"}}, {"instance_info": {"k": "w"}}
-    judge = judges.arguments_set("k", "v")
+    judge = verdicts.arguments_set("k", "v")
     assert judge([Answer(0, json.dumps(good))] * 2).state == "done"
     assert judge([Answer(0, json.dumps(good)), Answer(0, json.dumps(other))]).state == "open"
     assert judge([Answer(0, json.dumps({"instance_info": None}))]).state == "open"
@@ -259,7 +317,7 @@ def test_nodes_are_counted_and_their_arguments_compared():
 def wish(tmp_path):
     key = tmp_path / "id.pub"
     key.write_text("ssh-ed25519 AAAA\n")
-    return runbook.Wish(
+    return runbook.RunbookOptions(
         bakery="bakery",
         folder=Path("/opt/devstack"),
         release="yoga",

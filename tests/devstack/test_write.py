@@ -1,8 +1,8 @@
 import pytest
 
-from bakery import params, releases
 from bakery.devstack import check, host, localconf, localrc, settings, sources
-from bakery.errors import BakeryError, UsageError
+from bakery.host.errors import BakeryError, UsageError
+from bakery.openstack.ironic import params, releases
 from tests.devstack.builds import LARGE, a_build, a_setting
 
 PLUGIN_RELEASES = [one for one in releases.ORDER if sources.has_plugin(one)]
@@ -94,7 +94,7 @@ def test_firmware_of_a_disk_decides_and_needs_a_release_that_can():
     assert settings.boot_mode(a_build("disk", firmware=("uefi",)), "train") == "uefi"
     assert settings.boot_mode(a_build("disk", firmware=("bios",)), "zed") == "bios"
     assert settings.boot_mode(a_build("disk", firmware=("bios", "uefi")), "zed") == "uefi"
-    with pytest.raises(BakeryError, match="UEFI alone"):
+    with pytest.raises(BakeryError, match="only boots by UEFI"):
         settings.boot_mode(a_build("disk", firmware=("uefi",)), "mitaka")
 
 
@@ -151,3 +151,10 @@ def test_this_machine_has_memory(tmp_path):
         (tmp_path / "meminfo").write_text(text)
         with pytest.raises(BakeryError):
             host.this(tmp_path / "meminfo")
+
+
+def test_the_hosts_address_is_written_where_it_is_known():
+    build = a_build()
+    known = localconf.write(build, a_setting(build, "2026.1", host_ip="192.0.2.7"))
+    assert "HOST_IP=192.0.2.7" in known.splitlines()
+    assert "HOST_IP" not in localconf.write(build, a_setting(build, "2026.1"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.disk.extents import Extent, clipped, merged, of_file, total, translated
+from bakery.disk.extents import Extent, clipped, joined, merged, of_file, total, translated
 
 SPACE = 200
 BLOCK = 65536
@@ -118,3 +118,49 @@ def test_data_behind_the_asked_size_is_left_out(tmp_path):
     path.write_bytes(b"x" * 3 * BLOCK)
     with path.open("rb") as file:
         assert list(of_file(file.fileno(), size=BLOCK)) == [Extent(0, BLOCK)]
+
+
+def test_data_before_the_asked_start_is_left_out(tmp_path):
+    path = tmp_path / "full"
+    path.write_bytes(b"x" * 3 * BLOCK)
+    with path.open("rb") as file:
+        assert list(of_file(file.fileno(), start=5)) == [Extent(5, 3 * BLOCK - 5)]
+        assert list(of_file(file.fileno(), start=3 * BLOCK)) == []
+        assert list(of_file(file.fileno(), size=BLOCK, start=BLOCK)) == []
+
+
+def test_data_that_begins_at_the_asked_size_is_no_empty_extent(tmp_path):
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(4 * BLOCK)
+        os.pwrite(file.fileno(), b"x" * BLOCK, 2 * BLOCK)
+    with path.open("rb") as file:
+        assert list(of_file(file.fileno(), size=2 * BLOCK)) == []
+        assert list(of_file(file.fileno(), size=2 * BLOCK + 1)) == [Extent(2 * BLOCK, 1)]
+
+
+def test_a_file_that_cannot_be_searched_is_no_file_of_holes():
+    reading, writing = os.pipe()
+    with pytest.raises(OSError, match="seek"):
+        list(of_file(reading, size=1))
+    os.close(reading)
+    os.close(writing)
+
+
+def test_neighbours_in_their_order_are_joined_where_they_touch():
+    assert joined([Extent(5, 5), Extent(10, 1), Extent(11, 2), Extent(0, 5), Extent(5, 1)]) == [
+        Extent(5, 8),
+        Extent(0, 6),
+    ]
+    assert joined([Extent(0, 5), Extent(6, 1), Extent(3, 1)]) == [
+        Extent(0, 5),
+        Extent(6, 1),
+        Extent(3, 1),
+    ]
+    assert joined([]) == []
+
+
+def test_what_lies_beside_the_window_is_no_empty_extent():
+    items = [Extent(0, 5), Extent(5, 5), Extent(10, 5)]
+    assert clipped(items, Extent(5, 5)) == (Extent(5, 5),)
+    assert clipped([Extent(0, 20)], Extent(5, 5)) == (Extent(5, 5),)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bakery.lab.sample_info import SampleInfo
+from bakery.samples.facts import SampleInfo
 from tests.conftest import Bakery, Sample
 
 Facts = Callable[[str], SampleInfo]

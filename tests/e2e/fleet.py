@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests import tiny
-from tests.cloud import publishing
 from tests.conftest import BAKERY
+from tests.openstack.glance import publishing
 from tests.services.api import Glance
 from tests.services.openstack import ADMIN, Project
 
@@ -97,8 +97,8 @@ class Fleet:
         return found
 
     def deploy(self, *words: str) -> Done:
-        """`bakery deploy … --via ironic --json`."""
-        return self.bakery("deploy", *words, "--via", "ironic", "--json")
+        """`bakery nodes deploy … --json`."""
+        return self.bakery("nodes", "deploy", *words, "--json")
 
 
 def refused(done: Done, code: int = 1) -> str:

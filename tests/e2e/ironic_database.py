@@ -34,3 +34,9 @@ def locked(services: Services, change: str) -> Iterator[None]:
     finally:
         with opened(services) as database:
             database.execute("DROP TRIGGER locked")
+
+
+def content(services: Services) -> str:
+    """All that stands in it, as the SQL that would make it anew."""
+    with opened(services) as database:
+        return "\n".join(database.iterdump())

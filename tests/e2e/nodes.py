@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bakery.cloud.connection import connect
-from bakery.cloud.ironic import Ironic
-from bakery.fleet.records import NodeThere
+from bakery.openstack.connection import connect
+from bakery.openstack.ironic.client import Ironic
+from bakery.openstack.ironic.records import NodeThere
 from tests.services.openstack import SYSTEM, Project
 
 PASSWORD = "gesheim-471"

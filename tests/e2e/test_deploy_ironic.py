@@ -1,11 +1,11 @@
-"""`bakery deploy --via ironic` against a real Ironic, with nodes of fake hardware.
+"""`bakery nodes deploy` against a real Ironic, with nodes of fake hardware.
 
 What it tells Ironic is read back by the real client; nodes that boot are in test_ironic_lab.py.
 """
 
+import itertools
 import json
 import os
-import random
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ import pytest
 
 from tests.conftest import BAKERY
 from tests.e2e.fleet import ARGS, Fleet, refused
-from tests.processes import killed_after
+from tests.processes import killed_after, moments
 from tests.services.openstack import Services
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
 
 NODES = 14
-KILLS = 20
+SEED = 7
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,7 @@ def test_what_cannot_work_is_refused_before_ironic_is_told_anything(fleet):
         ("pv", ("--method", "direct"), "is a partition image", 1),
         ("pv-kernel", (), "is only the kernel of a build", 1),
         ("nothing", (), "no image is called 'nothing'", 1),
-        ("pv", ("--method", "iscsi"), "no deploy interface 'iscsi'", 2),
-        ("pv", ("--bios", "ipxe"), "--bios does not go with --via ironic", 2),
+        ("pv", ("--method", "iscsi"), "'iscsi' is not one of 'direct', 'ramdisk'", 2),
     ):
         assert reason in refused(fleet.deploy(node, "--image", image, *words), code)
     assert node in refused(fleet.deploy(node + "x", "--image", "pv"))
@@ -130,18 +129,18 @@ def test_where_ironics_own_validation_fails_its_reason_is_told_and_the_node_is_a
     assert (after["instance_info"], after["deploy_interface"]) == ({}, before["deploy_interface"])
 
 
-def test_a_deploy_that_is_killed_anywhere_is_ended_by_the_same_command(fleet):
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.full)])
+def test_a_deploy_that_is_killed_anywhere_is_ended_by_the_same_command(fleet, kills):
     """SIGKILL from the first moment to the last; in the end there is one instance, whole."""
     nodes = [fleet.node(), fleet.node()]
-    words = ["deploy", *nodes, "--image", "pv", "--via", "ironic", "-q"]
+    words = ["nodes", "deploy", *nodes, "--image", "pv", "-q"]
     started = time.monotonic()
     subprocess.run([BAKERY, *words], env=os.environ | fleet.env, check=True)
     whole = time.monotonic() - started
-    dice = random.Random(7)
-    for turn in range(KILLS):
+    for turn, seconds in enumerate(itertools.islice(moments(kills, 0, whole, SEED), kills)):
         for node in nodes if turn % 5 == 0 else []:
             fleet.done("nodes", "undeploy", node)
-        killed_after(dice.uniform(0, whole), [BAKERY, *words], fleet.env)
+        killed_after(seconds, [BAKERY, *words], fleet.env)
     done = fleet.deploy(*nodes, "--image", "pv")
     assert done.returncode == 0, done.stdout + done.stderr
     for node in nodes:

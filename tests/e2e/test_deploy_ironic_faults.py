@@ -1,4 +1,4 @@
-"""`bakery deploy --via ironic` against a real Ironic where something is in the way."""
+"""`bakery nodes deploy` against a real Ironic where something is in the way."""
 
 import json
 import os
@@ -10,17 +10,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from bakery import report
-from bakery.cloud import ironic as asking
-from bakery.cloud.connection import connect
-from bakery.cloud.find import published
-from bakery.cloud.images import Images
-from bakery.cloud.ironic import Ironic
-from bakery.deploy import via_ironic
-from bakery.deploy.fits import Method
+from bakery.host import report
+from bakery.openstack.connection import connect
+from bakery.openstack.glance.find import published
+from bakery.openstack.glance.images import Images
+from bakery.openstack.ironic import deploy
+from bakery.openstack.ironic.client import Ironic
+from bakery.openstack.ironic.validate import Method
 from tests import tiny
+from tests.conductor.targets import until
 from tests.conftest import BAKERY
-from tests.deploy.targets import until
 from tests.e2e.fleet import ARGS, Fleet, refused
 from tests.e2e.ironic_database import locked, opened
 from tests.services.api import Glance
@@ -51,12 +50,12 @@ def proxy(bare_metal: Services) -> Iterator[Proxy]:
 
 @pytest.fixture
 def deploys(fleet, monkeypatch):
-    """What `bakery deploy` has in hand once it has looked, of an image."""
+    """What `bakery nodes deploy` has in hand once it has looked, of an image."""
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(fleet.project.clouds_yaml))
     connection = connect(ADMIN)
 
-    def of(image: str, method: Method) -> via_ironic.Deploys:
-        return via_ironic.Deploys(Ironic(connection), published(Images(connection), image), method)
+    def of(image: str, method: Method) -> deploy.Deploys:
+        return deploy.Deploys(Ironic(connection), published(Images(connection), image), method)
 
     return of
 
@@ -94,7 +93,7 @@ def test_hints_that_no_disk_of_the_nodes_inventory_matches_are_told_before(fleet
     fleet.client("set", "--property", 'root_device={"size": ">= 100"}', node)
     before = seen(node)
     told = refused(fleet.deploy(node, "--image", "disk"))
-    assert "no disk of its inventory is as root_device wants (size >= 100)" in told
+    assert "no disk in its inventory matches root_device (size >= 100)" in told
     assert "/dev/sda (4 GiB Old)" in told
     assert seen(node) == before
     fleet.client("set", "--property", 'root_device={"rotational": true}', node)
@@ -113,7 +112,7 @@ def test_a_node_of_another_processor_and_a_ramdisk_that_conductors_unpack_are_to
     node = fleet.node()
     fleet.client("set", "--property", "cpu_arch=aarch64", node)
     told = refused(fleet.deploy(node, "--image", "x86"))
-    assert f"{node}: its cpu_arch is aarch64, and the image's kernel is one for x86_64" in told
+    assert f"{node}: its cpu_arch is aarch64, but the image is for x86_64" in told
     assert seen(node)["instance_info"] == {}
     fleet.client("set", "--property", "cpu_arch=x86_64", node)
     done = fleet.deploy(node, "--image", "x86")
@@ -146,10 +145,10 @@ def test_an_allocation_that_a_locked_database_ended_is_asked_for_anew(fleet, pro
     kind = f"alone-{node}"
     fleet.client("set", "--resource-class", kind, node)
     fleet.done("nodes", "power", node, "off")  # Ironic gives away whose power state it knows
-    words = ["--image", "pv", "--resource-class", kind, "--name", name, "--via", "ironic", "--json"]
+    words = ["--image", "pv", "--resource-class", kind, "--name", name, "--json"]
     with locked(bare_metal, "UPDATE OF node_id ON allocations"):
         process = subprocess.Popen(
-            [BAKERY, "deploy", *words], env=os.environ | fleet.env, stdout=subprocess.PIPE
+            [BAKERY, "nodes", "deploy", *words], env=os.environ | fleet.env, stdout=subprocess.PIPE
         )
         until(lambda: f"DELETE /v1/allocations/{name}-1" in proxy.requests)
     told, _ = process.communicate()
@@ -177,15 +176,15 @@ def test_a_lock_is_waited_for(fleet, bare_metal):
 
 
 def test_a_lock_that_stays_is_told_and_keeps_no_other_node_from_its_image(
-    fleet, bare_metal, deploys, seen, monkeypatch
+    fleet, bare_metal, deploys, seen
 ):
     locked, other = fleet.node(), fleet.node()
-    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 1.0)
     set_lock(bare_metal, locked, ANOTHER)
     this = deploys("pv", "ramdisk")
+    this.ironic.session.patience_seconds = 1.0
     nodes = [this.ironic.get(name) for name in (locked, other)]
     this.check(nodes)
-    refusal, sent = via_ironic.deploy(this, nodes, report.silent(), 60)
+    refusal, sent = deploy.deploy(this, nodes, report.silent(), 60)
     assert (sent.state, sent.error) == ("active", "")
     assert (refusal.name, refusal.state) == (locked, "available")
     assert f"is locked by host {ANOTHER}" in refusal.error
@@ -202,7 +201,7 @@ def test_an_image_that_is_deleted_between_look_and_deploy_is_told_by_ironic(
     node = this.ironic.get(name)
     this.check([node])
     Glance(fleet.project, bare_metal.image_url).clear()
-    (sent,) = via_ironic.deploy(this, [node], report.silent(), 60)
+    (sent,) = deploy.deploy(this, [node], report.silent(), 60)
     assert "could not be found" in sent.error
     assert f"no image is called '{image}'" in refused(fleet.deploy(name, "--image", image))
     fleet.upload()
@@ -215,7 +214,7 @@ def test_an_image_that_is_deleted_between_look_and_deploy_is_told_by_ironic(
 def test_an_interrupt_leaves_ironic_at_work_or_takes_all_back(fleet, seen, undo):
     nodes = fleet.deaf(2)
     before = [seen(node) for node in nodes]
-    words = ["deploy", *nodes, "--image", "disk", "--via", "ironic", *(["--undo"] if undo else [])]
+    words = ["nodes", "deploy", *nodes, "--image", "disk", *(["--undo"] if undo else [])]
     process = subprocess.Popen(
         [BAKERY, *words],
         env=os.environ | fleet.env,
@@ -237,7 +236,7 @@ def test_an_interrupt_leaves_ironic_at_work_or_takes_all_back(fleet, seen, undo)
         else:
             assert shown["provision_state"] == WAITING
     if not undo:
-        assert "bakery nodes undeploy takes it back" in said
+        assert "to undo: bakery nodes undeploy" in said
         told = fleet.done("nodes", "undeploy", *nodes)
         assert sorted(told.splitlines()) == sorted(f"{node}: available" for node in nodes)
 
@@ -248,7 +247,7 @@ def test_an_interrupt_in_the_midst_of_the_telling_takes_all_back(fleet, proxy, s
     proxy.requests.clear()
     proxy.fail(503, "PUT", "/states/provision", times=1000)  # none of them gets further
     process = subprocess.Popen(
-        [BAKERY, "deploy", *nodes, "--image", "disk", "--via", "ironic", "--undo"],
+        [BAKERY, "nodes", "deploy", *nodes, "--image", "disk", "--undo"],
         env=os.environ | fleet.env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bakery import manifest
-from bakery.cloud import embedded, records
 from bakery.disk import extents
 from bakery.disk.extents import Extent
-from bakery.manifest import Artifact
-from bakery.workdir import FOLDER
-from tests.cloud.publishing import (
+from bakery.host.workdir import FOLDER
+from bakery.manifest import manifest
+from bakery.manifest.manifest import Artifact
+from bakery.openstack.glance import embedded, records
+from tests.conftest import BAKERY
+from tests.openstack.glance.publishing import (
     MIB,
     SHAPES,
     artifact,
@@ -26,7 +27,6 @@ from tests.cloud.publishing import (
     upload,
     write_manifest,
 )
-from tests.conftest import BAKERY
 from tests.services.openstack import Project
 from tests.services.proxy import Proxy
 
@@ -71,7 +71,7 @@ def download(bakery, cloud, tmp_path):
 @pytest.fixture
 def glance(cloud, monkeypatch):
     """The image service in this process, to put things in it that bakery never would."""
-    from bakery.cloud.images import Images
+    from bakery.openstack.glance.images import Images
 
     for name, value in cloud.env().items():
         monkeypatch.setenv(name, value)
@@ -241,7 +241,10 @@ def test_a_kernel_that_is_gone_is_told_by_its_id(folder, download, cloud, glance
     glance.delete(kernel)
     done = download()
     assert done.returncode == 1
-    assert f"the kernel of made is gone from this cloud: image {kernel} is not there" in done.stderr
+    assert (
+        f"the kernel of made is gone from this cloud: image {kernel} no longer exists"
+        in done.stderr
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -260,7 +263,7 @@ def test_a_folder_with_other_peoples_files_is_left_alone(folder, download, share
     (tmp_path / "out/letter").write_text("dear")
     done = download(project=shared.project)
     assert done.returncode == 1
-    assert "holds files that are not a build of bakery: letter" in done.stderr
+    assert "holds files that are not part of a bakery build: letter" in done.stderr
     assert files(tmp_path / "out") == {"letter": b"dear"}
 
 
@@ -273,7 +276,7 @@ def test_bytes_that_changed_in_the_store_are_refused_and_nothing_is_left(
         file.write(b"!")
     done = download()
     assert done.returncode == 1
-    assert f"image {base} has other bytes than Glance took in" in done.stderr
+    assert f"image {base} does not hold the bytes that Glance received" in done.stderr
     assert not list((tmp_path / "out").glob("made*"))
 
 
@@ -335,9 +338,9 @@ def test_a_damaged_manifest_is_refused(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"{}", "is no manifest of bakery"),
-        (b"[" * 100_000, "is no manifest of bakery"),
-        (b'"../../etc/cron.d/x"', "is no manifest of bakery"),
+        (b"{}", "is not a bakery manifest"),
+        (b"[" * 100_000, "is not a bakery manifest"),
+        (b'"../../etc/cron.d/x"', "is not a bakery manifest"),
     ],
 )
 def test_a_hostile_manifest_is_refused(folder, download, cloud, glance, tmp_path, text, reason):
@@ -357,7 +360,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(
     glance.update(base, properties=embedded.pack(text))
     done = download()
     assert done.returncode == 1
-    assert "'../made', which is no file name" in done.stderr
+    assert "'../made', which is not a file name" in done.stderr
     assert not list(tmp_path.glob("made*"))
 
 
@@ -469,6 +472,6 @@ def test_two_downloads_into_one_folder_do_not_disturb_each_other(
     ]
     for process in both:
         _, said = process.communicate(timeout=120)
-        assert process.returncode == 0 or "is at work in" in said
+        assert process.returncode == 0 or "is running in" in said
     assert any(process.returncode == 0 for process in both)
     assert files(tmp_path / "out") == files(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.publishing import files, made, upload
+from tests.openstack.glance.publishing import files, made, upload
 from tests.services.openstack import Services
 from tests.services.proxy import Proxy
 

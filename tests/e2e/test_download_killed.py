@@ -1,7 +1,6 @@
 """A download that is killed at any moment leaves nothing half done, and the next one ends right."""
 
 import os
-import random
 import shutil
 import subprocess
 import time
@@ -9,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bakery import manifest
-from bakery.workdir import FOLDER
-from tests.cloud.publishing import MIB, files, made, upload
+from bakery.host.workdir import FOLDER
+from bakery.manifest import manifest
 from tests.conftest import BAKERY
-from tests.processes import killed_after
+from tests.openstack.glance.publishing import MIB, files, made, upload
+from tests.processes import killed_after, moments
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
 
-KILLS = 16
 SEED = 20160405
 
 
@@ -26,8 +24,9 @@ def folder(tmp_path_factory):
     return made(tmp_path_factory.mktemp("made") / "made", data=96 * MIB, size=160 * MIB)
 
 
+@pytest.mark.parametrize("kills", [6, pytest.param(16, marks=pytest.mark.full)])
 @pytest.mark.parametrize("shape", ["ami", "partition"])
-def test_killed_at_random_moments_then_downloaded(shape, folder, cloud, tmp_path):
+def test_killed_at_moments_of_each_part_then_downloaded(shape, kills, folder, cloud, tmp_path):
     base = upload(cloud, folder, "--as", shape)["base"]
     output, reference = tmp_path / "out", files(folder)
     words: list[str | Path] = [BAKERY, "download", "made", "-o", output]
@@ -37,10 +36,10 @@ def test_killed_at_random_moments_then_downloaded(shape, folder, cloud, tmp_path
     whole = time.monotonic() - started
     shutil.rmtree(output)
 
-    moments = random.Random(SEED)
+    when = moments(kills, 0, whole, SEED)
     hits = parts = 0
-    for _ in range(KILLS * 4):
-        killed = killed_after(moments.uniform(0, whole), words, env)
+    for _ in range(kills * 4):
+        killed = killed_after(next(when), words, env)
         hits += killed
         parts += (output / FOLDER / "download" / f"{base}.part").exists()
         # A manifest that is there is that of the whole build, and its files are all there.
@@ -53,7 +52,7 @@ def test_killed_at_random_moments_then_downloaded(shape, folder, cloud, tmp_path
             assert files(output) == reference
             assert not (output / FOLDER).exists()
             shutil.rmtree(output)
-        if hits == KILLS:
+        if hits == kills:
             break
-    assert hits == KILLS, "the kills came too late to mean anything"
+    assert hits == kills, "the kills came too late to mean anything"
     assert parts, "no kill hit the base on its way"

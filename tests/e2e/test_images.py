@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bakery.cloud import records
-from tests.cloud.publishing import files, made, upload
+from bakery.openstack.glance import records
 from tests.conftest import BAKERY
+from tests.openstack.glance.publishing import files, made, upload
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def glance(cloud, monkeypatch):
-    from bakery.cloud.images import Images
+    from bakery.openstack.glance.images import Images
 
     for name, value in cloud.env().items():
         monkeypatch.setenv(name, value)
@@ -79,7 +79,7 @@ def test_a_published_build_is_listed_with_its_links_and_good(folder, cloud, bake
 
 def test_where_nothing_is_published_that_is_said(bakery, cloud, listed):
     done = bakery("images", env=cloud.env())
-    assert (done.returncode, done.stdout) == (0, "nothing is published here\n")
+    assert (done.returncode, done.stdout) == (0, "nothing has been published here\n")
     assert listed() == {}
 
 
@@ -243,7 +243,7 @@ def test_a_protected_image_stays_and_its_reason_is_told(folder, cloud, glance, p
     glance.delete(ids["base"])
     cloud.client("image", "set", "--protected", ids["kernel"])
     done = prune(*NOW, "--yes")
-    assert f"stays: {ids['kernel']}" in done.stdout
+    assert f"kept: {ids['kernel']}" in done.stdout
     assert "--unprotect" in done.stdout
     assert glance.get(ids["kernel"]) is not None
     assert glance.get(ids["ramdisk"]) is None
@@ -259,7 +259,7 @@ def test_a_public_kernel_stays_since_others_may_refer_to_it(folder, cloud, baker
         cloud.client("image", "delete", ids["base"], cloud="admin")
         pruned = bakery("images", "prune", *NOW, "--yes", env=admin)
         assert pruned.returncode == 0, pruned.stderr
-        assert f"stays: {ids['kernel']}" in pruned.stdout
+        assert f"kept: {ids['kernel']}" in pruned.stdout
         assert "images of other projects may refer to it" in pruned.stdout
     finally:
         cloud.client("image", "delete", ids["kernel"], ids["ramdisk"], cloud="admin")

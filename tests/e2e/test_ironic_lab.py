@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from bakery import manifest
 from bakery.lab import state
-from bakery.manifest import Build
+from bakery.manifest import manifest
+from bakery.manifest.manifest import Build
+from tests.conductor.targets import until
 from tests.conftest import BAKERY, Bakery
-from tests.deploy.targets import until
 from tests.e2e.compare import data_of
 from tests.processes import started_with
 from tests.services.lab_ironic import LabIronic
@@ -62,8 +62,8 @@ class Rack:
         return started_with(self.nodes[number].disk)
 
     def deploying(self, number: int, image: str) -> "subprocess.Popen[str]":
-        """`bakery deploy --via ironic`, under way."""
-        words = ["deploy", self.nodes[number].name, "--image", image, "--via", "ironic", "--json"]
+        """`bakery nodes deploy`, under way."""
+        words = ["nodes", "deploy", self.nodes[number].name, "--image", image, "--json"]
         return subprocess.Popen(
             self.ironic.lab.enter([BAKERY, *words]),
             env=os.environ | self.ironic.env,
@@ -147,6 +147,8 @@ def test_a_whole_disk_by_direct_is_on_the_disk_byte_by_byte_and_comes_to_the_log
     assert not rack.machines(DIRECT)
 
 
+# Its arguments on the node are in test_deploy_ironic.py, a real agent's deploy is the one above.
+@pytest.mark.full
 def test_a_trio_by_ramdisk_boots_with_the_images_own_arguments_to_the_login(rack, sample):
     build = rack.published(sample("default"), "pv")
     node = rack.nodes[RAMDISK]

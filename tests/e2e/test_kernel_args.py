@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery import manifest
+from bakery.manifest import manifest
 from tests.conftest import Bakery, Sample
 from tests.e2e.conftest import Facts
 
@@ -28,6 +28,8 @@ def test_ironic_conf_has_the_blueprints_line(
     assert values == [line]
 
 
+# The boots of build/scrub/test_scrubbed.py have such arguments too, of both.
+@pytest.mark.full
 @pytest.mark.parametrize("variant", ["default", "plain"])
 def test_a_whole_disk_boots_with_the_arguments_that_were_added(
     bakery: Bakery, sample: Sample, tmp_path: Path, variant: str

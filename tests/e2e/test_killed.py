@@ -1,22 +1,20 @@
 """A build that is killed at any moment leaves nothing half done, and the next one ends right."""
 
 import hashlib
-import random
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from bakery import manifest
-from bakery.workdir import FOLDER
+from bakery.host.workdir import FOLDER
+from bakery.manifest import manifest
 from tests import leftovers
 from tests.conftest import BAKERY, Bakery, Sample
-from tests.processes import killed_after
+from tests.processes import killed_after, moments
 
 pytestmark = pytest.mark.slow
 
-KILLS = 51
 SEED = 20141209
 
 
@@ -24,7 +22,10 @@ def published(output: Path) -> set[str]:
     return {path.name for path in output.iterdir()} - {FOLDER} if output.is_dir() else set()
 
 
-def test_killed_at_random_moments_then_built(bakery: Bakery, sample: Sample, tmp_path: Path):
+@pytest.mark.parametrize("kills", [6, pytest.param(51, marks=pytest.mark.full)])
+def test_killed_at_moments_of_each_part_then_built(
+    bakery: Bakery, sample: Sample, tmp_path: Path, kills: int
+):
     image = sample("default")
     source = hashlib.sha256(image.read_bytes()).hexdigest()
     started = time.monotonic()
@@ -33,12 +34,12 @@ def test_killed_at_random_moments_then_built(bakery: Bakery, sample: Sample, tmp
     assert done.returncode == 0, done.stderr
     reference = manifest.load(tmp_path / "reference").manifest
 
-    moments = random.Random(SEED)
+    when = moments(kills, 0, whole, SEED)
     output = tmp_path / "out"
     hits = 0
-    for _ in range(KILLS * 4):
+    for _ in range(kills * 4):
         before = leftovers.present()
-        killed = killed_after(moments.uniform(0, whole), [BAKERY, "build", image, "-o", output])
+        killed = killed_after(next(when), [BAKERY, "build", image, "-o", output])
         assert not leftovers.left_since(before), "a process or a mount outlived the kill"
         # A manifest that is there is that of the whole build, and its files are all there.
         if any(name.endswith(manifest.SUFFIX) for name in published(output)):
@@ -52,7 +53,7 @@ def test_killed_at_random_moments_then_built(bakery: Bakery, sample: Sample, tmp
             assert not (output / FOLDER / "tmp").exists()
             assert len(published(output)) == 4, published(output)
             shutil.rmtree(output)
-        if hits == KILLS:
+        if hits == kills:
             break
-    assert hits == KILLS, "the kills came too late to mean anything"
+    assert hits == kills, "the kills came too late to mean anything"
     assert hashlib.sha256(image.read_bytes()).hexdigest() == source

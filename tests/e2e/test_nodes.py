@@ -2,24 +2,24 @@
 
 import itertools
 import json
-import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.conductor.targets import until
 from tests.conftest import BAKERY
-from tests.deploy.targets import until
 from tests.e2e.ironic_database import locked
 from tests.e2e.nodes import PASSWORD, asked, entry, there, written
-from tests.processes import killed_after
+from tests.processes import Aim, killed_after, moments
 from tests.services.openstack import SYSTEM
 from tests.services.proxy import Proxy
+from tests.watch import files_with, watching
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
 
-KILLS = 20
 SEED = 20150310
+MADE = 12  # more than are made at one time, so that some runs end between them
 MANY = 300
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
 NUMBERS = itertools.count(1)
@@ -108,6 +108,16 @@ def test_a_second_run_changes_nothing_and_asks_little(nodes, ironic, proxy, some
     assert 0 < len(proxy.requests) <= 8
 
 
+def test_no_password_is_shown_or_kept_while_nodes_are_enrolled(nodes, some, tmp_path):
+    file, _, _ = some(MADE)
+    with watching() as watch:
+        assert told(nodes("enroll", file, "--json", "-v", "--provide")) == ["created"] * MADE
+        assert told(nodes("enroll", file, "--json", "-v", "--send-secrets")) == ["updated"] * MADE
+    assert watch.programs("\0enroll\0")
+    assert watch.showed(PASSWORD) == []
+    assert files_with(PASSWORD, tmp_path) == {file}
+
+
 def test_what_the_file_changes_is_changed_alone(nodes, ironic, some, tmp_path):
     file, prefix, made = some(3)
     nodes("enroll", file)
@@ -190,13 +200,13 @@ def test_a_token_that_expires_on_the_way_is_renewed(nodes, ironic, proxy, some):
 
 
 def test_a_storm_that_does_not_end_is_told(ironic, monkeypatch):
-    from bakery.cloud import ironic as module
-    from bakery.cloud.connection import CloudError
+    from bakery.openstack.connection import CloudError
 
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 1.0)
-    with Proxy(ironic._adapter.get_endpoint()) as one:
+    monkeypatch.setattr(ironic.session, "patience_seconds", 1.0)
+    adapter = ironic.session.adapter
+    with Proxy(adapter.get_endpoint()) as one:
         one.fail(503, times=100)
-        monkeypatch.setattr(ironic._adapter, "endpoint_override", one.url + "/v1")
+        monkeypatch.setattr(adapter, "endpoint_override", one.url + "/v1")
         with pytest.raises(CloudError) as caught:
             ironic.nodes()
     assert caught.value.status == 503
@@ -240,40 +250,43 @@ def test_nodes_are_listed_shown_and_switched(nodes, some):
     assert [port["address"] for port in shown["ports"]] == [made[0]["ports"][0]["address"]]
     for word, state in (("on", "power on"), ("reboot", "power on"), ("off", "power off")):
         assert nodes("power", name, word).stdout == f"{name}: {state}\n"
-    assert nodes("boot-device", name, "pxe").stdout == f"{name}: boots from pxe the next time\n"
+    assert nodes("boot-device", name, "pxe").stdout == f"{name}: boots from pxe next time\n"
     assert "did you mean 'pxe'?" in nodes("boot-device", name, "pxf").stderr
     wrong = nodes("show", f"{prefix}O")
     assert wrong.returncode == 1
     assert f"did you mean '{prefix}" in wrong.stderr
 
 
-def test_killed_at_random_moments_and_run_again(nodes, ironic, env, some):
-    file, _, _ = some(5)
+@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.full)])
+def test_killed_at_moments_of_each_part_and_run_again(nodes, ironic, env, some, kills):
+    file, _, _ = some(MADE)
     started = time.monotonic()
     nodes("enroll", file)
     whole = time.monotonic() - started
-    moments, hits, left = random.Random(SEED), 0, set()
-    for _ in range(KILLS * 3):
-        file, prefix, made = some(5)
+    aimed, hits, left = Aim(0.4, whole, kills, SEED), 0, set()
+    for _ in range(kills * 3):
+        file, prefix, made = some(MADE)
         argv = [BAKERY, "nodes", "enroll", file, "-q"]
-        hits += killed_after(moments.uniform(0.4, whole), argv, env)
-        left.add(len(there(ironic, prefix)))
+        seconds = aimed.next()
+        hits += killed_after(seconds, argv, env)
+        count = len(there(ironic, prefix))
+        aimed.met(seconds, begun=count > 0, ended=count == MADE)
+        left.add(count)
         done = nodes("enroll", file)
         assert done.returncode == 0, done.stderr
         assert_as_described(ironic, prefix, made)
-        if hits == KILLS:
+        if hits >= kills and len(left) > 2:
             break
-    assert hits == KILLS
+    assert hits >= kills
     assert len(left) > 2, f"the kills did not spread over the work: {left}"
 
 
 def test_nameless_nodes_are_made_once_by_a_killed_run_too(nodes, ironic, env, some):
-    moments = random.Random(SEED)
-    for _ in range(4):
+    for seconds in itertools.islice(moments(4, 0.6, 2.5, SEED), 4):
         file, _, made = some(4)
         written(file, *({k: v for k, v in one.items() if k != "name"} for one in made))
         before = {node.uuid for node in ironic.nodes()}
-        killed_after(moments.uniform(0.6, 2.5), [BAKERY, "nodes", "enroll", file, "-q"], env)
+        killed_after(seconds, [BAKERY, "nodes", "enroll", file, "-q"], env)
         assert nodes("enroll", file).returncode == 0
         new = {node.uuid for node in ironic.nodes()} - before
         addresses = {one["ports"][0]["address"] for one in made}

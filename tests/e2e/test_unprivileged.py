@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from bakery import manifest
+from bakery.manifest import manifest
 from tests import tiny
 from tests.conftest import BAKERY
 

@@ -1,26 +1,31 @@
-"""`bakery upload` against a real Keystone and a real Glance, seen through the real client."""
+"""`bakery upload` against a real Keystone and a real Glance, seen there and by the real client."""
 
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bakery import manifest
-from bakery.cloud import embedded
-from bakery.cloud.connection import connect
-from bakery.cloud.images import Images
-from bakery.cloud.records import Image
+from bakery.manifest import manifest
+from bakery.openstack.connection import connect
+from bakery.openstack.glance import embedded
+from bakery.openstack.glance.images import Images
+from bakery.openstack.glance.records import Image
 from tests import tiny
-from tests.cloud import publishing
 from tests.conftest import BAKERY, Bakery
-from tests.services.openstack import Project, Services
+from tests.openstack.glance import publishing
+from tests.services.api import Glance
+from tests.services.openstack import Project
 from tests.services.proxy import Proxy
+from tests.services.settings import REGION
+from tests.watch import files_with, watching
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
 
@@ -81,13 +86,20 @@ def ids(answer: dict[str, object]) -> dict[str, str]:
     return {role: image["id"] for role, image in images.items()}
 
 
-def shown(cloud: Project, image: str) -> dict[str, object]:
-    """An image as the real client shows it, its properties beside its fields."""
-    answer: dict[str, object] = json.loads(
-        cloud.client("image", "show", "-f", "json", image).stdout
+def shown(cloud: Project, image: str) -> dict[str, Any]:
+    """The image of that id, or the visible one of that name, as Glance shows it."""
+    (found,) = (
+        there
+        for there in Glance(cloud, cloud.image_url).all()
+        if image == there["id"] or (image == there["name"] and not there["os_hidden"])
     )
-    properties = answer.pop("properties")
-    assert isinstance(properties, dict)
+    return found
+
+
+def shown_by_client(cloud: Project, image: str) -> dict[str, Any]:
+    """An image as the real client shows it, its properties beside its fields."""
+    answer: dict[str, Any] = json.loads(cloud.client("image", "show", "-f", "json", image).stdout)
+    properties: dict[str, Any] = answer.pop("properties")
     return properties | answer
 
 
@@ -106,7 +118,7 @@ def by_role(images: Images) -> dict[str, list[Image]]:
 def test_an_ami_names_the_kernel_and_the_ramdisk_that_were_sent(bakery, cloud, builds):
     made = ids(uploaded(bakery, cloud, builds.plain))
     build = manifest.load(builds.plain)
-    base = shown(cloud, "tiny")
+    base = shown_by_client(cloud, "tiny")
     assert base["id"] == made["base"]
     assert base["kernel_id"] == made["kernel"]
     assert base["ramdisk_id"] == made["ramdisk"]
@@ -122,7 +134,7 @@ def test_an_ami_names_the_kernel_and_the_ramdisk_that_were_sent(bakery, cloud, b
     assert base["bakery_manifest_sha256"] == hashlib.sha256(text).hexdigest()
     assert embedded.unpack({k: str(v) for k, v in base.items()}) == text
     for role, form in (("kernel", "aki"), ("ramdisk", "ari")):
-        image = shown(cloud, made[role])
+        image = shown_by_client(cloud, made[role])
         assert (image["disk_format"], image["container_format"]) == (form, form)
         assert image["status"] == "active"
 
@@ -325,21 +337,51 @@ def test_an_administrator_may_publish_to_everyone(bakery, cloud, builds):
         cloud.client("image", "delete", *made, cloud="admin")
 
 
-def test_the_environment_alone_names_the_cloud(bakery, cloud, builds, services: Services):
-    from tests.services.settings import PASSWORD, REGION
-
-    env = {
+def environment(cloud: Project) -> dict[str, str]:
+    """A cloud, as its variables name it."""
+    return {
         "OS_CLIENT_CONFIG_FILE": "/dev/null",
         "OS_CLOUD": "",
-        "OS_AUTH_URL": services.auth_url,
+        "OS_AUTH_URL": cloud.auth_url,
         "OS_USERNAME": cloud.name,
-        "OS_PASSWORD": PASSWORD,
+        "OS_PASSWORD": cloud.password,
         "OS_PROJECT_NAME": cloud.name,
         "OS_USER_DOMAIN_ID": "default",
         "OS_PROJECT_DOMAIN_ID": "default",
         "OS_REGION_NAME": REGION,
         "OS_IDENTITY_API_VERSION": "3",
     }
-    done = bakery("upload", builds.plain, env=env)
+
+
+def test_the_environment_alone_names_the_cloud(bakery, cloud, builds):
+    done = bakery("upload", builds.plain, env=environment(cloud))
     assert done.returncode == 0, done.stderr
     assert len(cloud.images()) == 3
+
+
+def test_a_password_is_shown_and_kept_nowhere_while_a_build_goes_up_and_comes_back(
+    bakery, services, builds, tmp_path
+):
+    cloud = services.fresh_project(password=secrets.token_hex(16))
+    home = tmp_path / "home"
+    home.mkdir()
+    folder = shutil.copytree(builds.disk, tmp_path / "build")
+    with watching() as watch:
+        for number, env in enumerate((cloud.env(), environment(cloud))):
+            env["HOME"] = str(home)
+            up = bakery("upload", folder, "--json", "-v", env=env)
+            assert up.returncode == 0, up.stderr
+            base = ids({"images": {one["role"]: one for one in json.loads(up.stdout)["images"]}})
+            words = ("download", base["base"], "-o", tmp_path / f"back-{number}", "--json", "-v")
+            down = bakery(*words, env=env)
+            assert down.returncode == 0, down.stderr
+            for said in (up.stdout, up.stderr, down.stdout, down.stderr):
+                assert cloud.password not in said
+    assert watch.programs("\0upload\0") and watch.programs("\0download\0")
+    # The two commands were given it in their environment; no program of theirs was.
+    given = {b"OS_PASSWORD=" + cloud.password.encode()}
+    for shown_words in watch.showed(cloud.password):
+        holding = {one for one in shown_words.split(b"\0") if cloud.password.encode() in one}
+        assert holding == given
+    assert len(watch.showed(cloud.password)) <= 2
+    assert files_with(cloud.password, tmp_path) == set()

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bakery import manifest, report
-from bakery.cloud import pieces, publish, unchanged
-from bakery.cloud.images import Images
-from bakery.cloud.transfer import Patience
+from bakery.host import report
+from bakery.manifest import manifest
+from bakery.openstack.glance import pieces, publish, unchanged
+from bakery.openstack.glance.images import Images
+from bakery.openstack.glance.transfer import Patience
 from tests import tiny
-from tests.cloud import publishing
 from tests.conftest import BAKERY, Bakery
+from tests.openstack.glance import publishing
 from tests.services.openstack import Project, Services
 from tests.services.proxy import Proxy
 
@@ -146,7 +147,7 @@ def test_the_service_fails_at_the_last_update(bakery, cloud, build, proxy):
 def test_the_connection_is_cut_in_the_middle_of_the_base(bakery, cloud, build, proxy):
     proxy.cut_sending(20 * MIB, times=3)  # kernel and ramdisk are smaller
     done = bakery("upload", build, env=cloud.env())
-    refused(done, "the connection was cut", "base (ami)", "kernel (aki)", "is active")
+    refused(done, "the connection was lost", "base (ami)", "kernel (aki)", "is active")
     assert proxy.sent_bytes > 20 * MIB
     proxy.mend()
     works(bakery, cloud, build)
@@ -155,7 +156,7 @@ def test_the_connection_is_cut_in_the_middle_of_the_base(bakery, cloud, build, p
 def test_the_connection_is_cut_again_and_again(bakery, cloud, build, proxy):
     for after in (1, 100, 1 * MIB, 27 * MIB):
         proxy.cut_sending(after, times=3)
-        refused(bakery("upload", build, env=cloud.env()), "the connection was cut")
+        refused(bakery("upload", build, env=cloud.env()), "the connection was lost")
         proxy.mend()
     works(bakery, cloud, build)
 
@@ -189,9 +190,9 @@ def test_glance_is_killed_while_it_takes_the_base(bakery, tmp_path, monkeypatch)
 
 def _publish(build: Path, patience: Patience) -> None:
     text = next(build.glob("*.manifest.json")).read_bytes()
-    parts = pieces.parts(manifest.load(build), text, pieces.Wish())
+    parts = pieces.parts(manifest.load(build), text, pieces.PublishOptions())
     stamps = unchanged.verified([*parts.companions, parts.base])
-    order = publish.Order(parts=parts, stamps=stamps)
+    order = publish.PublishRequest(parts=parts, stamps=stamps)
     publish.publish(Images.of_cloud(None), order, report.silent(), patience=patience)
 
 

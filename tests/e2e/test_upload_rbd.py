@@ -1,7 +1,8 @@
 """A base written into Ceph, its location registered with a real Glance and its real RBD driver.
 
 There is no Ceph here: the programs and the two libraries that talk to one are stand-ins over a
-folder (tests/cloud/ceph.py). Everything of Glance's, the location call first, is the real thing.
+folder (tests/openstack/glance/ceph.py). Everything of Glance's, the location call first, is the
+real thing.
 """
 
 import configparser
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.ceph import FSID, Ceph
-from tests.cloud.publishing import files, made
+from tests.openstack.glance.ceph import FSID, Ceph
+from tests.openstack.glance.publishing import files, made
 from tests.services.openstack import Services
 from tests.services.proxy import Proxy
 

@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from bakery.lab.apt_source import machine_mirror, proxies
-from bakery.run import Completed, run
+from bakery.host.run import Completed, run
+from bakery.samples.apt_source import machine_mirror, proxies
 from tests.conftest import BAKERY, REPOSITORY, locked, user_cache
 from tests.services import venvs
 
@@ -83,6 +83,7 @@ def call(program: str, *words: str | Path, timeout: float, cwd: Path | None = No
 def _key(made_from: Iterable[Path], *words: str) -> str:
     total = hashlib.sha256("\0".join((SUITE, venv().name, *words)).encode())
     for folder in made_from:
+        assert folder.is_dir(), f"{folder} is no folder"
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 mode = oct(path.stat().st_mode)

@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 from tests.e2e.test_deploy import built, lab
 from tests.elements import dib
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lab"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("elements"), pytest.mark.timeout(3600)]
 ELEMENT = {name: dib.ELEMENTS / name for name in dib.NAMES}
 
 
@@ -30,7 +30,7 @@ def deploy() -> Path:
     """What ramdisk-image-create left: deploy.kernel and deploy.initramfs."""
     made_from = [
         ELEMENT["bakery-deploy"],
-        *(REPOSITORY / "bakery" / p for p in ("agent", "ramdisk")),
+        *(REPOSITORY / "bakery/node" / part for part in ("agent", "ramdisk")),
     ]
     words = ["--ramdisk-element", "bakery-deploy", "debian-minimal"]
     return dib.made("deploy", made_from, "ramdisk-image-create", *words)
@@ -73,6 +73,8 @@ def test_an_image_by_diskimage_builder_is_proved(bakery, host, tmp_path):
     assert "FAILED" not in console.read_text(errors="replace")  # no unit did, up to there
 
 
+# The same agent deploys nodes from bakery's own ramdisk in tests/e2e/test_deploy.py.
+@pytest.mark.full
 def test_a_ramdisk_by_diskimage_builder_deploys_a_node(bakery, sample, deploy, tmp_path):
     ramdisk = tmp_path / "ramdisk"
     ramdisk.mkdir()

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from bakery.run import run
+from bakery.host.run import run
 from tests.conftest import REPOSITORY
 from tests.elements import dib
 

@@ -7,8 +7,8 @@ import shutil
 import struct
 from pathlib import Path
 
-from bakery.run import run
-from tests.disk import pvs
+from bakery.host.run import run
+from tests.disk.volumes import pvs
 
 MIB = 1 << 20
 DISK_BYTES = 24 * MIB

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakery.disk import qcow2
-from tests.disk.pvs import edit
+from bakery.disk.formats import qcow2
+from tests.disk.volumes.pvs import edit
 from tests.hostile.kitchen import MIB, PV_AT, Kitchen, patched, sparse
 
 FINE = ""
@@ -109,7 +109,7 @@ JSON_DATA_FILE = (
 # (what, offset in the header, bytes, finding): docs/interop/qcow2.txt, field by field.
 QCOW2_FIELDS = [
     ("version-0", 4, u32(0), BAD),
-    ("version-1", 4, u32(1), BAD),
+    ("version-1", 4, u32(1), "unsupported-format"),
     ("version-4", 4, u32(4), BAD),
     ("version-max", 4, u32(0xFFFFFFFF), BAD),
     ("backing-offset-1", 8, u64(1), "backing-file"),
@@ -290,7 +290,7 @@ VMDK = [
     vmdk("two-extents", OUTSIDE,
          descriptor(extents='RW 1 SPARSE "x.vmdk"\nRW 1 SPARSE "y.vmdk"')),
     vmdk("no-extent", OUTSIDE, descriptor(extents="# none")),
-    vmdk("read-only-extent", OUTSIDE, descriptor(extents='RDONLY 1 SPARSE "x.vmdk"')),
+    vmdk("read-only-extent", FINE, descriptor(extents='RDONLY 1 SPARSE "x.vmdk"')),
     vmdk("device-extent", OUTSIDE, descriptor(extents='RW 1 VMFSRDM "/dev/sda"')),
     vmdk("extent-tabs", BAD, descriptor(extents='RW\t1\tFLAT\t"/etc/passwd"\t0')),
     vmdk("two-gb-extents", OUTSIDE, descriptor("twoGbMaxExtentSparse")),
@@ -371,7 +371,7 @@ FORMATS = [
     Specimen("luks", "encrypted", whole("luks.raw")),
     Specimen("luks-within-qcow2", "encrypted", whole("luks-within.qcow2")),
     Specimen("qcow2-within-qcow2", "image-within", whole("image-within.qcow2"), "CVE-2026-24708"),
-    Specimen("qcow1", BAD, renamed("disk.qcow", "disk.qcow2")),
+    Specimen("qcow1", "unsupported-format", renamed("disk.qcow", "disk.qcow2")),
     Specimen("qed", "unsupported-format", whole("disk.qed")),
     Specimen("parallels", "unsupported-format", whole("disk.parallels")),
     Specimen("bochs", "unsupported-format",

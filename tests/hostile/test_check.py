@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bakery.disk import safety
-from bakery.errors import BakeryError
+from bakery.disk.formats import safety
+from bakery.host.errors import BakeryError
 from tests import leftovers
 from tests.hostile.kitchen import Kitchen
 from tests.hostile.specimens import HOSTILE, Specimen

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bakery.errors import UsageError
+from bakery.host.errors import UsageError
 from bakery.lab.node import Files, Hardware, disk_size, qemu
+from bakery.vm.firmware import FlashFile, Uefi
 
 
 def words(boot, **parts) -> list[str]:
@@ -26,6 +27,10 @@ def test_what_the_node_boots_from_has_the_lower_boot_index(boot, first):
     assert order[0] == first
 
 
+def test_a_node_of_which_nothing_is_said_has_two_gibibytes_of_memory():
+    assert words("disk")[words("disk").index("-m") + 1] == "2048M"
+
+
 def test_a_node_has_its_own_name_card_and_disk_number():
     argv = words("disk", nic="e1000", memory_mib=300, cpus=3)
     assert device(argv, "e1000")["mac"] == "52:54:00:4c:00:03"
@@ -36,16 +41,58 @@ def test_a_node_has_its_own_name_card_and_disk_number():
     assert "-no-reboot" not in argv
 
 
+def test_a_uefi_node_has_its_own_variables_and_another_node_none():
+    uefi = Uefi(FlashFile("/code"), FlashFile("/variables"))
+    hardware = Hardware(number=3, uuid=uuid.UUID(int=5), firmware="uefi")
+    files = Files(Path("/lab/node-3"))
+    argv = qemu(hardware, files, tap="tap3", boot="disk", accel="tcg", uefi=uefi)
+    assert any('"filename": "/lab/node-3/variables.fd"' in word for word in argv)
+    assert not any("variables" in word for word in words("disk"))
+
+
+def test_a_nodes_cable_console_and_monitor_are_its_keepers():
+    argv = words("disk")
+    assert argv[argv.index("-netdev") + 1].startswith("tap,id=cable,ifname=tap3,")
+    chardevs = [argv[n + 1] for n, word in enumerate(argv) if word == "-chardev"]
+    assert chardevs == ["socket,id=console,fd=0", "socket,id=monitor,fd=1"]
+    assert argv[argv.index("-mon") + 1] == "chardev=monitor,mode=control"
+    assert argv[: argv.index("--")] == [
+        *("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("10G", 10 << 30), ("3m", 3 << 20), ("2GiB", 2 << 30), ("1T", 1 << 40), ("1048576", 1 << 20)],
+    [
+        ("10G", 10 << 30),
+        ("3m", 3 << 20),
+        ("2GiB", 2 << 30),
+        ("1T", 1 << 40),
+        ("1048576", 1 << 20),
+        ("64T", 64 << 40),
+    ],
 )
 def test_a_size_is_read_in_powers_of_1024(text, size):
     assert disk_size(text) == size
 
 
 @pytest.mark.parametrize(
-    "text", ["", "G", "-1G", "1.5G", "1X", "1GG", "0", "1048577", "99999999T", "\u0661G", "1" * 40]
+    "text",
+    [
+        "",
+        "G",
+        "-1G",
+        "1.5G",
+        "1X",
+        "1GG",
+        "0",
+        "1048577",
+        "1048064",
+        str((64 << 40) + 512),
+        "99999999T",
+        "\u0661G",
+        "1" * 40,
+    ],
 )
 def test_what_is_no_size_of_a_disk_is_refused(text):
     with pytest.raises(UsageError):

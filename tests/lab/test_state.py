@@ -1,32 +1,12 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.lab import state
 from bakery.lab.state import BmcAccess, Lab, Node
-
-HOLDER = """
-import sys
-from pathlib import Path
-from bakery.lab import state
-print(state.hold(Path(sys.argv[1])) is not None, flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Another process, that holds the lock of the folder `lab`."""
-    words = [sys.executable, "-c", HOLDER, tmp_path / "lab"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stdout.readline() == b"True\n"
-        yield process
 
 
 def lab_in(folder: Path, pid: int, *, user_namespace: bool = False) -> Lab:
@@ -109,6 +89,19 @@ def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path):
     with pytest.raises(BakeryError, match=r"a lab cannot be kept in .*: Not a directory"):
         state.hold(tmp_path / "file/lab")
     assert state.keeper_pid(tmp_path / "file/lab") is None
+
+
+def test_a_labs_folder_is_its_owners_alone(tmp_path):
+    descriptor = state.hold(tmp_path / "deep/lab")
+    assert descriptor is not None
+    os.close(descriptor)
+    assert (tmp_path / "deep/lab").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lock_that_cannot_be_looked_at_is_told(tmp_path):
+    (tmp_path / "lab.lock").symlink_to("lab.lock")
+    with pytest.raises(BakeryError, match="cannot be read: Too many levels"):
+        state.keeper_pid(tmp_path)
 
 
 def test_the_way_in_has_a_user_namespace_where_the_lab_has_one(tmp_path):

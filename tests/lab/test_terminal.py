@@ -1,14 +1,10 @@
-import os
+import contextlib
 import socket
-import threading
-from pathlib import Path
 
 import pytest
 
-from bakery.console import CUT_MARK
-from bakery.lab import terminal
-from bakery.lab.attach import attach
-from bakery.lab.terminal import Terminal, connect
+from bakery.lab.terminal import VIEWER_BUFFER_BYTES, Terminal, connect
+from bakery.vm.console import CUT_MARK
 
 SECONDS = 30
 
@@ -56,10 +52,35 @@ def test_the_node_goes_on_when_a_viewer_reads_nothing(node, tmp_path, monkeypatc
     place = tmp_path / "console.socket"
     with connect(place), connect(place) as awake:
         piece = b"y" * 4096
-        for _ in range(2 * terminal.VIEWER_BUFFER_BYTES // len(piece)):
+        for _ in range(2 * VIEWER_BUFFER_BYTES // len(piece)):
             node.guest.settimeout(SECONDS)
             node.guest.sendall(piece)
             take(awake, len(piece))
+
+
+def test_a_viewer_that_is_away_for_a_moment_misses_nothing_of_a_node_that_prints_by_the_character(
+    node, tmp_path
+):
+    place = tmp_path / "console.socket"
+    with connect(place) as away, connect(place) as awake:
+        for _ in range(3000):
+            node.guest.sendall(b"z")
+            take(awake, 1)
+        assert take(away, 3000) == b"z" * 3000
+
+
+def test_a_viewer_that_stays_away_is_let_go(node, tmp_path):
+    place = tmp_path / "console.socket"
+    with connect(place) as away, connect(place) as awake:
+        for _ in range(3 * VIEWER_BUFFER_BYTES // 4096):
+            node.guest.settimeout(SECONDS)
+            node.guest.sendall(b"y" * 4096)
+            take(awake, 4096)
+        away.settimeout(SECONDS)
+        seen = 0
+        while piece := away.recv(1 << 20):
+            seen += len(piece)
+        assert seen < 2 * VIEWER_BUFFER_BYTES
 
 
 def test_what_was_typed_while_the_node_was_off_is_forgotten(node, tmp_path):
@@ -72,9 +93,8 @@ def test_what_was_typed_while_the_node_was_off_is_forgotten(node, tmp_path):
         assert take(node.guest, 1) == b"!"
 
 
-def test_the_file_has_an_end_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(terminal, "LOG_LIMIT_BYTES", 10)
-    node = Terminal(tmp_path / "console.socket", tmp_path / "console.log")
+def test_the_file_has_an_end_and_says_so(tmp_path):
+    node = Terminal(tmp_path / "console.socket", tmp_path / "console.log", log_limit_bytes=10)
     node.start()
     with connect(tmp_path / "console.socket") as viewer:
         for _ in range(3):
@@ -84,9 +104,10 @@ def test_the_file_has_an_end_and_says_so(tmp_path, monkeypatch):
     assert (tmp_path / "console.log").read_bytes() == b"1234567812" + CUT_MARK
 
 
-def test_more_viewers_than_there_are_places_are_sent_away(node, tmp_path, monkeypatch):
-    monkeypatch.setattr(terminal, "MOST_VIEWERS", 1)
-    with connect(tmp_path / "console.socket") as one:
+def test_more_viewers_than_there_are_places_are_sent_away(tmp_path):
+    node = Terminal(tmp_path / "console.socket", tmp_path / "console.log", most_viewers=1)
+    node.start()
+    with contextlib.closing(node), connect(tmp_path / "console.socket") as one:
         node.guest.send(b"a")
         assert take(one, 1) == b"a"
         with connect(tmp_path / "console.socket") as other:
@@ -94,6 +115,15 @@ def test_more_viewers_than_there_are_places_are_sent_away(node, tmp_path, monkey
             assert other.recv(1) == b""
         node.guest.send(b"b")
         assert take(one, 1) == b"b"
+
+
+def test_sixteen_may_watch(node, tmp_path):
+    with contextlib.ExitStack() as stack:
+        viewers = [stack.enter_context(connect(tmp_path / "console.socket")) for _ in range(17)]
+        viewers[-1].settimeout(SECONDS)
+        assert viewers[-1].recv(1) == b""
+        node.guest.send(b"a")
+        assert [take(viewer, 1) for viewer in viewers[:-1]] == [b"a"] * 16
 
 
 def test_a_path_longer_than_an_address_serves_and_is_its_owners_alone(tmp_path):
@@ -108,24 +138,3 @@ def test_a_path_longer_than_an_address_serves_and_is_its_owners_alone(tmp_path):
     node.close()
     with pytest.raises(ConnectionRefusedError):
         connect(folder / "console.socket")
-
-
-def test_keys_go_to_the_console_until_the_one_that_leaves(tmp_path):
-    ours, theirs = socket.socketpair()
-    keys, keyboard = os.pipe()
-    screen = os.open(tmp_path / "screen", os.O_WRONLY | os.O_CREAT)
-    result: list[bool] = []
-    thread = threading.Thread(target=lambda: result.append(attach(ours, keys, screen)))
-    thread.start()
-    theirs.send(b"hello")
-    os.write(keyboard, b"ls\r")
-    assert take(theirs, 3) == b"ls\r"
-    os.write(keyboard, b"q\x1dnever")
-    thread.join(SECONDS)
-    assert result == [True]
-    ours.close()
-    assert theirs.recv(100) == b"q"
-    assert Path(tmp_path / "screen").read_bytes() == b"hello"
-    for descriptor in (keys, keyboard, screen):
-        os.close(descriptor)
-    theirs.close()

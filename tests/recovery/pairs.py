@@ -1,13 +1,13 @@
 """Key pairs, small tars and sealed archives for the tests of the recovery archive."""
 
 import io
+import subprocess
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from bakery.recovery import bech32, keys, stanza
+from bakery.recovery import keys
 from bakery.recovery.open import opened
-from bakery.recovery.payload import Encryption
 from bakery.recovery.seal import sealing
 
+CHUNK_BYTES, TAG_BYTES = 64 << 10, 16  # https://c2sp.org/age#payload
 PEM, SSH = Encoding.PEM, Encoding.OpenSSH
 
 
@@ -30,24 +30,11 @@ class Pair(NamedTuple):
     private: Path
 
 
-def bech32_of(prefix: str, content: bytes) -> str:
-    """Bech32's other direction, from BIP 173's words."""
-    bits = "".join(f"{byte:08b}" for byte in content)
-    bits += "0" * (-len(bits) % 5)
-    values = [int(bits[at : at + 5], 2) for at in range(0, len(bits), 5)]
-    wanted = bech32.checksum([*bech32.expanded(prefix), *values, *bytes(6)]) ^ 1
-    values += [wanted >> shift & 31 for shift in range(25, -1, -5)]
-    return prefix + "1" + "".join(bech32.ALPHABET[value] for value in values)
-
-
 def x25519(folder: Path, name: str = "age") -> Pair:
-    """A pair as age-keygen writes it."""
-    private = X25519PrivateKey.generate()
+    """A pair by age-keygen."""
     pair = Pair(folder / f"{name}.pub", folder / f"{name}.key")
-    public = bech32_of("age", private.public_key().public_bytes_raw())
-    pair.public.write_text(f"{public}\n")
-    secret = bech32_of("age-secret-key-", private.private_bytes_raw()).upper()
-    pair.private.write_text(f"# public key: {public}\n\n{secret}\n")
+    subprocess.run(["age-keygen", "-o", pair.private], check=True, capture_output=True)
+    subprocess.run(["age-keygen", "-y", "-o", pair.public, pair.private], check=True)
     return pair
 
 
@@ -108,10 +95,6 @@ def read(path: Path, pair: Pair) -> bytes:
 
 def forged(path: Path, compressed: bytes, pair: Pair) -> Path:
     """An age file about any bytes: what who has the public key can make."""
-    file_key = bytes(range(16))
-    with path.open("wb") as file:
-        file.write(stanza.encoded(keys.public_key(pair.public).wrap(file_key), file_key))
-        encryption = Encryption(file_key, file.write)
-        encryption.feed(compressed)
-        encryption.finish()
+    argv: list[str | Path] = ["age", "-r", keys.public_key(pair.public), "-o", path]
+    subprocess.run(argv, input=compressed, check=True)
     return path

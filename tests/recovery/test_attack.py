@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.recovery import keys
 from bakery.recovery.open import opened
-from bakery.recovery.payload import CHUNK_BYTES, TAG_BYTES
-from tests.recovery.pairs import Pair, files, forged, sealed
+from tests.recovery.pairs import CHUNK_BYTES, TAG_BYTES, Pair, files, sealed
 
 SEALED_CHUNK = CHUNK_BYTES + TAG_BYTES
 CONTENT = files(("etc/ssh/key", random.Random(5).randbytes(3 * CHUNK_BYTES + 1000)), ("b", b"c"))
@@ -29,12 +28,15 @@ def parts(archive: bytes) -> tuple[bytes, bytes, list[bytes]]:
 
 
 def flipped(archive: bytes) -> Iterator[Mutation]:
-    """A bit of every byte of the header, and bits all over the rest, its ends included."""
+    """Bits of every line of the header, of the nonce, and of each chunk's ends and its tag."""
     header, nonce, chunks = parts(archive)
     chance = random.Random(1)
-    at = [*range(len(header) + len(nonce) + 4), *range(len(archive) - 40, len(archive))]
-    at += [chance.randrange(len(header), len(archive)) for _ in range(150)]
-    at += [len(archive) - len(chunks[-1]) + edge for edge in (-TAG_BYTES, -1, 0, 1)]
+    at = [*range(0, len(header), 9), len(header) - 1, len(header), len(header) + len(nonce) - 1]
+    start = len(header) + len(nonce)
+    for chunk in chunks:
+        at += [start, start + len(chunk) // 2, start + len(chunk) - TAG_BYTES]
+        start += len(chunk)
+    at.append(len(archive) - 1)
     for place in at:
         bit = 1 << chance.randrange(8)
         data = bytearray(archive)
@@ -127,7 +129,7 @@ def test_whatever_was_altered_is_refused_before_anything_is_given_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    # Reading an RSA key takes 50 ms, for it is checked; once will do.
+    # A key is checked as it is read, which takes 50 ms; once will do.
     monkeypatch.setattr(keys, "private_key", functools.cache(keys.private_key))
     archive = sealed(tmp_path / "archive", CONTENT, pair).read_bytes()
     count = 0
@@ -147,14 +149,14 @@ def test_whatever_was_altered_is_refused_before_anything_is_given_out(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("the last dropped", "it is cut short"),
-        ("the last doubled", "was altered or cut short in the 64 KiB from byte 196608"),
-        ("swapped", "was altered or cut short in the 64 KiB from byte 0 "),
+        ("the last dropped", "altered or cut short, .* after 196608 bytes: unexpected EOF"),
+        ("the last doubled", "was altered or cut short, which age saw after 196608 bytes"),
+        ("swapped", "was altered or cut short, which age saw after 0 bytes"),
         ("no chunk", "altered or cut short"),
         ("version b'v2'", "version 'v2'"),
         ("armor", "in letters"),
-        ("text", "it is no age file"),
-        ("a stanza of another kind added", "its header was altered"),
+        ("text", "it is not an age file"),
+        ("a stanza of another kind added", "altered or cut short, .*: bad header MAC"),
         ("endless stanzas", "more than 32 times"),
     ],
 )
@@ -165,16 +167,5 @@ def test_the_reason_is_told(name: str, reason: str, age: Pair, tmp_path: Path):
     with (
         pytest.raises(BakeryError, match=reason),
         opened(tmp_path / "altered", age.private),
-    ):
-        pass
-
-
-def test_bytes_after_a_full_last_chunk_are_told_as_such(age: Pair, tmp_path: Path):
-    whole = forged(tmp_path / "a", bytes(CHUNK_BYTES), age)
-    with whole.open("ab") as file:
-        file.write(b"more")
-    with (
-        pytest.raises(BakeryError, match="bytes were added after its end"),
-        opened(whole, age.private),
     ):
         pass

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from bakery.recovery.payload import CHUNK_BYTES
 from bakery.recovery.seal import sealing
 from tests.recovery import pairs
-from tests.recovery.pairs import Pair, files, forged, read, sealed
+from tests.recovery.pairs import Pair, files, read, sealed
 from tests.recovery.test_archive import EVERYTHING
 
 CONTENT = pairs.tar(EVERYTHING)
@@ -17,15 +16,6 @@ CONTENT = pairs.tar(EVERYTHING)
 
 def run(*argv: str | Path, stdin: bytes = b"") -> bytes:
     return subprocess.run(argv, input=stdin, check=True, capture_output=True).stdout
-
-
-@pytest.fixture
-def keygen(tmp_path: Path) -> Pair:
-    """A pair by age-keygen."""
-    pair = Pair(tmp_path / "keygen.pub", tmp_path / "keygen.key")
-    run("age-keygen", "-o", pair.private)
-    pair.public.write_bytes(run("age-keygen", "-y", pair.private))
-    return pair
 
 
 @pytest.fixture
@@ -44,7 +34,7 @@ def ssh(rsa: Pair) -> Pair:
     return Pair(rsa.public.with_suffix(".ssh.pub"), rsa.private.with_suffix(".ssh.key"))
 
 
-KINDS = ["age", "rsa", "keygen", "openssl", "ssh"]
+KINDS = ["age", "rsa", "openssl", "ssh"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -80,12 +70,6 @@ def test_bakery_opens_what_age_seals_for_several(rsa: Pair, age: Pair, ssh: Pair
     both = run("age", "-R", ssh.public, "-R", age.public, stdin=packed)
     (tmp_path / "a").write_bytes(both)
     assert read(tmp_path / "a", rsa) == read(tmp_path / "a", age) == CONTENT
-
-
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1])
-def test_age_reads_chunks_as_they_are_written(size: int, age: Pair, tmp_path: Path):
-    archive = forged(tmp_path / "a", b"z" * size, age)
-    assert run("age", "-d", "-i", age.private, archive) == b"z" * size
 
 
 def test_a_recipient_can_be_spelled(age: Pair, tmp_path: Path):

@@ -10,9 +10,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.recovery import members, packing
-from bakery.recovery.members import Members
+from bakery.recovery.members import ROOM, Members, Room
 from bakery.recovery.open import opened
 from tests.recovery.pairs import Pair, files, forged, member, tar
 
@@ -66,11 +66,11 @@ def paths() -> Iterator[Named]:
         "leads upward",
         raw_records(b"20 path=../../passwd\n".replace(b"20", b"21")),
     )
-    yield "two slashes", "no plain path", files(("a//b", b""))
-    yield "dot", "no plain path", files(("./a", b""))
-    yield "the root", "no plain path", one(member(".", FOLDER))
-    yield "no name", "no plain path", patched(0, bytes(100))
-    yield "a file as a folder", "no plain path", files(("a/", b""))
+    yield "two slashes", "is not a plain path", files(("a//b", b""))
+    yield "dot", "is not a plain path", files(("./a", b""))
+    yield "the root", "is not a plain path", one(member(".", FOLDER))
+    yield "no name", "is not a plain path", patched(0, bytes(100))
+    yield "a file as a folder", "is not a plain path", files(("a/", b""))
     yield "a long name", "longer path", files(("a" * 256, b""))
     yield "a long path", "longer path", files(("a/" * 2100 + "a", b""))
     yield "NUL by record", "senseless", raw_records(b"12 path=a\0b\n")
@@ -174,13 +174,13 @@ def ends() -> Iterator[Named]:
     body = GOOD[:2048]
     yield "nothing", "does not end", b""
     yield "no end", "does not end", body
-    yield "half an end", "has none", body + bytes(512)
+    yield "half an end", "has no end", body + bytes(512)
     yield "half a block", "cut short", body + bytes(700)
     yield "half the contents", "cut short", GOOD[:900]
-    yield "another tar after it", "goes on after its end", GOOD + GOOD
-    yield "a member after a block of zeros", "goes on", body + bytes(512) + GOOD
-    yield "text after its end", "goes on after its end", GOOD + b"x" * 512
-    yield "many zeros", "goes on after its end", GOOD + bytes(1 << 20)
+    yield "another tar after it", "continues after its end", GOOD + GOOD
+    yield "a member after a block of zeros", "continues", body + bytes(512) + GOOD
+    yield "text after its end", "continues after its end", GOOD + b"x" * 512
+    yield "many zeros", "continues after its end", GOOD + bytes(1 << 20)
 
 
 GROUPS = {
@@ -190,8 +190,8 @@ GROUPS = {
 }
 
 
-def check(content: bytes, step: int = 1 << 20) -> None:
-    tape = Members()
+def check(content: bytes, step: int = 1 << 20, room: Room = ROOM) -> None:
+    tape = Members(room)
     for at in range(0, len(content), step):
         tape.feed(content[at : at + step])
     tape.finish()
@@ -238,15 +238,15 @@ def test_what_passes_is_what_tarfile_reads(data: st.DataObject):
         assert not info.name.startswith("/") and ".." not in info.name.split("/")
 
 
-def test_as_many_paths_as_fit_into_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(members, "PATHS_LIMIT", 3)
-    check(files(("a/b/c", b"")))
+def test_as_many_paths_as_fit_into_memory():
+    check(files(("a/b/c", b"")), room=Room(paths=3))
     with pytest.raises(BakeryError, match="more than 3 paths"):
-        check(files(("a/b/c/d", b"")))
-    monkeypatch.setattr(members, "NAMES_LIMIT_BYTES", 1 << 20)
-    monkeypatch.setattr(members, "PATHS_LIMIT", 100_000)
+        check(files(("a/b/c/d", b"")), room=Room(paths=3))
     with pytest.raises(BakeryError, match="take more than 1 MiB"):
-        check(files(*((f"{number}/" + "n/" * 1000 + "n", b"") for number in range(2))))
+        check(
+            files(*((f"{number}/" + "n/" * 1000 + "n", b"") for number in range(2))),
+            room=Room(names_bytes=1 << 20),
+        )
 
 
 def compressed(*pieces: bytes, window_log: int = 0) -> bytes:
@@ -273,6 +273,7 @@ GOOD_FRAME = zstandard.compress(GOOD)
         ("cannot be unpacked", GOOD_FRAME[:-20] + b"damaged" + GOOD_FRAME[-13:]),
         ("too much memory|cannot be unpacked", compressed(GOOD, window_log=27)),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_single_frame_is_refused(reason: str, content: bytes, age: Pair, tmp_path: Path):
     archive = forged(tmp_path / "a", content, age)
@@ -289,3 +290,41 @@ def test_a_bomb_is_refused(age: Pair, tmp_path: Path):
     archive = forged(tmp_path / "a", content, age)
     with pytest.raises(BakeryError, match="it unpacks to more than"), opened(archive, age.private):
         pytest.fail("it was opened")
+
+
+def test_the_bounds_are_those_of_the_page():
+    assert Room(1_000_000, 64 << 20) == ROOM
+    check(files(("n" * 255, b"")))
+    longest = "/".join(["p" * 255] * 15 + ["p" * 254, "q"])
+    assert len(longest) == 4096
+    check(files((longest.replace("/q", "q"), b"")))
+    with pytest.raises(BakeryError, match="longer path"):
+        check(files((longest, b"")))
+    check(one(member("a", uid=4294967294, gid=4294967294, mode=0o7777)))
+    check(one(member("a", LINK, linkname="b" * 4095)))
+
+
+def test_paths_are_counted_with_the_folders_they_are_in():
+    room = Room(paths=3, names_bytes=9)  # a, a/b and a/b/c: 1, 3 and 5 bytes
+    check(files(("a/b/c", b"")), room=room)
+    with pytest.raises(BakeryError, match="take more than 0 MiB"):
+        check(files(("a/b/c", b"")), room=Room(paths=3, names_bytes=8))
+    check(one(member("a/b/c"), member("a", FOLDER), member("a/b", FOLDER)), room=room)
+
+
+def test_a_name_in_an_error_is_cut():
+    for length, shown in ((80, "n" * 80), (81, "n" * 77 + "...")):
+        with pytest.raises(BakeryError) as refused:
+            check(files(("n" * length, b""), ("n" * length, b"")))
+        assert refused.value.message == f"its member {shown!r} is there twice"
+
+
+def test_as_many_zeros_as_fill_a_record_end_a_tar():
+    body = GOOD[:2048]
+    for blocks in (2, 21):
+        check(body + bytes(512 * blocks))
+    with pytest.raises(BakeryError, match="continues after its end"):
+        check(body + bytes(512 * 22))
+    check(raw_records(b"10 path=b\n"))
+    largest = b"1048576 SCHILY.xattr.a="
+    check(raw_records(largest + b"x" * ((1 << 20) - len(largest) - 1) + b"\n"))

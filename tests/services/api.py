@@ -5,10 +5,11 @@ import json
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.services.openstack import Project
+if TYPE_CHECKING:
+    from tests.services.openstack import Project
 
 TIMEOUT_SECONDS = 120
 
@@ -16,7 +17,7 @@ TIMEOUT_SECONDS = 120
 class Glance:
     """The images of a project, asked at `url`."""
 
-    def __init__(self, project: Project, url: str) -> None:
+    def __init__(self, project: "Project", url: str) -> None:
         self.url = url
         self.project = project
         self.token = project.token()
@@ -48,12 +49,18 @@ class Glance:
         """The data."""
         return self.ask("GET", f"/v2/images/{image_id}/file")[1]
 
-    def clear(self) -> None:
-        """Delete all that is not protected."""
+    def all(self) -> list[dict[str, Any]]:
+        """The project's images of any status, hidden ones too."""
+        found: list[dict[str, Any]] = []
         for hidden in ("false", "true"):
             path = f"/v2/images?limit=1000&owner={self.project.id}&os_hidden={hidden}"
-            for image in json.loads(self.ask("GET", path)[1])["images"]:
-                self.ask("DELETE", f"/v2/images/{image['id']}")
+            found += json.loads(self.ask("GET", path)[1])["images"]
+        return found
+
+    def clear(self) -> None:
+        """Delete all that is not protected."""
+        for image in self.all():
+            self.ask("DELETE", f"/v2/images/{image['id']}")
 
     def ask(
         self,

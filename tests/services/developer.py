@@ -20,8 +20,8 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import IO
 
-from bakery import run
-from bakery.errors import BakeryError
+from bakery.host import run
+from bakery.host.errors import BakeryError
 from tests.processes import has_ended
 from tests.services import venvs
 from tests.services.ironic import Place

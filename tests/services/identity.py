@@ -13,12 +13,14 @@ TIMEOUT_SECONDS = 60
 class Keystone:
     """The administrator's session, or that of a `user` in a `project`; `url` ends in /v3."""
 
-    def __init__(self, url: str, user: str = "admin", project: str = "admin") -> None:
+    def __init__(
+        self, url: str, user: str = "admin", project: str = "admin", password: str = PASSWORD
+    ) -> None:
         self.url = url
-        self.token = self._login(user, project)
+        self.token = self._login(user, project, password)
 
-    def _login(self, name: str, project: str) -> str:
-        user = {"name": name, "domain": {"id": "default"}, "password": PASSWORD}
+    def _login(self, name: str, project: str, password: str) -> str:
+        user = {"name": name, "domain": {"id": "default"}, "password": password}
         scope = {"project": {"name": project, "domain": {"id": "default"}}}
         identity = {"methods": ["password"], "password": {"user": user}}
         headers, _ = self._send(
@@ -40,12 +42,12 @@ class Keystone:
         for endpoint in self.get(f"/endpoints?service_id={service['id']}")["endpoints"]:
             self._send("PATCH", f"/endpoints/{endpoint['id']}", {"endpoint": {"url": url}})
 
-    def project(self, name: str) -> str:
+    def project(self, name: str, password: str) -> str:
         """A new project with the user `name` as its member; the administrator may act in it."""
         roles = {role["name"]: role["id"] for role in self.get("/roles")["roles"]}
         (admin,) = self.get("/users?name=admin")["users"]
         project_id = self.post("/projects", "project", {"name": name, "domain_id": "default"})
-        account = {"name": name, "password": PASSWORD, "domain_id": "default"}
+        account = {"name": name, "password": password, "domain_id": "default"}
         user_id = self.post("/users", "user", account)
         for who, role in ((user_id, "member"), (admin["id"], "admin")):
             self._send("PUT", f"/projects/{project_id}/users/{who}/roles/{roles[role]}")

@@ -15,9 +15,9 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bakery import run
+from bakery.host import run
 from tests import nginx
-from tests.deploy.targets import free_port
+from tests.conductor.targets import free_port
 from tests.services import mariadb, settings, venvs
 from tests.services.wsgi import LAUNCHER, Wsgi
 

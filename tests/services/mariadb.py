@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bakery import run
-from tests.deploy.targets import free_port
+from bakery.host import run
+from tests.conductor.targets import free_port
 
 DATABASE = "ironic"
 START_TIMEOUT_SECONDS = 120

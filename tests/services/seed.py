@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from bakery import run
+from bakery.host import run
 from tests.services import settings, venvs
 
 MAKE_TIMEOUT_SECONDS = 600

@@ -186,7 +186,8 @@ def ironic(folder: Path, place: IronicPlace) -> Sections:
             "dhcp_hostsdir": folder / "hosts",
             "dhcp_leasefile": folder / "leases",
         },
-        "agent": {"image_download_source": "http"},
+        "agent": {"image_download_source": "http", "post_deploy_get_power_state_retry_interval": 1},
+        "ipmi": {"min_command_interval": 1},  # 5 spares BMCs that are made of hardware
     }
 
 

@@ -92,6 +92,8 @@ def test_a_body_cut_short_is_not_taken_for_the_whole_and_the_image_takes_another
     assert glance.fetch(image) == DATA
 
 
+# e2e/test_upload_faults.py kills one under an upload.
+@pytest.mark.full
 def test_a_glance_that_was_killed_comes_back_where_it_was(tmp_path):
     with Services(tmp_path / "os") as services:
         glance = Glance(services.fresh_project(), services.image_url)
@@ -104,6 +106,8 @@ def test_a_glance_that_was_killed_comes_back_where_it_was(tmp_path):
         assert glance.fetch(image) == DATA
 
 
+# In test_developer.py they come up again with what they had.
+@pytest.mark.full
 def test_a_folder_that_was_used_before_still_has_its_images(tmp_path):
     with Services(tmp_path / "os") as services:
         project = services.project("demo")
@@ -112,12 +116,16 @@ def test_a_folder_that_was_used_before_still_has_its_images(tmp_path):
         assert services.project("demo").images() == [{"id": image, "name": "kept"}]
 
 
+# e2e/test_upload_faults.py exceeds one.
+@pytest.mark.full
 def test_a_quota_bounds_what_is_stored(tmp_path):
     with Services(tmp_path / "os", quota_bytes=MIB) as services:
         glance = Glance(services.fresh_project(), services.image_url)
         assert glance.send(glance.new(), DATA) == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+# e2e/test_upload_faults.py fills one.
+@pytest.mark.full
 def test_a_small_disk_gets_full(tmp_path):
     with Services(tmp_path / "os", store_bytes=MIB) as services:
         glance = Glance(services.fresh_project(), services.image_url)
@@ -129,6 +137,8 @@ def test_a_small_disk_gets_full(tmp_path):
         assert glance.send(glance.new(), DATA[: MIB // 2]) == http.HTTPStatus.NO_CONTENT
 
 
+# e2e/test_download_handover.py takes files by them.
+@pytest.mark.full
 def test_locations_are_shown_with_the_metadata_of_the_store(tmp_path):
     store = tmp_path / "os" / "images"
     metadata = tmp_path / "metadata.json"
@@ -152,7 +162,8 @@ with Services(Path(sys.argv[1]), store_bytes=int(sys.argv[2]) or None) as servic
 """
 
 
-@pytest.mark.parametrize("store_bytes", [0, MIB])
+# With a disk of its own there is one process more between them.
+@pytest.mark.parametrize("store_bytes", [pytest.param(0, marks=pytest.mark.full), MIB])
 def test_the_services_end_with_a_process_that_is_killed(tmp_path, store_bytes):
     argv = [sys.executable, "-c", STARTER, str(tmp_path / "os"), str(store_bytes)]
     with subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as starter:

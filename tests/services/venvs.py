@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bakery import run
+from bakery.host import run
 
 PYTHON = Path("/usr/bin/python3")  # Debian's own: the first python3 on PATH may be another
 REQUIREMENTS = Path(__file__).parent / "requirements"

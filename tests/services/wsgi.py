@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bakery import run
+from bakery.host import run
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.05

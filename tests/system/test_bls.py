@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.system import bls, kargs
 
 CHECKSUM = "a" * 64
@@ -15,7 +15,7 @@ linux /ostree/fedora-atomic-{CHECKSUM}/vmlinuz-3.17.4
 
 
 def entry(identity, version="", **fields):
-    return bls.Entry(id=identity, linux="/vmlinuz", version=version, **fields)
+    return bls.BlsEntry(id=identity, linux="/vmlinuz", version=version, **fields)
 
 
 def ids(entries):
@@ -63,7 +63,7 @@ def test_an_entry_without_a_kernel_of_its_own_is_refused_by_name(text):
 
 @pytest.mark.parametrize("initrd", ["/a/../../b", "/a\x1bb", "/" + "a" * 5000])
 def test_an_initrd_that_leads_elsewhere_is_refused(initrd):
-    with pytest.raises(BakeryError, match="no file in its filesystem"):
+    with pytest.raises(BakeryError, match="not a file in its filesystem"):
         bls.parse(f"linux /k\ninitrd {initrd}\n".encode(), "x.conf")
 
 
@@ -227,3 +227,31 @@ def test_any_bytes_are_an_entry_or_refused(text):
 def test_the_order_does_not_depend_on_how_the_directory_was_read(pairs):
     entries = [entry(*pair) for pair in dict(pairs).items()]
     assert bls.order(entries) == bls.order(reversed(entries))
+
+
+@pytest.mark.parametrize("filler", [b"#", b"\n"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_entry_is_as_long_as_is_allowed_and_no_longer(filler, more):
+    head = b"linux /k\n"
+    room = bls.SIZE_LIMIT_BYTES - len(head) if filler == b"#" else bls.LINE_LIMIT - 1
+    text = head + filler * (room + more)
+    if more:
+        with pytest.raises(BakeryError, match="long"):
+            bls.parse(text, "x.conf")
+    else:
+        assert bls.parse(text, "x.conf").linux == "/k"
+
+
+@pytest.mark.parametrize("key", ["uki", "uki-url", "efi"])
+def test_an_entry_that_starts_an_efi_program_is_told_from_one_that_starts_nothing(key):
+    with pytest.raises(BakeryError, match="starts an EFI program") as sealed:
+        bls.parse(f"title x\n{key} /EFI/x.efi\n".encode(), "a.conf")
+    assert "--layout disk" in sealed.value.hint
+    with pytest.raises(BakeryError, match="names no kernel") as empty:
+        bls.parse(b"title x\nversion 1\n", "a.conf")
+    assert "--deployment" in empty.value.hint
+
+
+def test_of_ids_that_say_the_same_version_the_higher_text_is_first():
+    one, two = (bls.BlsEntry(id=name, linux="/k") for name in ("a-01", "a-1"))
+    assert bls.order([one, two]) == bls.order([two, one]) == [two, one]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.errors import BakeryError
-from bakery.system import grub, grubscript, kargs
+from bakery.host.errors import BakeryError
+from bakery.system import grub, grub_script, kargs
 
 # The shape of Debian 12's update-grub.
 DEBIAN = rb"""#
@@ -75,7 +75,7 @@ initrd16 /ostree/fedora-atomic-{CHECKSUM}/initramfs-3.17.4.img
 
 
 def first(text, environment=None):
-    return grub.ordered(grub.parse(text), environment)[0]
+    return grub.ordered(text, environment)[0]
 
 
 def accepted_by_grub(text, tmp_path):
@@ -101,11 +101,11 @@ def test_update_grubs_menu_starts_its_first_entry():
 
 
 def test_every_linux_entry_is_listed_the_default_first():
-    ids = [entry.id for entry in grub.ordered(grub.parse(DEBIAN))]
+    ids = [entry.id for entry in grub.ordered(DEBIAN)]
     assert ids[:3] == ["gnulinux-simple-u1", "adv-9", "adv-8-rec"]
     saved = DEBIAN.replace(b'set default="0"', b'set default="${saved_entry}"')
     environment = {"saved_entry": "gnulinux-advanced-u1>adv-8-rec"}
-    ids = [entry.id for entry in grub.ordered(grub.parse(saved), environment)]
+    ids = [entry.id for entry in grub.ordered(saved, environment)]
     assert ids[:3] == ["adv-8-rec", "gnulinux-simple-u1", "adv-9"]
 
 
@@ -140,7 +140,7 @@ def test_a_choice_for_one_boot_is_not_what_the_image_boots():
 
 def test_a_default_that_boots_no_linux_is_named():
     text = DEBIAN.replace(b'set default="0"', b"set default=uefi-firmware")
-    with pytest.raises(BakeryError, match="'UEFI Firmware Settings', boots no Linux"):
+    with pytest.raises(BakeryError, match="'UEFI Firmware Settings', does not boot Linux"):
         first(text)
 
 
@@ -171,14 +171,14 @@ def test_titles_in_utf8_stay_readable():
 
 def test_an_entry_with_impossible_arguments_is_passed_over_or_named():
     text = "menuentry good { linux /k a }\nmenuentry bad { linux /k 'ü' }\n".encode()
-    assert [e.title for e in grub.ordered(grub.parse(text))] == ["good"]
+    assert [e.title for e in grub.ordered(text)] == ["good"]
     with pytest.raises(BakeryError, match="printable ASCII"):
         first(b"set default=bad\n" + text)
 
 
 def test_a_menu_without_linux_is_empty():
-    assert grub.ordered(grub.parse(b"menuentry x { chainloader +1 }")) == []
-    assert grub.ordered(grub.parse(b"")) == []
+    assert grub.ordered(b"menuentry x { chainloader +1 }") == []
+    assert grub.ordered(b"") == []
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_menu_without_linux_is_empty():
 )
 def test_a_script_that_does_not_add_up_is_refused(text):
     with pytest.raises(BakeryError, match=r"grub\.cfg"):
-        grub.ordered(grub.parse(text))
+        grub.ordered(text)
 
 
 def add(arg):
@@ -272,7 +272,7 @@ PIECES = st.lists(
 @given(PIECES | st.binary(max_size=200))
 def test_any_bytes_are_a_menu_or_refused(text):
     try:
-        entries = grub.ordered(grub.parse(text), {"x": "y z"})
+        entries = grub.ordered(text, {"x": "y z"})
         new = grub.set_args(text, "/k", add("fresh=1"))
     except BakeryError:
         return
@@ -289,5 +289,59 @@ def test_any_bytes_are_a_grubenv_or_refused(tail):
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=40))
 def test_a_quoted_word_is_read_back_as_it_was(text):
-    (command,) = grubscript.parse(f"echo {grubscript.quote(text)}".encode())
+    (command,) = grub_script.parse(f"echo {grub_script.quote(text)}".encode())
     assert [word.value({}) for word in command.words[1:]] == [text]
+
+
+def test_only_the_kernel_asked_for_is_changed():
+    new = grub.set_args(DEBIAN, "/boot/vmlinuz-6.1.0-8-amd64", add("console=ttyS1"))
+    old_lines, new_lines = DEBIAN.split(b"\n"), new.split(b"\n")
+    differing = [i for i, line in enumerate(old_lines) if line != new_lines[i]]
+    assert [new_lines[i].strip() for i in differing] == [
+        b"linux\t/boot/vmlinuz-6.1.0-8-amd64 root=UUID=11-22 ro single console=ttyS1"
+    ]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_blocks_are_nested_as_deep_as_is_allowed_and_no_deeper(more):
+    deep = grub_script.DEPTH_LIMIT - 1 + more
+    text = b"submenu x {\n" * deep + b"set a=b\n" + b"}\n" * deep
+    if more:
+        with pytest.raises(BakeryError, match="deeper"):
+            grub_script.parse(text)
+    else:
+        *_, last = grub_script.walk(grub_script.parse(text))
+        assert [word.raw for word in last.words] == ["set", "a=b"]
+
+
+def test_a_kernel_without_arguments_gets_what_is_added():
+    assert grub.set_args(b"linux /k\nlinux\n", "/k", add("a=1")) == b"linux /k a=1\nlinux\n"
+
+
+def test_an_entry_in_a_functions_body_is_in_no_menu():
+    text = b"function f { menuentry hidden { linux /k } }\nmenuentry shown { linux /k }\n"
+    assert [entry.title for entry in grub.ordered(text)] == ["shown"]
+
+
+def test_a_menu_holds_as_many_entries_as_the_limit():
+    entry = b"menuentry e { linux /k }\n"
+    assert len(grub.ordered(entry * grub.ENTRY_LIMIT)) == grub.ENTRY_LIMIT
+    with pytest.raises(BakeryError, match=f"more than {grub.ENTRY_LIMIT} menu entries"):
+        grub.ordered(entry * (grub.ENTRY_LIMIT + 1))
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("(hd0,1)/boot//./k", "/boot/k"),
+        ("(hd0)/(x)/k", "/(x)/k"),
+        ("relative/./k", "relative/./k"),
+        ("/a/../k", "/a/../k"),
+        ("/./", "/./"),
+        ("//a/", "/a"),
+    ],
+)
+def test_a_path_is_tidied_where_it_is_one_and_stays_where_it_leads_elsewhere(written, path):
+    (entry,) = grub.ordered(f"menuentry x {{ linux '{written}' }}\n".encode())
+    assert entry.linux == path
+    assert grub._path("/a\x1b//b") == "/a\x1b//b"

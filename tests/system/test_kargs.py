@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.system import kargs
 
 BLUEPRINT = (
@@ -90,46 +90,6 @@ def test_delete_of_what_is_not_there_names_what_is():
     assert "ro quiet" in caught.value.hint
 
 
-def test_the_new_root_takes_the_old_ones_place_and_ostree_stays():
-    args = kargs.parse(
-        "ro rd.lvm.lv=atomicos/root root=/dev/mapper/atomicos-root rd.lvm.lv=data/home "
-        "rd.lvm.lv=atomicos/swap resume=/dev/mapper/atomicos-swap ostree=/ostree/boot.1/a/b/0 quiet"
-    )
-    new = kargs.rewrite_root(args, "UUID=1-2", drop_lvm=("atomicos", "root"))
-    assert kargs.join(new) == (
-        "ro root=UUID=1-2 rd.lvm.lv=data/home ostree=/ostree/boot.1/a/b/0 quiet"
-    )
-
-
-def test_of_two_roots_the_one_the_kernel_takes_is_replaced_and_the_other_goes():
-    args = ("root=/dev/sda1", "ro", "root=/dev/sda2", "--", "root=mine")
-    assert kargs.rewrite_root(args, "UUID=7") == ("ro", "root=UUID=7", "--", "root=mine")
-
-
-def test_a_line_without_root_gets_one():
-    assert kargs.rewrite_root(("ro", "--", "x"), "UUID=7") == ("ro", "root=UUID=7", "--", "x")
-
-
-def test_hyphens_in_group_names_do_not_confuse_groups():
-    args = (
-        "resume=/dev/mapper/cah--vg0-swap",
-        "resume=/dev/mapper/cah-swap",
-        "resume=/dev/cah/swap",
-        "rd.lvm.lv=cah-vg0/root",
-        "rd.lvm.vg=cah",
-        "root=x",
-    )
-    left = kargs.rewrite_root(args, "UUID=7", drop_lvm=("cah", "root"))
-    assert left == ("resume=/dev/mapper/cah--vg0-swap", "rd.lvm.lv=cah-vg0/root", "root=UUID=7")
-    left = kargs.rewrite_root(args, "UUID=7", drop_lvm=("cah-vg0", "root"))
-    assert left == (args[1], args[2], args[4], "root=UUID=7")
-
-
-def test_a_root_that_is_no_argument_is_refused():
-    with pytest.raises(BakeryError):
-        kargs.rewrite_root(("root=x",), "UUID=7\nboot")
-
-
 @given(ARGS)
 def test_join_and_parse_undo_each_other(args):
     assert kargs.parse(kargs.join(args)) == args
@@ -149,3 +109,17 @@ def test_what_is_appended_can_be_deleted_again(args, new):
     if new == "--" or new in args or "=" not in new:
         return
     assert kargs.delete(kargs.append(args, new), new) == args
+
+
+def test_the_blanks_between_arguments_count():
+    fits = ("a" * 2000, "b" * 40, "c" * 5)
+    assert kargs.validate(fits) == fits
+    with pytest.raises(BakeryError, match="2048 bytes"):
+        kargs.validate(("a" * 2000, "b" * 40, "c" * 6))
+    assert kargs.validate(()) == ()
+
+
+def test_a_text_is_read_though_blanks_make_it_long_up_to_a_bound():
+    assert kargs.parse(" " * kargs.LIMIT_BYTES * 4) == ()
+    with pytest.raises(BakeryError, match="bytes long"):
+        kargs.parse(" " * (kargs.LIMIT_BYTES * 4 + 1))

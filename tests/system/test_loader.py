@@ -1,4 +1,4 @@
-from bakery.system import bls, loader
+from bakery.system import bls, grub, loader
 
 GRUB_CFG = b"""menuentry 'Debian' {
 	linux	/boot/vmlinuz-6.1 root=UUID=1 ro console=tty0 console=ttyS0
@@ -19,7 +19,7 @@ NEW = ("root=UUID=1", "ro", "console=ttyS1,115200")
 
 
 def test_every_grub_line_of_the_kernel_gets_the_change_and_keeps_its_own():
-    new = loader.in_menu(GRUB_CFG, "/boot/vmlinuz-6.1", None, CHANGE)
+    new = grub.set_args(GRUB_CFG, "/boot/vmlinuz-6.1", CHANGE)
     assert b"root=UUID=1 ro console=ttyS1,115200\n" in new
     assert b"root=UUID=1 ro single console=ttyS1,115200\n" in new
     assert b"vmlinuz-5.10 root=UUID=1 ro console=tty0\n" in new
@@ -31,7 +31,7 @@ def test_a_loader_entry_gets_the_change_in_its_options():
 
 
 def test_no_change_asked_for_changes_nothing():
-    assert loader.in_menu(GRUB_CFG, "/vmlinuz-6.1", None, NOTHING) == GRUB_CFG
+    assert grub.set_args(GRUB_CFG, "/vmlinuz-6.1", NOTHING) == GRUB_CFG
     assert loader.in_entry(ENTRY, "a.conf", NOTHING, OLD, OLD) == ENTRY
 
 
@@ -60,8 +60,3 @@ def test_the_defaults_of_update_grub_get_what_differs():
         text, ("root=1", "console=tty0", "a"), ("root=1", "a", "console=ttyS1")
     )
     assert new == b'GRUB_CMDLINE_LINUX="a console=ttyS1"\n'
-
-
-def test_the_files_lie_under_the_prefix():
-    assert "/boot/grub/grub.cfg" in loader.grub_files("/boot")
-    assert "/grub2/grub.cfg" in loader.grub_files("")

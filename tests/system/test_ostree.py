@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.errors import BakeryError
+from bakery.host.errors import BakeryError
 from bakery.system import ostree
 
 CHECKSUM = "a002a2c2e44240db614e09e82c7822322253bfcaad0226f3ff9befb9f96d315f"
@@ -12,7 +12,6 @@ def test_the_blueprints_argument_is_taken_apart():
     found = ostree.parse_boot_argument(f"ostree=/ostree/boot.0/fedora-atomic/{CHECKSUM}/0")
     assert found == ostree.BootPath(0, "fedora-atomic", CHECKSUM, 0)
     assert found.path == f"/ostree/boot.0/fedora-atomic/{CHECKSUM}/0"
-    assert found.boot_directory == f"/ostree/fedora-atomic-{CHECKSUM}"
 
 
 def test_the_flipping_links_own_target_is_taken_as_well():
@@ -60,20 +59,9 @@ def test_other_names_beside_a_deployment_are_none(name):
         ostree.parse_deployment_name(name)
 
 
-def test_a_boot_directorys_name_is_taken_apart_at_its_last_hyphen():
-    found = ostree.parse_boot_directory(f"fedora-atomic-{CHECKSUM}")
-    assert found == ostree.BootDirectory("fedora-atomic", CHECKSUM)
-    with pytest.raises(BakeryError):
-        ostree.parse_boot_directory(CHECKSUM)
-
-
 @given(st.text(max_size=200))
 def test_any_text_is_taken_apart_or_refused(text):
-    for parse in (
-        ostree.parse_boot_argument,
-        ostree.parse_deployment_name,
-        ostree.parse_boot_directory,
-    ):
+    for parse in (ostree.parse_boot_argument, ostree.parse_deployment_name):
         with pytest.raises(BakeryError):
             parse(text)
 
@@ -86,3 +74,13 @@ def test_any_text_is_taken_apart_or_refused(text):
 def test_what_a_boot_path_says_is_what_it_was_made_of(version, stateroot, serial):
     made = ostree.BootPath(version, stateroot, CHECKSUM, serial)
     assert ostree.parse_boot_argument("ostree=" + made.path) == made
+
+
+def test_a_serial_is_below_the_limit():
+    largest = ostree.SERIAL_LIMIT - 1
+    assert ostree.parse_boot_argument(f"/ostree/boot.0/a/{CHECKSUM}/{largest}").serial == largest
+    assert ostree.parse_deployment_name(f"{CHECKSUM}.{largest}").serial == largest
+    with pytest.raises(BakeryError):
+        ostree.parse_boot_argument(f"/ostree/boot.0/a/{CHECKSUM}/{largest + 1}")
+    with pytest.raises(BakeryError):
+        ostree.parse_deployment_name(f"{CHECKSUM}.{largest + 1}")

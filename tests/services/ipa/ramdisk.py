@@ -8,7 +8,9 @@ bakery itself is an archive of its own behind it (Linux, early-userspace/buffer-
 it is always this checkout's. Needs root, as debootstrap does.
 """
 
+import compileall
 import hashlib
+import py_compile
 import shutil
 import stat
 import sys
@@ -18,10 +20,10 @@ from pathlib import Path
 
 import zstandard
 
-from bakery.lab.apt_source import machine_mirror, proxies
-from bakery.lab.enclosure import run_enclosed
-from bakery.ramdisk import cpio, kernel, modules
-from bakery.run import Arg, run
+from bakery.host.run import Arg, run
+from bakery.node.ramdisk import cpio, kernel, modules
+from bakery.samples.apt_source import machine_mirror, proxies
+from bakery.samples.enclosure import run_enclosed
 from tests.services import venvs
 
 HERE = Path(__file__).parent
@@ -39,6 +41,7 @@ LEFT_OUT = (
     *("var/cache/apt", "var/lib/apt/lists"),
 )
 PYTHON_PATH = "usr/local/lib/python3.11/dist-packages"  # on the path of SUITE's own Python
+COMPILED = ("usr/lib/python3.11", "usr/lib/python3/dist-packages", PYTHON_PATH)
 SCRIPTS = {
     "init": "init",
     "lease": "usr/local/sbin/lease",
@@ -79,7 +82,7 @@ def _compressed(pieces: Iterator[bytes]) -> bytes:
     return zstandard.ZstdCompressor(LEVEL, threads=-1).compress(b"".join(pieces))
 
 
-def _base(chosen: kernel.Kernel) -> dict[str, cpio.Entry]:
+def _base(chosen: kernel.Kernel) -> dict[str, cpio.Member]:
     """Every file but bakery's."""
     with tempfile.TemporaryDirectory(prefix="bakery-ipa-", dir=venvs.cache()) as scratch:
         tree = Path(scratch) / "tree"
@@ -106,27 +109,53 @@ def _install(tree: Path) -> None:
     run(pip, env=venvs.pip_settings(), timeout=MAKE_TIMEOUT_SECONDS)
     for name in LEFT_OUT:
         shutil.rmtree(tree / name, ignore_errors=True)
+    for name in COMPILED:
+        _compile(tree, name)
 
 
-def _entries(tree: Path) -> Iterator[tuple[str, cpio.Entry]]:
+def _compile(tree: Path, name: str) -> None:
+    """Modules as code that is valid whatever their times: the archive has none (cpio.pack).
+
+    Else the node would compile all it imports at each boot, which takes it a minute or two.
+    """
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(
+        tree / name,
+        stripdir=str(tree),
+        prependdir="/",
+        quiet=2,
+        force=True,
+        workers=0,
+        invalidation_mode=unchecked,
+    )
+
+
+def _entries(tree: Path) -> Iterator[tuple[str, cpio.Member]]:
     for path in tree.rglob("*"):
         mode = path.lstat().st_mode
         name = str(path.relative_to(tree))
         if stat.S_ISLNK(mode):
             yield name, cpio.link(str(path.readlink()))
         elif stat.S_ISREG(mode):
-            yield name, cpio.Entry(mode, path.read_bytes())
+            yield name, cpio.Member(mode, path.read_bytes())
         elif stat.S_ISDIR(mode):
-            yield name, cpio.Entry(mode)
+            yield name, cpio.Member(mode)
     yield "dev/console", cpio.character_device(5, 1)
 
 
-def _bakery() -> dict[str, cpio.Entry]:
+def _bakery() -> dict[str, cpio.Member]:
     """The hardware manager, the agent it is made of, and the entry point that leads to it."""
     package = REPOSITORY / "bakery"
-    files = [package / "__init__.py", package / "ipa.py", *sorted(package.glob("agent/*.py"))]
+    node = package / "node"
+    files = [
+        *(package / "__init__.py", node / "__init__.py", node / "hardware_manager.py"),
+        *sorted(node.glob("agent/*.py")),
+    ]
     tree = {f"{PYTHON_PATH}/{path.relative_to(REPOSITORY)}": path.read_bytes() for path in files}
-    manager = "[ironic_python_agent.hardware_managers]\nbakery = bakery.ipa:PackedImageManager\n"
+    manager = (
+        "[ironic_python_agent.hardware_managers]\n"
+        "bakery = bakery.node.hardware_manager:PackedImageManager\n"
+    )
     info = f"{PYTHON_PATH}/bakery-0.dist-info"
     tree[f"{info}/entry_points.txt"] = manager.encode()
     tree[f"{info}/METADATA"] = b"Metadata-Version: 2.1\nName: bakery\nVersion: 0\n"

@@ -1,0 +1,376 @@
+"""A conductor as it puts a request together: who serves, who is told, how each node ends."""
+
+import contextlib
+import io
+import signal
+import time
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from bakery.conductor import conductor as module
+from bakery.conductor.conductor import API_PORT, Conductor, _join, _NodeThread, _range, main
+from bakery.conductor.journal import Journal
+from bakery.conductor.messages import BmcAccess, Message, NodeSpec, Request, Result
+from bakery.conductor.multicast import Cast
+from bakery.conductor.node import Halted
+from bakery.host import sandbox
+from bakery.host.errors import BakeryError
+from bakery.host.plain_file import seal
+from bakery.host.report import Event, Report, silent
+from bakery.netboot.http import CONNECTIONS
+from bakery.netboot.wire_events import Dhcp, DhcpRival, Trouble
+from tests.conductor import builds
+
+NODES = tuple(
+    NodeSpec(
+        f"node-{number}",
+        UUID(int=number),
+        f"52:54:00:4c:00:0{number}",
+        BmcAccess("192.0.2.9", 623, "admin", "secret"),
+        "/console",
+    )
+    for number in (1, 2)
+)
+
+
+@pytest.fixture
+def request_of(tmp_path):
+    """A request about a build of some layout."""
+
+    def make(layout="pv", packed=False, **changes):
+        build = builds.build(tmp_path / "build", layout)
+        if packed:
+            builds.with_packed_base(build)
+        usual = Request(
+            nodes=NODES,
+            build=str(build.directory),
+            ramdisk=str(tmp_path),
+            interface="lo",
+            address="192.0.2.1/24",
+            state=str(tmp_path / "state"),
+        )
+        return msgspec.structs.replace(usual, **changes)
+
+    return make
+
+
+def test_a_node_that_cannot_run_the_image_is_refused_before_anything_is_served(request_of):
+    nodes = (msgspec.structs.replace(NODES[0], processor="aarch64"),)
+    asked = request_of(nodes=nodes)
+    kernel = Path(asked.build) / "sample-kernel"
+    kernel.write_bytes(bytes(0x202) + b"HdrS" + bytes(48) + b"\1\0")
+    with pytest.raises(BakeryError, match="machine for aarch64, but the image is for x86_64"):
+        Conductor(asked, silent())
+
+
+@pytest.mark.parametrize(
+    ("own", "first", "last"),
+    [
+        ("192.0.2.1/24", "192.0.2.128", "192.0.2.254"),
+        ("192.0.2.127/24", "192.0.2.128", "192.0.2.254"),
+        ("192.0.2.128/24", "192.0.2.1", "192.0.2.127"),
+        ("192.0.2.254/24", "192.0.2.1", "192.0.2.127"),
+        ("10.0.0.9/29", "10.0.0.12", "10.0.0.14"),
+    ],
+)
+def test_addresses_are_given_out_of_the_half_that_is_not_our_own(own, first, last):
+    assert _range(IPv4Interface(own)) == (IPv4Address(first), IPv4Address(last))
+
+
+def test_what_speaks_iscsi_with_nodes_is_confined_or_nothing_begins(request_of, monkeypatch):
+    request = request_of(packed=True)
+    monkeypatch.setattr(sandbox, "available", lambda: False)
+    monkeypatch.setattr(sandbox._Decision, "unconfined", False)
+    with pytest.raises(sandbox.NoCage, match="could not be confined"):
+        Conductor(request, silent())
+    Conductor(msgspec.structs.replace(request, method="direct"), silent())
+    Conductor(msgspec.structs.replace(request, unconfined=True), silent())
+
+
+class Deploy:
+    """A node's deploy that does what a test says; what it was made of."""
+
+    ends: Any = "running"
+
+    def __init__(self, name, node, wanted, means, journal, report, bounds):
+        self.name, self.node = name, node
+        self.wanted, self.means, self.bounds = wanted, means, bounds
+        self.halts = 0
+        self.boots = 0
+        self.calls = SimpleNamespace(boots=self.counted)
+        self.record = SimpleNamespace(
+            name=name, node=node, state="enroll", reason="", attempt=2, visits=()
+        )
+
+    def counted(self):
+        self.boots += 1
+
+    def run(self):
+        if isinstance(self.ends, BaseException):
+            raise self.ends
+        self.record.state = self.ends
+
+    def halt(self):
+        self.halts += 1
+
+
+@pytest.fixture
+def deploys(monkeypatch):
+    """Every deploy that is made; no server is started."""
+    made = []
+
+    def make(*words):
+        made.append(Deploy(*words))
+        return made[-1]
+
+    monkeypatch.setattr(module, "NodeDeploy", make)
+    monkeypatch.setattr(Conductor, "_servers", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(Deploy, "ends", "running")
+    return made
+
+
+def test_each_node_is_deployed_and_its_end_is_the_answer(request_of, deploys):
+    results = Conductor(request_of(), silent()).work()
+    assert [(one.name, one.uuid, one.state, one.attempts) for one in results] == [
+        ("node-1", UUID(int=1), "running", 2),
+        ("node-2", UUID(int=2), "running", 2),
+    ]
+    assert [deploy.halts for deploy in deploys] == [0, 0]
+
+
+def test_the_boot_programs_of_both_firmwares_are_there_from_the_beginning(request_of, deploys):
+    conductor = Conductor(request_of(), silent())
+    told = conductor._chain.files("")
+    for name in (told.bios, told.uefi):
+        program = conductor._tree.open(name)
+        assert program
+        program.file.close()
+
+
+def test_a_defect_is_the_end_of_its_node_alone(request_of, deploys, monkeypatch):
+    monkeypatch.setattr(Deploy, "ends", ZeroDivisionError("a defect"))
+    results = Conductor(request_of(), silent()).work()
+    assert [(one.state, one.reason) for one in results] == [
+        ("failed", "ZeroDivisionError: a defect")
+    ] * 2
+    assert [deploy.halts for deploy in deploys] == [0, 0]
+
+
+def test_an_order_to_stop_stops_all(request_of, deploys, monkeypatch):
+    monkeypatch.setattr(Deploy, "ends", Halted("stopped"))
+    with pytest.raises(Halted):
+        Conductor(request_of(), silent()).work()
+    assert [deploy.halts for deploy in deploys] == [1, 1]
+
+
+def test_a_node_that_another_conductor_holds_is_refused_before_any_is_begun(
+    request_of, deploys, tmp_path
+):
+    with (
+        Journal(tmp_path / "state", NODES[1].uuid).held(),
+        pytest.raises(BakeryError, match="working on this node"),
+    ):
+        Conductor(request_of(), silent()).work()
+    assert deploys == []
+
+
+def test_the_folder_of_journals_is_its_owners_alone(request_of, tmp_path):
+    conductor = Conductor(request_of(state=str(tmp_path / "a/b")), silent())
+    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o700
+    assert conductor
+
+
+@pytest.mark.parametrize(("layout", "local"), [("pv", False), ("lv", False), ("disk", True)])
+def test_what_a_node_needs_is_put_together_of_the_request(request_of, deploys, layout, local):
+    bounds = {"attempts": 7, "ramdisk_seconds": 8.0, "running_seconds": 9.0}
+    conductor = Conductor(request_of(layout, root_device="size=1", **bounds), silent())
+    conductor.work()
+    first, second = deploys
+    assert (first.bounds.attempts, first.bounds.ramdisk_seconds) == (7, 8.0)
+    assert first.bounds.running_seconds == 9.0
+    means = first.means
+    assert (means.local, means.pull) == (local, None)
+    assert means.boot.url == f"http://192.0.2.1:{API_PORT}"
+    assert (means.boot.mac, means.boot.root_device) == (NODES[0].mac, "size=1")
+    assert means.boot.direct is False and second.means.boot.node == UUID(int=2)
+    assert first.wanted.root_device == "size=1"
+    assert {mac: known.name for mac, known in conductor._known.items()} == {
+        NODES[0].mac: "node-1",
+        NODES[1].mac: "node-2",
+    }
+
+
+def test_with_the_direct_method_each_node_writes_and_they_share_a_sender(
+    request_of, deploys, monkeypatch, tmp_path
+):
+    asked = []
+
+    @contextlib.contextmanager
+    def casting(file, interface, nodes):
+        asked.append((file, interface, nodes))
+        yield SimpleNamespace(cast=lambda: Cast(9000, b"key"))
+
+    monkeypatch.setattr(module, "casting", casting)
+    request = request_of(packed=True, method="direct")
+    conductor = Conductor(request, silent())
+    conductor.work()
+    assert asked == [(seal(tmp_path / "build/sample-base.zst"), "lo", 2)]
+    assert conductor._cast() == (9000, b"key")
+    for deploy in deploys:
+        assert deploy.means.pull and deploy.means.boot.direct
+        assert deploy.means.write == deploy.means.pull.write
+    assert deploys[0].means.pull._folder == tmp_path / "state/pieces" / str(UUID(int=1))
+    Conductor(msgspec.structs.replace(request, multicast=False), silent()).work()
+    assert asked[-1][2] == 0
+
+
+def test_a_build_that_cannot_be_sent_is_told_before_anything_is_begun(request_of, deploys):
+    with pytest.raises(BakeryError, match=r"base"):
+        Conductor(request_of(method="direct"), silent()).work()
+    assert deploys == []
+
+
+def test_over_iscsi_nothing_is_cast(request_of):
+    assert Conductor(request_of(), silent())._cast() is None
+
+
+def servers(monkeypatch):
+    """Servers that only note how they were started, and whether they are still up."""
+    seen: dict[str, Any] = {}
+
+    def stub(name):
+        @contextlib.contextmanager
+        def serve(*words, **options):
+            seen[name] = (words, options)
+            yield
+            seen[name] = None
+
+        return serve
+
+    for name in ("TftpServer", "HttpServer", "RouterAdvertiser", "DhcpServer"):
+        monkeypatch.setattr(module, name, stub(name))
+    return seen
+
+
+def test_the_wire_is_served_and_what_happens_there_is_kept_and_told(
+    request_of, monkeypatch, tmp_path
+):
+    seen = servers(monkeypatch)
+    events: list[Event] = []
+    conductor: Any = Conductor(request_of(), Report(events.append))
+    made = [Deploy(spec.name, spec.uuid, None, None, None, None, None) for spec in NODES]
+    conductor._deploys = {deploy.node: deploy for deploy in made}
+    leases = SimpleNamespace(address=lambda mac: "192.0.2.130" if mac == NODES[0].mac else "")
+    with conductor._servers(leases):
+        (address, tree, on_event), _ = seen["TftpServer"]
+        assert address == "192.0.2.1"
+        words, options = seen["HttpServer"]
+        assert words[:2] == (address, tree) and options["port"] == 6385
+        assert options["connections"] == CONNECTIONS + 12
+        assert [method for method, _ in options["routes"]] == ["POST"]
+        assert seen["RouterAdvertiser"][0][0] == "lo"
+        assert options["reserved"] == 12
+        assert options["known"]("192.0.2.130") and not options["known"]("192.0.2.131")
+        wire, given, known, _ = seen["DhcpServer"][0]
+        assert known(NODES[0].mac) is None  # none is put together here
+        on_event(Dhcp(NODES[0].mac, "DISCOVER", firmware="bios"))
+        on_event(Dhcp(NODES[0].mac, "DISCOVER", firmware=""))
+        on_event(Dhcp("52:54:00:00:00:99", "DISCOVER", firmware="bios"))
+        on_event(DhcpRival("192.0.2.66", NODES[0].mac))
+        on_event(Trouble("TFTP", "it is slow"))
+    assert set(seen.values()) == {None}
+    assert [deploy.boots for deploy in made] == [1, 0]
+    assert [event.step for event in events] == ["check", "check", "dhcp", "tftp"]
+    assert "another DHCP server answers on this network: 192.0.2.66" in events[2].text
+    assert events[3].text == "it is slow"
+    kept = (tmp_path / "state/wire.jsonl").read_text().splitlines()
+    assert len(kept) == 5 and "192.0.2.66" in kept[3]
+    assert wire and given is leases
+
+
+def test_threads_are_waited_for_and_a_fault_is_raised_when_all_have_ended(monkeypatch):
+    ended = []
+
+    class Slow:
+        name = "slow"
+
+        def run(self):
+            time.sleep(0.1)
+            ended.append("slow")
+
+    class Broken:
+        name = "broken"
+
+        def run(self):
+            raise Halted("first")
+
+    ends: list[Any] = [Broken(), Slow()]
+    threads = [_NodeThread(end) for end in ends]
+    assert [thread.name for thread in threads] == ["broken", "slow"]
+    assert all(thread.daemon for thread in threads)
+    for thread in threads:
+        thread.start()
+    with pytest.raises(Halted, match="first"):
+        _join(threads)
+    assert ended == ["slow"] and threads[1].fault is None
+    _join(threads[1:])
+
+
+def told_to(monkeypatch, request):
+    """Standard input holds the request."""
+    stdin = SimpleNamespace(buffer=io.BytesIO(msgspec.json.encode(request)))
+    monkeypatch.setattr("bakery.conductor.conductor.sys.stdin", stdin)
+
+
+def told(capfdbinary):
+    lines = capfdbinary.readouterr().out.splitlines()
+    return [msgspec.json.decode(line, type=Message) for line in lines]
+
+
+@pytest.mark.parametrize(("states", "code"), [(("running",), 0), (("running", "failed"), 1)])
+def test_events_and_ends_are_told_a_line_each(request_of, monkeypatch, capfdbinary, states, code):
+    results = tuple(Result("n", UUID(int=1), state, "", 1, ()) for state in states)
+
+    class Working:
+        def __init__(self, request, report):
+            assert request.nodes == NODES
+            self.report = report
+
+        def work(self):
+            self.report.note("halfway", "node-1")
+            return results
+
+    monkeypatch.setattr(module, "Conductor", Working)
+    monkeypatch.setattr("bakery.conductor.conductor.signal.signal", lambda *_: None)
+    told_to(monkeypatch, request_of())
+    assert main() == code
+    event, end = told(capfdbinary)
+    assert event.event and (event.event.step, event.event.text) == ("node-1", "halfway")
+    assert end.results == results and not end.error
+
+
+def test_why_it_cannot_work_is_told_with_the_way_out(request_of, monkeypatch, capfdbinary):
+    monkeypatch.setattr("bakery.conductor.conductor.signal.signal", lambda *_: None)
+    request = msgspec.structs.replace(request_of(), build="/nowhere")
+    told_to(monkeypatch, request)
+    assert main() == 1
+    (message,) = told(capfdbinary)
+    assert "no finished build in /nowhere" in message.error and message.hint
+    assert message.results is None
+
+
+def test_a_conductor_that_is_asked_to_end_halts_and_is_asked_no_more(request_of, monkeypatch):
+    set_to = []
+    monkeypatch.setattr(
+        "bakery.conductor.conductor.signal.signal", lambda *words: set_to.append(words)
+    )
+    with pytest.raises(Halted) as caught:
+        module._end(15, None)
+    assert caught.value.hint == "run the same command to continue"
+    assert set_to == [(signal.SIGTERM, signal.SIG_IGN)]

@@ -1,0 +1,156 @@
+"""The files of a system in an image: boot entries, GRUB's menu, fstab, packages."""
+
+from pathlib import Path
+
+from bakery.build.sbom import dpkg
+from bakery.system import (
+    bls,
+    boot_devices,
+    device_names,
+    fstab,
+    grub,
+    grub_defaults,
+    kargs,
+    loader,
+    mdadm,
+    menu,
+    mount_units,
+    netboot_args,
+    os_release,
+    ostree,
+    versions,
+)
+from tests import tiny
+from tests.fuzz.target import Target, text
+
+GRUB_CFG = b"""set default="${saved_entry}"
+if [ -s $prefix/grubenv ]; then
+  load_env
+fi
+set kernelopts="root=UUID=2f6e1f4a ro"
+menuentry 'Debian GNU/Linux' --class debian --id 'gnulinux-simple-1' {
+  insmod ext2
+  search --no-floppy --fs-uuid --set=root 2f6e1f4a
+  linux /boot/vmlinuz-6.1 $kernelopts "quiet" console=ttyS0
+  initrd /boot/initrd.img-6.1
+}
+submenu 'Advanced options' --id adv {
+  menuentry 'old' { linux /boot/vmlinuz-5.10 root=/dev/sda1 ; initrd /boot/i }
+}
+"""
+GRUBENV = b"# GRUB Environment Block\nsaved_entry=1\nkernelopts=root=/dev/sda1 ro\n"
+ENTRY = tiny.ENTRY.encode() + b"options $kernelopts $tuned_params\nversion 6.1.0-25\nsort-key a\n"
+ARGS = 'root=UUID=1 ro quiet console=ttyS0,115200n8 dyndbg="file a +p" ostree=/ostree/boot.1/a'
+STATUS = b"""Package: base-files
+Status: install ok installed
+Architecture: amd64
+Source: base-files (12.4)
+Version: 12.4+deb12u5
+Description: Debian base system miscellaneous files
+ This package contains the basic filesystem hierarchy.
+
+Package: gone
+Status: deinstall ok config-files
+Version: 1:2.0~rc1-3
+Architecture: all
+"""
+KNOWN = {"kernelopts": "root=/dev/sda1 ro", "saved_entry": "1>0"}
+
+
+UNIT = b"""[Unit]
+Description=Data
+[Mount]
+What=/dev/disk/by-uuid/2f6e1f4a
+Where=/srv
+Options=nofail,subvol=@/a
+"""
+MDADM = b"ARRAY /dev/md0 metadata=1.2 UUID=3749f528:5d5a2b3c:00112233:44556677\nDEVICE partitions\n"
+DEVICES = (
+    b"root=UUID=2f6e1f4a rd.luks.uuid=luks-5a rd.lvm.lv=v/root resume=/dev/v/swap resume_offset=5 "
+    b"rd.md.uuid=3749f528:5d5a systemd.mount-extra=LABEL=a:/b:ext4:ro fips=1 boot=PARTUUID=1"
+)
+
+
+def targets(_work: Path) -> list[Target]:
+    """All of them."""
+    return [
+        Target("BLS entry", _entry, ENTRY),
+        Target("BLS entry, edited", _edited, ENTRY),
+        Target("grub.cfg", lambda d: grub.ordered(d, KNOWN), GRUB_CFG),
+        Target("grub.cfg, edited", _menu_edited, GRUB_CFG),
+        Target("grubenv", _environment, GRUBENV.ljust(1024, b"#")),
+        Target("default/grub", lambda d: grub_defaults.change(d, ["ro"], ["a=b"]), _DEFAULTS),
+        Target("fstab", _without_devices, tiny.FSTAB),
+        Target("crypttab", fstab.crypttab_mentions, b"home UUID=5a3e6a1c none luks,nofail\n"),
+        Target("mount unit", _mounted, UNIT),
+        Target("mdadm.conf", mdadm.mentions, MDADM),
+        Target(
+            "name of a device", lambda d: device_names.parsed(text(d)), b'UUID="2f"/PARTNROFF=1'
+        ),
+        Target("devices of arguments", _devices, DEVICES),
+        Target("os-release", os_release.parse, tiny.ROOT["etc/os-release"]),
+        Target("kernel arguments", lambda d: _arguments(text(d)), ARGS.encode()),
+        Target("arguments for boot programs", lambda d: _for_boot_programs(text(d)), ARGS.encode()),
+        Target("ostree=", lambda d: ostree.parse_boot_argument(text(d)), _BOOT_ARGUMENT),
+        Target(
+            "OSTree deployment", lambda d: ostree.parse_deployment_name(text(d)), b"5a" * 32 + b".0"
+        ),
+        Target("version", lambda d: versions.sort_key(text(d)), b"6.12.0~rc1^git-25.el9_4.x86_64"),
+        Target("dpkg's database", lambda d: dpkg.parse(d, "status"), STATUS),
+    ]
+
+
+_DEFAULTS = b"GRUB_CMDLINE_LINUX=\"ro x\"\nGRUB_CMDLINE_LINUX_DEFAULT='quiet splash'\n"
+_BOOT_ARGUMENT = b"ostree=/ostree/boot.1/fedora-atomic/" + b"5a" * 32 + b"/0"
+
+
+def _entry(data: bytes) -> object:
+    found = bls.parse(data, "a+3-1.conf", KNOWN)
+    other = bls.parse(ENTRY, "b.conf")
+    return bls.arguments(found, KNOWN), bls.order([found, other], "1"), found.bad
+
+
+def _edited(data: bytes) -> object:
+    old = kargs.parse("root=/dev/sda1 ro quiet")
+    edit = loader.change(("quiet",), ("nomodeset",))
+    return loader.in_entry(data, "a.conf", edit, old, edit(old))
+
+
+def _menu_edited(data: bytes) -> object:
+    return grub.set_args(data, "/vmlinuz-6.1", loader.change(("quiet",), ("nomodeset",)))
+
+
+def _without_devices(data: bytes) -> bytes:
+    return fstab.changed(data, {m.line: None for m in fstab.mentions(data)})
+
+
+def _mounted(data: bytes) -> object:
+    found = mount_units.mention(data, "srv.mount", required=True)
+    without = mount_units.without_device(data, "/srv")
+    return without, found and mount_units.renamed(data, found.line, "/dev/sdb1")
+
+
+def _devices(data: bytes) -> object:
+    args = kargs.parse(text(data))
+    found = boot_devices.mentions(args)
+    return [
+        boot_devices.changed(args, {one.line: new}) for one in found for new in (None, "/dev/a")
+    ]
+
+
+def _environment(data: bytes) -> object:
+    known = grub.parse_environment(data)
+    return grub.ordered(GRUB_CFG, known), menu.index([("a", "b")], known.get("saved_entry", ""))
+
+
+def _arguments(line: str) -> object:
+    args = kargs.parse(line)
+    named = enumerate(boot_devices.mentions(args))
+    root = boot_devices.changed(args, {m.line: "UUID=1" if i % 2 else None for i, m in named})
+    return kargs.parse(kargs.join(root)), kargs.value(args, "root")
+
+
+def _for_boot_programs(line: str) -> object:
+    args = kargs.parse(line)
+    forms = (netboot_args.for_pxelinux, netboot_args.for_ipxe, netboot_args.for_grub)
+    return [form(args) for form in forms]

@@ -1,0 +1,306 @@
+"""Boot entries out of a boot volume: their order, their files, their root, their deployment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bakery.disk.extents import Extent
+from bakery.disk.volumes.volumes import (
+    LUKS,
+    LogicalVolume,
+    Partition,
+    PartitionTable,
+    Subvolume,
+    Survey,
+    Volume,
+    VolumeGroup,
+)
+from bakery.host.errors import BakeryError
+from bakery.image import boot_entries
+from bakery.image.boot_entries import BootEntry, find, has_any
+from bakery.image.engines.base import DirectoryEntry, FileMissing, Item
+from bakery.image.reader import Reader
+from bakery.system import loader
+
+PARTITION = Partition(2, 1 << 20, 1 << 20, "83", uuid="5eed-02")
+BOOT = Volume("/dev/sda1", 1, (Extent(0, 1),), "ext4", "b007-01", "boot")
+ROOT = Volume("/dev/sda2", 1, (Extent(1, 1),), "ext4", "2007-02", "the root")
+BTRFS = Volume(
+    "/dev/sda3",
+    1,
+    (Extent(3, 1),),
+    "btrfs",
+    "b7f5",
+    subvolumes=(Subvolume(256, "@"), Subvolume(257, "@old", is_default=True)),
+)
+LV = Volume("/dev/vg-a/root", 1, (Extent(2, 1),), "xfs", "1111-03")
+GROUP = VolumeGroup("vg-a", "", 1, (3,), (LogicalVolume("vg-a", "root", 1),))
+VOLUMES = (BOOT, ROOT, LV)
+FILES = {"vmlinuz-1": "k", "initrd-1": "i", "vmlinuz-2": "k", "initrd-2": "i"}
+SUM = "a" * 64
+LINK = f"/ostree/boot.1/lab/{SUM}/0"
+
+
+class Files:
+    """An engine on volumes whose files are a mapping; `same` are the paths that are one file."""
+
+    def __init__(
+        self, trees: Mapping[str, Mapping[str, str]], *, same: tuple[str, ...] = ()
+    ) -> None:
+        self.trees, self.same = trees, same
+        self.volumes: tuple[Volume, ...] = VOLUMES
+        self.obstacle = ""
+
+    def survey(self) -> Survey:
+        return Survey(9, PartitionTable("gpt", "", (PARTITION,)), (GROUP,), self.volumes)
+
+    def list_directory(self, volume: Volume, path: str) -> list[DirectoryEntry]:
+        top = path.strip("/") + "/" if path.strip("/") else ""
+        below = [name.removeprefix(top) for name in self._tree(volume) if name.startswith(top)]
+        if not below:
+            raise FileMissing(path)
+        return sorted({DirectoryEntry(n.partition("/")[0], "/" in n) for n in below})
+
+    def items(self, volume: Volume, path: str) -> list[Item]:
+        return [Item(e.name, e.is_directory, 0) for e in self.list_directory(volume, path)]
+
+    def read_file(self, volume: Volume, path: str) -> bytes:
+        try:
+            return self._tree(volume)[path.strip("/")].encode()
+        except KeyError:
+            raise FileMissing(path) from None
+
+    def head(self, volume: Volume, path: str, size_bytes: int) -> bytes:
+        return self.read_file(volume, path)[:size_bytes]
+
+    def same_file(self, volume: Volume, first: str, second: str) -> bool:
+        return {first, second} <= set(self.same)
+
+    def cannot_edit(self, volume: Volume, path: str) -> str | None:
+        self.read_file(volume, path)
+        return self.obstacle or None
+
+    def _tree(self, volume: Volume) -> Mapping[str, str]:
+        return self.trees.get(volume.name, {})
+
+
+def reader(engine: Files) -> Reader:
+    any_engine: Any = engine
+    return Reader(any_engine)
+
+
+def bls(number: int, root: str = "UUID=2007-02", **more: str) -> dict[str, str]:
+    fields = {
+        "title": f"Number {number}",
+        "version": str(number),
+        "linux": f"/vmlinuz-{number}",
+        "initrd": f"/initrd-{number}",
+        "options": f"root={root} ro",
+    } | more
+    text = "".join(f"{key} {value}\n" for key, value in fields.items() if value)
+    return {f"loader/entries/n{number}.conf": text}
+
+
+def found(
+    boot: Mapping[str, str], root: Mapping[str, str] | None = None, **more: Any
+) -> tuple[BootEntry, ...]:
+    engine = Files({BOOT.device: FILES | dict(boot), ROOT.device: root or {}}, **more)
+    return find(reader(engine), BOOT, "", (ROOT.device,))
+
+
+def test_entries_stand_in_the_boot_loaders_order():
+    one, two = found(bls(2) | bls(1))[::-1]
+    assert (one.id, one.title, one.kernel, one.initrds) == (
+        "n1",
+        "Number 1",
+        "/vmlinuz-1",
+        ("/initrd-1",),
+    )
+    assert (one.args, one.kernel_version) == (("root=UUID=2007-02", "ro"), "1")
+    assert (one.root, one.problem, one.config) == (ROOT.device, "", "/loader/entries/n1.conf")
+    assert two.id == "n2"
+
+
+def test_entries_come_before_the_menu_and_the_menu_where_there_are_none():
+    menu = "menuentry 'In the menu' {\n linux /vmlinuz-1 root=UUID=2007-02\n initrd /initrd-1\n}\n"
+    assert [e.title for e in found(bls(1) | {"grub2/grub.cfg": menu})] == ["Number 1"]
+    for name in loader.GRUB_FILES:
+        (entry,) = found({name: menu})
+        assert (entry.title, entry.config) == ("In the menu", f"/{name}")
+        assert has_any(reader(Files({BOOT.device: {name: menu}})), BOOT, "")
+    assert found({}) == ()
+    assert not has_any(reader(Files({BOOT.device: FILES})), BOOT, "")
+
+
+def test_an_entry_that_cannot_be_read_is_passed_over_with_a_note():
+    engine = Files({BOOT.device: FILES | bls(1) | {"loader/entries/odd.conf": "no kernel\n"}})
+    asked = reader(engine)
+    assert [entry.id for entry in find(asked, BOOT, "", ())] == ["n1"]
+    assert len(asked.notes) == 1
+    assert "odd" in asked.notes[0]
+
+
+def test_as_many_entries_are_read_as_a_boot_loader_would_show():
+    limit = boot_entries.ENTRIES_LIMIT
+    many = {f"loader/entries/n{n}.conf": bls(1)["loader/entries/n1.conf"] for n in range(limit)}
+    assert len(found(many)) == limit
+    with pytest.raises(BakeryError, match="more than 64 entries"):
+        found(many | {"loader/entries/one-more.conf": "x"})
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"initrd": ""}, "names no initrd"),
+        ({"linux": "/vmlinuz-9"}, "names /vmlinuz-9, which is not on /dev/sda1"),
+        ({"initrd": "/initrd-9"}, "names /initrd-9, which is not on /dev/sda1"),
+    ],
+)
+def test_an_entry_without_its_files_is_told_with_its_problem(more: dict[str, str], problem: str):
+    (entry,) = found(bls(1, **more))
+    assert problem in entry.problem
+
+
+@pytest.mark.parametrize("path", ["/a/../vmlinuz-1", "vmlinuz-1"])
+def test_a_menu_that_leads_elsewhere_is_told_with_its_problem(path: str):
+    menu = f"menuentry 'One' {{\n linux {path} root=UUID=2007-02\n initrd /initrd-1\n}}\n"
+    (entry,) = found({"grub2/grub.cfg": menu})
+    assert entry.problem == f"the boot entry One names {path}, which is not an absolute path"
+
+
+def test_a_path_may_be_told_from_boot_or_from_its_volume():
+    (entry,) = found(bls(1, linux="/boot/vmlinuz-1"))
+    assert (entry.kernel, entry.problem) == ("/vmlinuz-1", "")
+    inside = {f"boot/{name}": text for name, text in (FILES | bls(1)).items()}
+    engine = Files({ROOT.device: inside})
+    (entry,) = find(reader(engine), ROOT, "/boot", (ROOT.device,))
+    assert (entry.kernel, entry.initrds) == ("/boot/vmlinuz-1", ("/boot/initrd-1",))
+
+
+@pytest.mark.parametrize("top", ["", "/@"])
+def test_a_path_may_be_told_from_the_top_level_of_a_btrfs(top: str):
+    view = BTRFS.at(BTRFS.subvolumes[0])
+    menu = bls(1, linux=f"{top}/boot/vmlinuz-1", initrd=f"{top}/boot/initrd-1", root="UUID=b7f5")
+    engine = Files({view.name: {f"boot/{name}": text for name, text in (FILES | menu).items()}})
+    engine.volumes = (BTRFS,)
+    (entry,) = find(reader(engine), view, "/boot", (view.name,))
+    assert (entry.kernel, entry.initrds) == ("/boot/vmlinuz-1", ("/boot/initrd-1",))
+
+
+@pytest.mark.parametrize(
+    ("options", "root"),
+    [
+        ("root=UUID=b7f5 rootflags=subvol=@", "/dev/sda3[/@]"),
+        ("rootflags=compress=zstd,subvolid=256", "/dev/sda3[/@]"),
+        ("root=UUID=b7f5 rootflags=subvol=/", "/dev/sda3"),
+        ("root=UUID=b7f5", "/dev/sda3[/@old]"),
+        ("ro", "/dev/sda3[/@old]"),
+    ],
+)
+def test_the_root_is_the_subvolume_that_the_arguments_lead_to(options: str, root: str):
+    engine = Files({BOOT.device: FILES | bls(1, options=options)})
+    engine.volumes = (BOOT, BTRFS)
+    (entry,) = find(reader(engine), BOOT, "", ("/dev/sda3[/@]", "/dev/sda3[/@old]"))
+    assert (entry.root, entry.problem) == (root, "")
+
+
+def test_a_root_in_a_subvolume_that_is_not_there_is_told():
+    engine = Files({BOOT.device: FILES | bls(1, options="root=UUID=b7f5 rootflags=subvol=root")})
+    engine.volumes = (BOOT, BTRFS)
+    (entry,) = find(reader(engine), BOOT, "", ("/dev/sda3[/@]",))
+    assert entry.problem == "subvol=root names no subvolume of /dev/sda3"
+
+
+def test_a_root_that_is_not_named_is_the_only_one_there_is():
+    entry = bls(1, options="ro")
+    assert found(entry)[0].root == ROOT.device
+    engine = Files({BOOT.device: FILES | entry})
+    (none,) = find(reader(engine), BOOT, "", ())
+    assert "the image holds no root" in none.problem
+    (two,) = find(reader(engine), BOOT, "", (ROOT.device, LV.device))
+    assert "2 root filesystems (/dev/sda2, /dev/vg-a/root)" in two.problem
+
+
+@pytest.mark.parametrize("options", ["", "$kernelopts"])
+def test_arguments_that_come_out_empty_are_a_reading_error(options: str):
+    (entry,) = found(bls(1, options=options))
+    assert entry.args == ()
+    assert entry.problem == "the kernel arguments of the boot entry n1 come out empty"
+
+
+def test_a_root_that_names_no_volume_is_told_with_what_is_encrypted():
+    engine = Files({BOOT.device: FILES | bls(1, "UUID=other")})
+    engine.volumes = (*VOLUMES, Volume("/dev/sda9", 1, (), LUKS))
+    (entry,) = find(reader(engine), BOOT, "", (ROOT.device,))
+    assert entry.root == ""
+    assert "root=UUID=other in n1 matches no volume of this image" in entry.problem
+    assert "/dev/sda9 is encrypted (LUKS)" in entry.problem
+
+
+def deployed(*names: str) -> dict[str, str]:
+    tree = {f"ostree/deploy/lab/deploy/{name}/etc/fstab": "x" for name in names}
+    return tree | {f"{LINK[1:]}/etc/fstab": "x"}
+
+
+def of_ostree(**more: str) -> dict[str, str]:
+    return bls(1, options=f"root=UUID=2007-02 ostree={LINK}", **more)
+
+
+def test_an_ostree_entry_has_its_deployment_and_its_own_etc():
+    (entry,) = found(of_ostree(), deployed(f"{SUM}.3"))
+    assert (entry.stateroot, entry.checksum, entry.serial) == ("lab", SUM, 3)
+    assert entry.etc == f"/ostree/deploy/lab/deploy/{SUM}.3/etc"
+
+
+def test_of_several_deployments_it_is_the_one_behind_the_link():
+    path = f"/ostree/deploy/lab/deploy/{SUM}.1/etc/fstab"
+    same = (f"{LINK}/etc/fstab", path)
+    (entry,) = found(of_ostree(), deployed(f"{SUM}.0", f"{SUM}.1"), same=same)
+    assert entry.serial == 1
+    (unknown,) = found(of_ostree(), deployed(f"{SUM}.0", f"{SUM}.1"))
+    assert "which of 2 deployments" in unknown.problem
+
+
+def test_a_link_that_leads_nowhere_is_a_problem():
+    (entry,) = found(of_ostree(), {"etc/fstab": "x"})
+    assert f"ostree={LINK} does not lead to a deployment on /dev/sda2" in entry.problem
+
+
+def test_boot_entries_are_seen_by_their_folder_or_by_a_menu():
+    def seen(*names: str, prefix: str = "") -> bool:
+        tree = {f"{prefix.strip('/')}/{name}".strip("/"): "x" for name in names}
+        return has_any(reader(Files({BOOT.device: tree})), BOOT, prefix)
+
+    assert seen("loader/entries/a.conf")
+    assert seen("loader/entries/a.conf", prefix="/boot")
+    assert not seen("loader/loader.conf")
+    assert seen("grub/grub.cfg", prefix="/boot")
+    assert not seen("grub/grubenv")
+    assert not seen("vmlinuz")
+
+
+@pytest.mark.parametrize("folder", ["grub2", "grub"])
+def test_what_grub_has_saved_is_asked_wherever_it_lies(folder: str):
+    saved = {f"{folder}/grubenv": "# GRUB Environment Block\nsaved_entry=n1\nkernelopts=a b\n"}
+    first, *_ = found(bls(2) | bls(1, options="root=UUID=2007-02 $kernelopts") | saved)
+    assert (first.id, first.args) == ("n1", ("root=UUID=2007-02", "a", "b"))
+
+
+def test_an_entry_of_no_deployment_has_none():
+    (entry,) = found(bls(1), {"etc/fstab": "x"})
+    assert (entry.stateroot, entry.checksum, entry.serial, entry.etc) == ("", "", 0, "/etc")
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {f"ostree/deploy/lab/deploy/{SUM}.0/etc/fstab": "x"},
+        {f"{LINK.strip('/')}/etc/fstab": "x"},
+        {f"ostree/deploy/lab/deploy/{SUM}.0/etc/fstab": "x", f"{LINK.strip('/')}/etc/other": "x"},
+    ],
+    ids=["no link", "no deployment", "a link to something else"],
+)
+def test_a_deployment_is_one_with_files_behind_its_link(tree: dict[str, str]):
+    (entry,) = found(bls(1, options=f"root=UUID=2007-02 ostree={LINK}"), tree)
+    assert f"ostree={LINK} does not lead to a deployment on /dev/sda2" in entry.problem

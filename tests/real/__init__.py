@@ -1,0 +1,1 @@
+"""Debian's userland laid out as other projects lay out theirs, and what bakery makes of it."""
