@@ -35,6 +35,6 @@ def of_boot_program(reader: Reader, esp: Volume) -> str:
 
 def _head(reader: Reader, boot: Volume, kernel: str) -> bytes:
     try:
-        return reader.engine.head(boot, kernel, architecture.HEAD_BYTES)
+        return reader.engine.piece(boot, kernel, 0, architecture.HEAD_BYTES)
     except BakeryError:  # the entry, or the build, says so
         return b""

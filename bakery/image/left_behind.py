@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from bakery.disk.volumes.volumes import Survey, Volume
+from bakery.image.boot.esp import is_system_partition
 from bakery.image.carried import Carried, carried
 from bakery.image.mentions import DeviceFile, FileKind
 from bakery.manifest.manifest import Done, Layout, LeftBehind
@@ -37,8 +38,6 @@ POLICY: dict[Group, dict[Fate, Done]] = {
 }
 """What is done where a name does not travel; what is not in it is no matter for a word."""
 
-# EFI system partitions: the type in a GPT and in an MBR (UEFI specification 2.10, 5.2.2, 5.3.3).
-ESP_TYPES = ("C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "ef")
 NOTHING_WITHOUT = ("/", "/usr")
 # How far a name is followed through what is opened and what is mounted.
 WAY_LIMIT = 32
@@ -316,9 +315,7 @@ class Rule:
 
     def _is_esp(self, mention: Mention) -> bool:
         volumes = device_names.named(mention.device, self._survey, self._disk)
-        partitions = self._survey.table.partitions if self._survey.table else ()
-        esps = {p.device for p in partitions if p.type in ESP_TYPES}
-        return any(volume.device in esps for volume in volumes)
+        return any(is_system_partition(self._survey, volume.device) for volume in volumes)
 
     def _is_told(self, by_type: Mention) -> bool:
         """Whether something else says what is mounted there; that goes before the table."""

@@ -3,10 +3,16 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from bakery.disk.extents import ReadAt
 from bakery.disk.volumes.volumes import Survey, Volume
 from bakery.image.engines.base import DirectoryEntry, Engine, FileMissing, Item
 
 T = TypeVar("T")
+
+CASELESS = "vfat"
+"""The filesystem whose names have no case."""
+BLOCK_BYTES = 256 << 10
+BLOCKS_KEPT = 32
 
 
 class Place(NamedTuple):
@@ -51,6 +57,40 @@ class Reader:
         except FileMissing:
             return None
 
+    def item(self, volume: Volume, path: str) -> Item | None:
+        """What stands at a path, the last name not followed where it is a link; None for nothing.
+
+        The root of a volume is an item without a name. On a FAT any case of letters will do.
+        """
+        if not path.strip("/"):
+            return Item("", is_directory=True, size_bytes=0)
+        folder, _, name = path.rstrip("/").rpartition("/")
+        found = {item.name: item for item in self.items(volume, folder)}
+        if name in found or volume.type != CASELESS:
+            return found.get(name)
+        return next((item for item in found.values() if item.name.lower() == name.lower()), None)
+
+    def spelled(self, volume: Volume, path: str) -> str:
+        """The path as its names are spelled on the volume; behind a name it lacks, as it is."""
+        if volume.type != CASELESS:
+            return path
+        names = [name for name in path.split("/") if name]
+        found = ""
+        for position, name in enumerate(names):
+            item = self.item(volume, f"{found}/{name}")
+            if item is None:
+                return "/".join([found, *names[position:]])
+            found += "/" + item.name
+        return found or "/"
+
+    def bytes_of(self, volume: Volume, path: str) -> ReadAt:
+        """What reads any range of a file, block by block, each asked for once."""
+        return _Blocks(lambda offset, length: self.engine.piece(volume, path, offset, length))
+
+    def disk(self) -> ReadAt:
+        """What reads any range of the disk, likewise."""
+        return _Blocks(self.engine.read_disk)
+
     def size_bytes(self, volume: Volume, path: str) -> int:
         """All that lies below a directory, in bytes."""
         total = 0
@@ -59,6 +99,27 @@ class Reader:
                 total += self.size_bytes(volume, f"{path}/{item.name}")
             total += item.size_bytes
         return total
+
+
+class _Blocks:
+    """A `ReadAt` over another that is slow to ask: whole blocks, of which the last are kept."""
+
+    def __init__(self, read_at: ReadAt) -> None:
+        self._read_at = read_at
+        self._kept: dict[int, bytes] = {}
+
+    def __call__(self, offset: int, length: int) -> bytes:
+        first, last = offset // BLOCK_BYTES, max(offset, offset + length - 1) // BLOCK_BYTES
+        data = b"".join(map(self._block, range(first, last + 1)))
+        start = offset - first * BLOCK_BYTES
+        return data[start : start + length]
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._kept:
+            if len(self._kept) == BLOCKS_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[number] = self._read_at(number * BLOCK_BYTES, BLOCK_BYTES)
+        return self._kept[number]
 
 
 def _listed(

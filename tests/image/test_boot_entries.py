@@ -71,8 +71,11 @@ class Files:
         except KeyError:
             raise FileMissing(path) from None
 
-    def head(self, volume: Volume, path: str, size_bytes: int) -> bytes:
-        return self.read_file(volume, path)[:size_bytes]
+    def piece(self, volume: Volume, path: str, offset: int, length: int) -> bytes:
+        return self.read_file(volume, path)[offset : offset + length]
+
+    def read_disk(self, offset: int, length: int) -> bytes:
+        return self.disk[offset : offset + length]
 
     def same_file(self, volume: Volume, first: str, second: str) -> bool:
         return {first, second} <= set(self.same)

@@ -17,13 +17,14 @@ from bakery.disk.volumes.volumes import (
     VolumeGroup,
 )
 from bakery.image import left_behind
+from bakery.image.boot import esp
 from bakery.image.left_behind import POLICY, Leaving, Rule
 from bakery.image.mentions import DeviceFile, FileKind
 from bakery.manifest.manifest import Done, Layout, LeftBehind
 from bakery.system import device_names
 from bakery.system.mention import Mention, Use
 
-ESP_TYPE, LINUX, LVM = left_behind.ESP_TYPES[0], "0FC63DAF-8483-4772-8E79-3D69D8477DE4", "E6D6D379"
+ESP_TYPE, LINUX, LVM = esp.ESP_TYPES[0], "0FC63DAF-8483-4772-8E79-3D69D8477DE4", "E6D6D379"
 TABLE = PartitionTable(
     "gpt",
     "",

@@ -164,8 +164,12 @@ class Engine(Protocol):
         """A file's content; BakeryError when it holds more than `limit` bytes."""
         ...
 
-    def head(self, volume: Volume, path: str, size_bytes: int) -> bytes:
-        """The first bytes of a file; all of it where it holds no more."""
+    def piece(self, volume: Volume, path: str, offset: int, length: int) -> bytes:
+        """`length` bytes of a file from byte `offset` on; fewer at its end, none behind it."""
+        ...
+
+    def read_disk(self, offset: int, length: int) -> bytes:
+        """`length` bytes of the disk from byte `offset` on; fewer at its end, none behind it."""
         ...
 
     def copy_out(self, volume: Volume, path: str, destination: Path, limit: int) -> None:

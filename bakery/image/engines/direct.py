@@ -117,12 +117,19 @@ class DirectEngine:
         output = self._view.cell.run(_reading(self._place(volume), plain, limit))
         return self._content(output, volume, path, limit)
 
-    def head(self, volume: Volume, path: str, size_bytes: int) -> bytes:
-        """The first bytes of a file; all of it where it holds no more."""
-        output = self._view.cell.run(_reading(self._place(volume), path, size_bytes))
-        if len(output.stdout) <= size_bytes:
-            self._check(output, volume, path)
-        return output.stdout[:size_bytes]
+    def piece(self, volume: Volume, path: str, offset: int, length: int) -> bytes:
+        """`length` bytes of a file from byte `offset` on; fewer at its end, none behind it."""
+        words = self._place(volume).piece(self._plain(volume, path), offset, length)
+        limits = Limits(LIMITS.memory_bytes, LIMITS.cpu_seconds, length + 1)
+        output = self._view.cell.run(Command(words, limits))
+        if output.returncode and grubfs.is_behind(output.complaint):
+            return b""
+        self._check(output, volume, path)
+        return output.stdout[:length]
+
+    def read_disk(self, offset: int, length: int) -> bytes:
+        """`length` bytes of the disk from byte `offset` on; fewer at its end, none behind it."""
+        return self._view.read(offset, length)
 
     def copy_out(self, volume: Volume, path: str, destination: Path, limit: int) -> None:
         """Copy a file of at most `limit` bytes to `destination`, which is made or replaced."""

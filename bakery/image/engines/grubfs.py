@@ -41,6 +41,11 @@ class Place:
         """The command that prints a file; a compressed one as it is."""
         return [*self._program(), "cat", self.name(path)]
 
+    def piece(self, path: str, offset: int, length: int) -> list[str]:
+        """The command that prints a range of a file's bytes."""
+        part = ("-s", str(offset), "-n", str(length))
+        return [*self._program(*part), "cat", self.name(path)]
+
     def blocklist(self, path: str) -> list[str]:
         """The command that tells where in the volume a file's bytes lie."""
         return [*self._program(), "blocklist", self.name(path)]
@@ -144,6 +149,11 @@ def failure(path: str, device: str, complaint: str) -> BakeryError:
     if "not a regular file" in complaint:
         return BakeryError(f"{path} in {device} is not a regular file")
     return CannotServe(f"GRUB's reader cannot read {path} in {device}: {reason}")
+
+
+def is_behind(complaint: str) -> bool:
+    """Whether grub-fstest complains that a piece begins behind the end of its file."""
+    return complaint.startswith(f"{PROGRAM}: error: invalid skip value")
 
 
 def on_disk(pieces: Sequence[Extent], place: Sequence[Extent]) -> list[Extent]:

@@ -33,6 +33,7 @@ from bakery.image.engines.base import (
     too_large,
 )
 from bakery.image.engines.guestfish import CommandRefused, Guestfish, GuestfishEnded
+from bakery.image.engines.survey import DISK
 
 PROGRAMS = ("guestfish", "qemu-img")
 LAUNCH_SECONDS = 600.0
@@ -112,13 +113,17 @@ class GuestfsEngine:
                 raise too_large(volume, path, limit)
             return self._download(fish, path, size)
 
-    def head(self, volume: Volume, path: str, size_bytes: int) -> bytes:
-        """The first bytes of a file; all of it where it holds no more."""
+    def piece(self, volume: Volume, path: str, offset: int, length: int) -> bytes:
+        """`length` bytes of a file from byte `offset` on; fewer at its end, none behind it."""
         with self._questions(volume, path) as fish:
-            size = min(files.regular(fish, path).size, size_bytes)
-            copy = self._scratch / "head"
-            fish.ask("download-offset", files.inside(path), str(copy), "0", str(size))
-            return copy.read_bytes()
+            size = min(files.regular(fish, path).size - offset, length)
+            return self._piece(fish, files.inside(path), offset, size)
+
+    def read_disk(self, offset: int, length: int) -> bytes:
+        """`length` bytes of the disk from byte `offset` on; fewer at its end, none behind it."""
+        size = min(self.survey().size_bytes - offset, length)
+        with self._questions() as fish:
+            return self._piece(fish, DISK, offset, size)
 
     def copy_out(self, volume: Volume, path: str, destination: Path, limit: int) -> None:
         """Copy a file of at most `limit` bytes to `destination`, which is made or replaced."""
@@ -292,6 +297,14 @@ class GuestfsEngine:
         data = copy.read_bytes()
         copy.unlink()
         return data
+
+    def _piece(self, fish: Guestfish, path: str, offset: int, size: int) -> bytes:
+        """A range of a file or a disk, all of which is there."""
+        if size <= 0:
+            return b""
+        copy = self._scratch / "piece"
+        fish.ask("download-offset", path, str(copy), str(offset), str(size))
+        return copy.read_bytes()
 
     def _copy(self, fish: Guestfish, path: str, size: int) -> Path:
         """A file of `size` bytes copied to the scratch folder."""

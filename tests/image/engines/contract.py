@@ -217,13 +217,21 @@ def more_than_the_limit_is_refused_before_it_is_read(engine: Engine, disk: Path)
             engine.read_file(place, "/boot/vmlinuz", limit=size - 1)
 
 
-def the_head_of_a_file_is_as_much_of_it_as_is_asked_for(engine: Engine, disk: Path) -> None:
+def a_piece_of_a_file_is_as_much_of_it_as_is_asked_for(engine: Engine, disk: Path) -> None:
     size = len(specimen.KERNEL)
     for place in filesystems(engine):
-        for asked in (1, size - 1, size, size + 1):
-            assert engine.head(place, "/boot/vmlinuz", asked) == specimen.KERNEL[:asked]
+        for start in (0, 1, size - 1, size, size + 1):
+            for asked in (1, size - 1, size, size + 1):
+                expected = specimen.KERNEL[start : start + asked]
+                assert engine.piece(place, "/boot/vmlinuz", start, asked) == expected
         with pytest.raises(FileMissing):
-            engine.head(place, "/boot/nothing", size)
+            engine.piece(place, "/boot/nothing", 0, size)
+
+
+def a_piece_of_the_disk_is_as_much_of_it_as_there_is(engine: Engine, disk: Path) -> None:
+    size = disk.stat().st_size
+    for start, asked in ((0, 512), (440, 72), (size - 100, 100), (size - 100, 200), (size, 1)):
+        assert engine.read_disk(start, asked) == disk.read_bytes()[start : start + asked]
 
 
 def a_copy_is_the_file_and_replaces_what_was_there(engine: Engine, disk: Path) -> None:

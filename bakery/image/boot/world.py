@@ -1,0 +1,139 @@
+"""An image as GRUB sees a machine: its volumes under GRUB's names, and the files in them.
+
+The image is the only disk there is, `hd0`. A partition is named by its number and the kind of its
+table (`hd0,gpt2`, `hd0,msdos1`), a logical volume by its group's and its own name (`lvm/vg-root`;
+GRUB manual, "Device syntax"; grub-core/disk/lvm.c).
+"""
+
+import re
+from collections.abc import Iterable
+
+from bakery.disk.volumes import btrfs
+from bakery.disk.volumes.volumes import Survey, Volume
+from bakery.host.errors import BakeryError
+from bakery.image.reader import Place, Reader
+from bakery.system import device_names
+from bakery.system.grub.world import Kind, Platform
+
+DISK = "hd0"
+PATH_LIMIT_CHARACTERS = 4096
+_PARTITION = re.compile(r"hd[0-9]{1,3}(?:,(?:gpt|msdos)?([0-9]{1,3}))?")
+_DISK_NAME = re.compile(r"hd([0-9]{1,3})")
+
+
+class ImageWorld:
+    """See `bakery.system.grub.world.World`. `volumes` are those whose files can be read."""
+
+    def __init__(self, reader: Reader, volumes: Iterable[Volume], platform: Platform) -> None:
+        self._reader = reader
+        self._platform = platform
+        self._volumes = {named(reader.survey, volume): volume.at(None) for volume in volumes}
+
+    @property
+    def platform(self) -> Platform:
+        """What GRUB runs under."""
+        return self._platform
+
+    def place(self, device: str, path: str) -> Place | None:
+        """Where in the image a file of GRUB's is; None where the device is not there.
+
+        Of a btrfs the path goes from the top level on, and a subvolume on the way is the one that
+        is meant. SUSE's GRUB begins at the default subvolume (`btrfs_relative_path`), which is
+        taken where the top level has no such path.
+        """
+        volume = self._volume(device)
+        if volume is None or len(path) > PATH_LIMIT_CHARACTERS or not path.isprintable():
+            return None
+        if volume.type != btrfs.TYPE:
+            return Place(volume, self._reader.spelled(volume, path))
+        views = [*_inside(volume, path), Place(volume, path), Place(volume.mounted, path)]
+        return next((view for view in views if self._stands(view)), views[0])
+
+    def read(self, device: str, path: str) -> bytes | None:
+        """The bytes of a file; None where there is none."""
+        place = self.place(device, path)
+        return self._reader.text(*place) if place else None
+
+    def is_file(self, device: str, path: str) -> bool:
+        """Whether something that is no folder stands there; a link is not followed, as in GRUB."""
+        return self._is(device, path, directory=False)
+
+    def is_directory(self, device: str, path: str) -> bool:
+        """Whether a folder stands there."""
+        return self._is(device, path, directory=True)
+
+    def names(self, device: str, path: str) -> tuple[str, ...]:
+        """The names in a folder; empty where there is none."""
+        place = self.place(device, path)
+        return tuple(sorted(self._reader.names(*place))) if place else ()
+
+    def find(self, kind: Kind, value: str) -> str | None:
+        """The first device with a filesystem of that UUID or label, or with that file."""
+        for device, volume in self._volumes.items():
+            if kind == "fs-uuid" and value and volume.uuid.lower() == value.lower():
+                return device
+            if kind == "label" and value and volume.label == value:
+                return device
+            if kind == "file" and self._opens(device, value):
+                return device
+        return None
+
+    def device(self, volume: Volume) -> str:
+        """GRUB's name for a volume of the image."""
+        return named(self._reader.survey, volume)
+
+    def _volume(self, device: str) -> Volume | None:
+        if device in self._volumes:
+            return self._volumes[device]
+        match = _PARTITION.fullmatch(device)
+        if match is None or not _is_first(device):
+            return None
+        wanted = f"/dev/sda{int(match[1])}" if match[1] else "/dev/sda"
+        return next((v for v in self._volumes.values() if v.device == wanted), None)
+
+    def _is(self, device: str, path: str, *, directory: bool) -> bool:
+        place = self.place(device, path)
+        item = self._reader.item(*place) if place else None
+        return item is not None and item.is_directory == directory
+
+    def _stands(self, place: Place) -> bool:
+        return self._reader.item(*place) is not None
+
+    def _opens(self, device: str, path: str) -> bool:
+        """Whether a file can be opened, which a link that leads nowhere cannot."""
+        place = self.place(device, path)
+        if place is None or not self._is(device, path, directory=False):
+            return False
+        try:
+            self._reader.engine.piece(*place, 0, 1)
+        except BakeryError:
+            return False
+        return True
+
+
+def named(survey: Survey, volume: Volume) -> str:
+    """GRUB's name for a volume."""
+    table = survey.table
+    partitions = table.partitions if table else ()
+    partition = next((p for p in partitions if p.device == volume.device), None)
+    if table is not None and partition is not None:
+        kind = "gpt" if table.label == "gpt" else "msdos"
+        return f"{DISK},{kind}{partition.number}"
+    lv = survey.logical_volume(volume.device)
+    if lv is not None:
+        return "lvm/" + device_names.mapper_name(lv.vg, lv.name)
+    return DISK if volume.device == "/dev/sda" else volume.device
+
+
+def _is_first(device: str) -> bool:
+    match = _DISK_NAME.match(device)
+    return match is not None and int(match[1]) == 0
+
+
+def _inside(volume: Volume, path: str) -> list[Place]:
+    """The path inside the deepest subvolume on its way, where there is one."""
+    held = [s for s in volume.subvolumes if f"{path}/".startswith(f"/{s.path}/")]
+    if not held:
+        return []
+    deepest = max(held, key=lambda subvolume: len(subvolume.path))
+    return [Place(volume.at(deepest), path.removeprefix(f"/{deepest.path}") or "/")]
