@@ -2,8 +2,16 @@
 
 from pathlib import Path
 
-from bakery.system import loader_lines, pe, uki
-from tests.fuzz.target import Target
+from bakery.system import (
+    efi_pattern,
+    loader_lines,
+    pe,
+    systemd_boot,
+    systemd_entry,
+    uki,
+    versions,
+)
+from tests.fuzz.target import Target, text
 from tests.system import programs
 
 
@@ -16,7 +24,23 @@ def targets(work: Path) -> list[Target]:
         Target("unified kernel image", _uki, programs.uki(folder, _UKI)),
         Target("add-on of a UKI", _addon, programs.uki(folder, _ADDON)),
         Target("lines of a loader", _lines, b"title 'a b'\n# no\r\nlinux\t/vmlinuz\n\toptions x\n"),
+        Target("entry of systemd-boot", _entry, _ENTRY),
+        Target("loader.conf", systemd_boot.parse, b"timeout 3\ndefault debian-*\nauto-entries no"),
+        Target("pattern of systemd-boot", _matched, b"[a-c]*.conf\na-6.1.conf"),
+        Target("version of UAPI.10", lambda d: versions.uapi_key(text(d)), b"123.a-1~rc1^2_3"),
     ]
+
+
+_ENTRY = b"""title Debian
+version 6.1.0-25
+machine-id 8f3c
+sort-key debian
+linux /8f3c/linux
+initrd /8f3c/../initrd
+options root=UUID=2f6e ro
+architecture x64
+devicetree \\a.dtb
+"""
 
 
 _ADDON = [(".uname", b"6.1\n"), (".cmdline", b"console=ttyS0\n")]
@@ -32,13 +56,13 @@ _UKI = [
 
 
 def _program(data: bytes) -> object:
-    read_at = programs.read_at(data)
-    return [pe.content(read_at, one, 1 << 20) for one in pe.read(read_at).sections]
+    return pe.read(programs.read_at(data))
 
 
 def _uki(data: bytes) -> object:
     found = uki.read(programs.read_at(data))
-    return found, [one.arguments for one in found.profiles]
+    entries = systemd_entry.of_type_2(found, "a+1.efi", place="esp")
+    return entries, [one.arguments for one in found.profiles]
 
 
 def _addon(data: bytes) -> object:
@@ -47,3 +71,16 @@ def _addon(data: bytes) -> object:
 
 def _lines(data: bytes) -> object:
     return list(loader_lines.pairs(data, "a file")), list(loader_lines.pairs(data, "a file", "="))
+
+
+def _entry(data: bytes) -> object:
+    found = systemd_entry.of_type_1(data, "a+3-1.conf", place="esp", machine="x86_64")
+    if isinstance(found, systemd_entry.LeftOut):
+        return found
+    menu = systemd_boot.menu(systemd_boot.Configuration(default="a*"), [found, found])
+    return found.arguments, menu
+
+
+def _matched(data: bytes) -> bool:
+    pattern, _, name = text(data).partition("\n")
+    return efi_pattern.matches(pattern[: systemd_boot.PATTERN_LIMIT], name[:255])
