@@ -29,11 +29,12 @@ ELF_MACHINES = {
 ZBOOT_MAGIC, ZBOOT_MAGIC_AT = b"zimg", 4
 GZIP_MAGIC, GZIP_WINDOW = b"\x1f\x8b", 31  # RFC 1952; zlib's own number for such a stream
 
-# Boot programs by the names that firmware looks for, in lower case (UEFI, 3.5.1.1).
-EFI_PROGRAMS = {
-    "bootx64.efi": "x86_64", "bootaa64.efi": "aarch64", "bootia32.efi": "i686",
-    "bootriscv64.efi": "riscv64", "bootarm.efi": "armv7l",
+# How UEFI writes a processor in the names of programs: BOOTX64.EFI (UEFI, 3.5.1.1).
+EFI_SUFFIXES = {
+    "x86_64": "x64", "aarch64": "aa64", "i686": "ia32", "riscv64": "riscv64", "armv7l": "arm",
 }  # fmt: skip
+# Boot programs by the names that firmware looks for, in lower case.
+EFI_PROGRAMS = {f"boot{suffix}.efi": processor for processor, suffix in EFI_SUFFIXES.items()}
 
 SAME = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "x86": "i686"}
 
