@@ -10,7 +10,7 @@ from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import Partition, PartitionTable, Volume
 from bakery.host.errors import BakeryError
 from bakery.image import boot_entries, left_behind
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry
 from bakery.image.engines.base import Addition, Capability
 from bakery.image.engines.choose import EngineName, EngineOption, pick
 from bakery.image.inspection import LAYOUTS, Inspection

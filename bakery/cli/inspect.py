@@ -12,11 +12,12 @@ from bakery.cli.options import LUKS_KEY, PATH, Output, means_of, output, reads_i
 if TYPE_CHECKING:
     from bakery.disk.findings import CheckReport
     from bakery.disk.volumes.volumes import Survey, Volume
-    from bakery.image.boot_entries import BootEntry
+    from bakery.image.boot.entry import BootEntry, Way
     from bakery.image.engines.choose import EngineOption
     from bakery.image.inspection import Inspection
 
 GPT_LABELS = {"dos": "MBR", "gpt": "GPT"}
+FIRMWARE = {"uefi": "UEFI", "bios": "BIOS"}
 SHOWN_SUBVOLUMES = 32
 
 
@@ -74,8 +75,8 @@ def _print(out: Output, result: "Inspection") -> None:
     if result.os_name:
         out.print(f"system: {result.os_name}")
     out.print(f"architecture: {result.architecture or 'not told'}")
-    if result.boot:
-        out.print(f"boot: {result.boot}, {result.boot_prefix or '/'}")
+    for way in result.ways:
+        _print_way(out, way)
     for number, entry in enumerate(result.entries):
         _print_entry(out, number, entry)
     _print_layouts(out, result)
@@ -133,12 +134,26 @@ def _print_subvolumes(out: Output, volume: "Volume") -> None:
         out.print(f"    {more} more subvolumes (--json has them all)")
 
 
+def _print_way(out: Output, way: "Way") -> None:
+    loader = f", {way.loader}" if way.loader else ""
+    menus = f": {', '.join(way.menus)}" if way.menus else ""
+    out.print(f"{FIRMWARE[way.firmware]} starts {way.program}{loader}{menus}")
+    for said in filter(None, (way.note, way.problem)):
+        out.print(f"  {said}")
+
+
 def _print_entry(out: Output, number: int, entry: "BootEntry") -> None:
     out.print(f"deployment {number}: {entry.title} ({entry.id})")
+    reached = " and ".join(FIRMWARE[name] for name in entry.firmware)
+    out.print(
+        f"  {entry.loader}, {entry.config}" + ("" if reached else "; no firmware reaches this")
+    )
+    if reached:
+        out.print(f"  reached by {reached}")
     if entry.problem:
         out.print(f"  cannot be built: {entry.problem}")
     out.print(f"  kernel {entry.kernel}")
-    out.print(f"  initrd {' '.join(entry.initrds)}")
+    out.print(f"  initrd {' '.join(map(str, entry.initrds))}")
     if entry.stateroot:
         out.print(f"  ostree {entry.stateroot} {entry.checksum}.{entry.serial}")
     out.print(f"  root {entry.root or '?'}")

@@ -1,164 +1,75 @@
-"""What an image's boot loader can start: BLS entries, else GRUB's menu, each led to its root."""
+"""What an image's boot loaders can start, each led to its files, its root, its deployment."""
+
+from collections.abc import Sequence
 
 import msgspec
 
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
+from bakery.image.boot import chain
+from bakery.image.boot.chain import Chain
+from bakery.image.boot.entry import BootEntry, ImageFile
 from bakery.image.engines.base import CannotServe, FileMissing
-from bakery.image.reader import Reader
+from bakery.image.reader import Place, Reader
 from bakery.image.root_volume import root_volume
-from bakery.system import bls, grub, kargs, ostree
-from bakery.system.loader import GRUB_FILES
+from bakery.system import kargs, ostree
 
-ENTRIES_LIMIT = 64
 # Files that tell one deployment from another, of which most systems have the first.
 PROBES = ("fstab", "passwd", "machine-id")
 FOR_THE_CURIOUS = "bakery inspect shows all that was found"
 
 
-class BootEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the boot loader can start. Paths are inside the boot volume unless said."""
-
-    id: str
-    title: str
-    kernel: str
-    initrds: tuple[str, ...]
-    args: tuple[str, ...]
-    config: str
-    """The file this entry was read from."""
-    kernel_version: str = ""
-    root: str = ""
-    """The name of its root volume; empty where `root=` leads to none."""
-    stateroot: str = ""
-    checksum: str = ""
-    serial: int = 0
-    etc: str = "/etc"
-    """The folder of its configuration files, inside the root volume."""
-    problem: str = ""
-    """Why it cannot be built; empty where it can."""
-
-
 def find(
-    reader: Reader, boot: Volume, prefix: str, roots: tuple[str, ...]
-) -> tuple[BootEntry, ...]:
-    """The entries under `prefix` of the boot volume, what the boot loader takes first in front.
+    reader: Reader, opened: Sequence[Volume], trees: Sequence[Volume], roots: tuple[str, ...]
+) -> Chain:
+    """What firmware comes to in the image, and what else there is: see `boot.chain`.
 
-    `roots` are the devices that look like a root filesystem. An entry that cannot be built is
-    told of with its problem; only a configuration that cannot be read at all is a BakeryError.
+    `opened` are the volumes that can be read, `trees` all in them, `roots` the names of those that
+    look like a root filesystem. An entry that cannot be built is told of with its problem.
     """
-    found = _from_bls(reader, boot, prefix) or _from_grub(reader, boot, prefix)
-    return tuple(_completed(entry, reader, boot, prefix, roots) for entry in found)
+    found = chain.read(reader, opened, trees)
+    entries = tuple(_completed(entry, reader, roots) for entry in found.entries)
+    return msgspec.structs.replace(found, entries=entries)
 
 
-def has_any(reader: Reader, boot: Volume, prefix: str) -> bool:
-    """Whether a boot loader's configuration stands under `prefix` of this volume."""
-    names = reader.names(boot, prefix or "/")
-    if "loader" in names and reader.directory(boot, prefix + "/loader/entries"):
-        return True
-    return any(
-        path.partition("/")[0] in names and reader.exists(boot, f"{prefix}/{path}")
-        for path in GRUB_FILES
-    )
+def place(reader: Reader, file: ImageFile) -> Place | None:
+    """The volume and the path of a file; None where the image has no such volume."""
+    volume = reader.survey.volume(file.volume)
+    return Place(volume, file.path) if volume else None
 
 
-def _from_bls(reader: Reader, boot: Volume, prefix: str) -> list[BootEntry]:
-    folder = prefix + "/loader/entries"
-    names = sorted(name for name in reader.names(boot, folder) if name.endswith(".conf"))
-    if len(names) > ENTRIES_LIMIT:
-        raise BakeryError(f"{folder} on {boot.device} holds more than {ENTRIES_LIMIT} entries")
-    environment = _environment(reader, boot, prefix) if names else {}
-    entries = []
-    for name in names:
-        try:
-            text = reader.engine.read_file(boot, f"{folder}/{name}")
-            entries.append(bls.parse(text, name, environment))
-        except BakeryError as error:  # a boot loader passes over what it cannot read, so do we
-            reader.notes.append(error.message)
-    return [
-        BootEntry(
-            id=entry.id,
-            title=entry.title or entry.id,
-            kernel=entry.linux,
-            initrds=entry.initrd,
-            args=bls.arguments(entry, environment),
-            config=f"{folder}/{entry.id}{bls.SUFFIX}",
-        )
-        for entry in bls.order(entries, environment.get("saved_entry", ""))
-    ]
-
-
-def _from_grub(reader: Reader, boot: Volume, prefix: str) -> list[BootEntry]:
-    for name in GRUB_FILES:
-        path = f"{prefix}/{name}"
-        text = reader.text(boot, path) if reader.exists(boot, path) else None
-        if text is None:
-            continue
-        menu = grub.ordered(text, _environment(reader, boot, prefix))
-        return [
-            BootEntry(
-                id=entry.id or entry.title,
-                title=entry.title,
-                kernel=entry.linux,
-                initrds=tuple(entry.initrd),
-                args=tuple(entry.args),
-                config=path,
-            )
-            for entry in menu[:ENTRIES_LIMIT]
-        ]
-    return []
-
-
-def _environment(reader: Reader, boot: Volume, prefix: str) -> dict[str, str]:
-    """GRUB's saved variables, which BLS options and `set default` may refer to."""
-    for folder in ("grub2", "grub"):
-        path = f"{prefix}/{folder}/grubenv"
-        if reader.exists(boot, path):
-            text = reader.text(boot, path)
-            return dict(grub.parse_environment(text)) if text else {}
-    return {}
-
-
-def _completed(
-    entry: BootEntry, reader: Reader, boot: Volume, prefix: str, roots: tuple[str, ...]
-) -> BootEntry:
-    """The entry with its real paths, its root volume and its deployment, or with its problem."""
+def _completed(entry: BootEntry, reader: Reader, roots: tuple[str, ...]) -> BootEntry:
+    """The entry with its root volume and its deployment, or with its problem."""
+    if entry.problem:
+        return entry
     try:
-        entry = _with_files(entry, reader, boot, prefix)
+        _check_files(entry, reader)
         root = root_volume(entry.id, entry.args, reader, roots)
-        return _with_deployment(msgspec.structs.replace(entry, root=root.name), reader)
+        entry = msgspec.structs.replace(
+            entry, root=root.name, kernel_version=entry.kernel_version or _version(entry.kernel)
+        )
+        return _with_deployment(entry, reader)
     except BakeryError as error:
         return msgspec.structs.replace(entry, problem=error.message)
 
 
-def _with_files(entry: BootEntry, reader: Reader, boot: Volume, prefix: str) -> BootEntry:
+def _check_files(entry: BootEntry, reader: Reader) -> None:
+    """BakeryError where the entry has no arguments or no initrd, or a file is not there."""
     if not entry.initrds:
         raise BakeryError(f"the boot entry {entry.id} names no initrd")
     if not entry.args:
         raise BakeryError(f"the kernel arguments of the boot entry {entry.id} come out empty")
-    return msgspec.structs.replace(
-        entry,
-        kernel=_located(reader, boot, prefix, entry.kernel, entry.id),
-        initrds=tuple(_located(reader, boot, prefix, i, entry.id) for i in entry.initrds),
-        kernel_version=_version(entry.kernel),
-    )
+    for file in (entry.kernel, *entry.initrds):
+        found = place(reader, file)
+        if found is None or not reader.exists(*found):
+            raise BakeryError(
+                f"the boot entry {entry.id} names {file.path}, which is not on {file.volume}"
+            )
 
 
-def _located(reader: Reader, boot: Volume, prefix: str, path: str, entry_id: str) -> str:
-    """The path inside the boot volume: entries name it from /boot or from the volume's root."""
-    if not path.startswith("/") or ".." in path.split("/"):
-        raise BakeryError(f"the boot entry {entry_id} names {path}, which is not an absolute path")
-    candidates = [prefix + path, path] if prefix else [path, path.removeprefix("/boot")]
-    if boot.subvolume:  # GRUB names a file from the top level on, unless it was told otherwise
-        candidates.append(path.removeprefix(f"/{boot.subvolume}"))
-    for candidate in dict.fromkeys(candidates):
-        if reader.exists(boot, candidate):
-            return candidate
-    raise BakeryError(f"the boot entry {entry_id} names {path}, which is not on {boot.device}")
-
-
-def _version(kernel: str) -> str:
+def _version(kernel: ImageFile) -> str:
     """The kernel's version as its file name tells it: `vmlinuz-6.1.0-25-amd64`."""
-    return kernel.rpartition("/")[2].partition("-")[2]
+    return kernel.path.rpartition("/")[2].partition("-")[2]
 
 
 def _with_deployment(entry: BootEntry, reader: Reader) -> BootEntry:

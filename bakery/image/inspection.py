@@ -3,34 +3,35 @@
 The answers come from the image's own files by way of an engine; the image is never run.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 
 from bakery.disk.volumes.volumes import LUKS, TABLE, Survey, Volume
 from bakery.host.errors import BakeryError
 from bakery.image import architecture, boot_entries, left_behind, mentions, trees
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot import esp
+from bakery.image.boot.entry import BootEntry, Way
 from bakery.image.left_behind import Leaving, Rule
 from bakery.image.mentions import DeviceFile
 from bakery.image.reader import Reader
 from bakery.manifest.manifest import Layout, LeftBehind
 from bakery.system import os_release
 
+NO_MENU = "no boot entry was found, of no boot loader that is known"
 LAYOUTS: tuple[Layout, ...] = ("pv", "lv", "disk")
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole answer. `entries` stand in the boot loader's order, what it takes first."""
+    """The whole answer. `entries` stand in the order of the firmware that counts first, UEFI's.
+
+    In front is what starts when nobody chooses; last are those that no firmware comes to.
+    """
 
     survey: Survey
-    boot: str = ""
-    """The name of the volume that holds the boot entries; empty where there is none."""
-    boot_prefix: str = ""
-    """Where /boot's content lies inside that volume: `` or `/boot`."""
     roots: tuple[str, ...] = ()
     """The names of all volumes and subvolumes that look like a root filesystem."""
     entries: tuple[BootEntry, ...] = ()
+    ways: tuple[Way, ...] = ()
+    """How each kind of firmware comes to what it starts."""
     firmware: tuple[str, ...] = ()
     """What the whole disk can be booted by: `bios`, `uefi`."""
     architecture: str = ""
@@ -74,21 +75,22 @@ def inspect(reader: Reader) -> Inspection:
     opened = trees.opened(reader)
     files = trees.of(reader, opened)
     roots = trees.roots(reader, files)
-    boot, prefix = trees.find_boot(reader, files)
-    entries = boot_entries.find(reader, boot, prefix, roots) if boot else ()
-    device_files, entries = _device_files(reader, entries)
+    chain = boot_entries.find(reader, opened, files, roots)
+    device_files, entries = _device_files(reader, chain.entries)
     system = _release(reader, entries)
     found = Inspection(
         survey=reader.survey,
-        boot=boot.name if boot else "",
-        boot_prefix=prefix,
         roots=roots,
         entries=entries,
+        ways=chain.ways,
         firmware=_firmware(reader, opened),
-        architecture=architecture.find(reader, boot, entries, _esps(reader, opened)),
+        architecture=architecture.find(
+            reader, entries, esp.system_partitions(reader.survey, opened)
+        ),
         os_id=system.id,
         os_name=system.name,
-        refusals=_cut_short(reader, roots, boot) or _refusals(reader, opened, entries),
+        refusals=_cut_short(reader, roots, entries)
+        or _refusals(reader, opened, entries, chain.ways),
         device_files=device_files,
         notes=tuple(reader.notes),
     )
@@ -134,15 +136,9 @@ def _left_behind(found: Inspection) -> dict[Layout, tuple[LeftBehind, ...]]:
 
 def _firmware(reader: Reader, opened: list[Volume]) -> tuple[str, ...]:
     found = ["bios"] if reader.survey.boot_code else []
-    for volume in _esps(reader, opened):
+    for volume in esp.system_partitions(reader.survey, opened):
         found += ["uefi"] if architecture.of_boot_program(reader, volume) else []
     return tuple(dict.fromkeys(found))
-
-
-def _esps(reader: Reader, opened: list[Volume]) -> Iterator[Volume]:
-    for volume in opened:
-        if volume.type == "vfat" and "efi" in {n.lower() for n in reader.names(volume, "/")}:
-            yield volume
 
 
 def _release(reader: Reader, entries: tuple[BootEntry, ...]) -> os_release.Release:
@@ -157,9 +153,12 @@ def _release(reader: Reader, entries: tuple[BootEntry, ...]) -> os_release.Relea
     return os_release.Release(id="")
 
 
-def _cut_short(reader: Reader, roots: tuple[str, ...], boot: Volume | None) -> dict[Layout, str]:
-    """A root or a /boot larger than its volume: in no layout could it be mounted."""
-    needed = [boot.device if boot else "", *roots]
+def _cut_short(
+    reader: Reader, roots: tuple[str, ...], entries: tuple[BootEntry, ...]
+) -> dict[Layout, str]:
+    """A root, or where kernels lie, larger than its volume: in no layout could it be mounted."""
+    kernels = (reader.survey.volume(entry.kernel.volume) for entry in entries)
+    needed = [*roots, *(volume.device for volume in kernels if volume)]
     for volume in reader.survey.volumes:
         if volume.cut_short and volume.device not in needed:
             reader.notes.append(volume.cut_short)
@@ -169,11 +168,14 @@ def _cut_short(reader: Reader, roots: tuple[str, ...], boot: Volume | None) -> d
 
 
 def _refusals(
-    reader: Reader, opened: list[Volume], entries: tuple[BootEntry, ...]
+    reader: Reader,
+    opened: list[Volume],
+    entries: tuple[BootEntry, ...],
+    ways: tuple[Way, ...],
 ) -> dict[Layout, str]:
     """What keeps the image from being taken apart, said once for each layout it concerns."""
     refusals: dict[Layout, str] = {}
-    whole = _why_not_apart(reader, opened, entries)
+    whole = _why_not_apart(reader, opened, entries, ways)
     if whole:
         refusals |= {"pv": whole, "lv": whole}
     else:
@@ -193,19 +195,16 @@ def _refusals(
 
 
 def _why_not_apart(
-    reader: Reader, opened: list[Volume], entries: tuple[BootEntry, ...]
+    reader: Reader,
+    opened: list[Volume],
+    entries: tuple[BootEntry, ...],
+    ways: tuple[Way, ...],
 ) -> str | None:
     """Why kernel, ramdisk and root cannot be had apart from each other, or None."""
     if any(not entry.problem for entry in entries):
         return None
     if entries:
         return entries[0].problem
-    for volume in _esps(reader, opened):
-        sealed = [n for n in reader.names(volume, "/EFI/Linux") if n.lower().endswith(".efi")]
-        if sealed:
-            return (
-                f"its kernel is sealed in a unified kernel image (/EFI/Linux/{sorted(sealed)[0]})"
-            )
     locked = [v.device for v in reader.survey.volumes if v.type == LUKS]
     if locked:
         return f"{', '.join(locked)} is encrypted (LUKS): --luks-key-file opens it"
@@ -214,4 +213,4 @@ def _why_not_apart(
         return f"{', '.join(disks)} has a partition table of its own, which is not looked into"
     if not opened:
         return "no filesystem in it can be read"
-    return "no boot entry was found: neither /boot/loader/entries/*.conf nor a grub.cfg"
+    return next((way.problem for way in ways if way.problem), "") or NO_MENU

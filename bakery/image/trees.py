@@ -1,14 +1,13 @@
 """The trees of files in an image: each volume that can be read, of a btrfs each of its subvolumes.
 
-Which of them look like a system's root, and which holds what a boot loader reads.
+Which of them look like a system's root.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from bakery.disk.volumes.volumes import LUKS, Volume
 from bakery.host.errors import BakeryError
-from bakery.image import boot_entries
 from bakery.image.reader import Reader
 
 READABLE = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat")
@@ -39,31 +38,6 @@ def of(reader: Reader, volumes: Sequence[Volume]) -> list[Volume]:
 def roots(reader: Reader, trees: Sequence[Volume]) -> tuple[str, ...]:
     """The names of those that look like the root of a system."""
     return tuple(tree.name for tree in trees if _is_root(reader, tree))
-
-
-def find_boot(reader: Reader, trees: Sequence[Volume]) -> tuple[Volume | None, str]:
-    """The tree with boot entries, and where in it they lie: a /boot of its own comes first.
-
-    Where several subvolumes have one, as after a snapshot, the first is taken, and that is noted.
-    """
-    found = list(_with_boot(reader, trees))
-    if not found:
-        return None, ""
-    tree, prefix = found[0]
-    others = [other.name for other, where in found[1:] if other.device == tree.device != other.name]
-    if others:
-        reader.notes.append(
-            f"boot entries are read from {tree.name}; there are others in {', '.join(others)}"
-        )
-    return tree, prefix
-
-
-def _with_boot(reader: Reader, trees: Sequence[Volume]) -> Iterator[tuple[Volume, str]]:
-    for prefix in ("", "/boot"):
-        for tree in trees:
-            inside = not prefix or "boot" in reader.names(tree, "/")
-            if inside and boot_entries.has_any(reader, tree, prefix):
-                yield tree, prefix
 
 
 def _opens(reader: Reader, volume: Volume) -> bool:

@@ -67,6 +67,11 @@ def change(text: bytes, remove: Collection[str], add: Sequence[str]) -> bytes:
     return text
 
 
+def sets_every(text: bytes) -> bool:
+    """Whether `GRUB_CMDLINE_LINUX` is assigned in it."""
+    return any(match[2].decode() == EVERY for match in _LINE.finditer(text))
+
+
 def _words(value: bytes) -> list[str]:
     """The words of a value; BakeryError where the shell would do more than take off its quotes."""
     inner = value[1:-1] if value[:1] in (b'"', b"'") else value

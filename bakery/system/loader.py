@@ -1,12 +1,17 @@
 """The files of an image that tell its boot loader the kernel arguments, edited alike."""
 
+from collections.abc import Sequence
+
 from bakery.host.errors import BakeryError
 from bakery.system import bls, grub_defaults, kargs
+from bakery.system.grub import edit, environment
+from bakery.system.grub.menu import File, Place
 
-# Where GRUB's menu may stand, seen from /boot.
-# OSTree's own grub.cfg, /boot/loader/grub.cfg, is what its grub2/grub.cfg links to: editing both
-# would add an argument twice.
-GRUB_FILES = ("grub2/grub.cfg", "grub/grub.cfg")
+COMMENT = "#"
+_HERE = File("", "grub.cfg")
+
+Span = tuple[int, int]
+"""The first byte of a part of a file, and the one behind it."""
 
 
 def change(delete: tuple[str, ...], append: tuple[str, ...]) -> kargs.Change:
@@ -28,22 +33,69 @@ def change(delete: tuple[str, ...], append: tuple[str, ...]) -> kargs.Change:
     return apply
 
 
-def in_entry(
-    text: bytes, file_name: str, edit: kargs.Change, old: kargs.Args, new: kargs.Args
-) -> bytes:
-    """A BLS entry's file with its options changed; variables in them stay as they are.
+def options(text: bytes) -> str:
+    """The options of a BLS entry's file as they are written; empty where it is none."""
+    try:
+        return bls.parse(text, "entry").options
+    except BakeryError:
+        return ""
 
-    `old` and `new` are the entry's arguments with all variables filled in. Where one that goes
-    comes out of a variable, the options are written out as `new`.
-    """
-    literal = kargs.parse(bls.parse(text, file_name).options)
-    hidden = set(old) - set(new) - set(literal)
-    changed = new if hidden else edit(literal)
+
+def in_entry(text: bytes, change: kargs.Change) -> bytes:
+    """A BLS entry's file with its options changed; variables in them stay as they are."""
+    literal = kargs.parse(bls.parse(text, "entry").options)
+    changed = change(literal)
     return text if changed == literal else bls.replace_options(text, kargs.join(changed))
 
 
-def in_defaults(text: bytes, old: kargs.Args, new: kargs.Args) -> bytes:
-    """/etc/default/grub with what differs between two lists changed, for update-grub to keep."""
-    gone = [arg for arg in old if arg not in new]
-    added = [arg for arg in new if arg not in old]
+def in_line(text: bytes, span: Span, change: kargs.Change) -> bytes:
+    """A script of GRUB's with the words changed that stand there behind a kernel."""
+    return edit.change_args(text, Place(_HERE, *span), change)
+
+
+def in_value(text: bytes, span: Span, change: kargs.Change) -> bytes:
+    """A script of GRUB's with a variable's value changed that is written there."""
+    return edit.change_value(text, Place(_HERE, *span), change)
+
+
+def in_environment(text: bytes, name: str, change: kargs.Change) -> bytes:
+    """A grubenv with a variable's value changed; the file keeps its length (lib/envblk.c).
+
+    BakeryError where the block is too full.
+    """
+    saved = next((one for one in reversed(environment.read(text)) if one.name == name), None)
+    if saved is None:
+        return text
+    old = kargs.parse(saved.value)
+    new = kargs.validate(change(old))
+    if new == old:
+        return text
+    value = kargs.join(new).replace("\\", "\\\\").encode()
+    content = (text[: saved.start] + value + text[saved.end :]).rstrip(b"#")
+    if len(content) > len(text):
+        raise BakeryError(
+            f"grubenv has no room for {len(content) - len(text)} more bytes of {name}",
+            "delete arguments too: --karg-delete KEY",
+        )
+    return content.ljust(len(text), b"#")
+
+
+def sets_arguments(text: bytes) -> bool:
+    """Whether a file of update-grub's sets the arguments that every entry gets."""
+    return grub_defaults.sets_every(text)
+
+
+def in_defaults(gone: Sequence[str], added: Sequence[str], text: bytes) -> bytes:
+    """A file that update-grub reads, with arguments taken out and added."""
     return grub_defaults.change(text, gone, added)
+
+
+def in_cmdline(gone: Sequence[str], added: Sequence[str], text: bytes) -> bytes:
+    """/etc/kernel/cmdline likewise, which kernel-install(8) reads: words, on lines or not."""
+    lines = text.decode("ascii", "replace").splitlines()
+    if any(line.startswith(COMMENT) for line in lines):
+        raise BakeryError("it holds comments, which nobody can tell from arguments")
+    old = kargs.parse(" ".join(lines))
+    kept = [arg for arg in old if arg not in gone]
+    new = kargs.validate([*kept, *(arg for arg in added if arg not in kept)])
+    return text if new == old else (kargs.join(new) + "\n").encode()

@@ -21,12 +21,15 @@ from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
 from bakery.host.report import Step
-from bakery.image.boot_entries import BootEntry
+from bakery.image import arg_places
+from bakery.image.boot.entry import BootEntry
 from bakery.image.engines.base import Engine, FileMissing
 from bakery.image.engines.choose import EngineName
+from bakery.image.inspection import inspect
 from bakery.image.left_behind import FileChange
+from bakery.image.reader import Reader
 from bakery.manifest.manifest import Edit
-from bakery.system import bls, fstab, grub, kargs, loader, lvm_devices, mount_units
+from bakery.system import fstab, kargs, lvm_devices, mount_units
 
 PATCH = "patch"
 MAPPED = "base"
@@ -76,7 +79,7 @@ def run(inputs: Inputs[EditGiven], folder: Path, step: Step) -> None:
     before, after = folder / "before", folder / MAPPED
     if given.mapped:
         _copy_mapped(given, engine, before, step)
-    files = _edit_files(inputs, engine)
+    files = _edit_files(inputs, engine, step)
     if given.mapped and files:
         _copy_mapped(given, engine, after, step)
     elif given.mapped:
@@ -106,13 +109,13 @@ def _copy_mapped(given: EditGiven, engine: Engine, path: Path, step: Step) -> No
     engine.copy_volume(given.root, path)
 
 
-def _edit_files(inputs: Inputs[EditGiven], engine: Engine) -> list[str]:
+def _edit_files(inputs: Inputs[EditGiven], engine: Engine, step: Step) -> list[str]:
     """Make the edit; the files that were changed, with their volumes."""
     if inputs.given.edit == "none":
         return []
     if inputs.given.edit == "names":
         return _edit_names(inputs.given, engine)
-    return _edit_args(inputs, engine)
+    return _edit_args(inputs, engine, step)
 
 
 def patches(edits: Edits, patch: Path) -> list[Change]:
@@ -149,35 +152,39 @@ def _renamed(change: FileChange, text: bytes) -> bytes:
     return mount_units.renamed(text, line, device)
 
 
-def _edit_args(inputs: Inputs[EditGiven], engine: Engine) -> list[str]:
-    """The chosen entry's arguments, in every file of the image that tells a boot loader them."""
+def _edit_args(inputs: Inputs[EditGiven], engine: Engine, step: Step) -> list[str]:
+    """The chosen entry's arguments, in every file of the image that tells them.
+
+    Afterwards the image is read anew as firmware and loaders read it: BakeryError where the entry
+    does not come out with its new arguments; what else still starts the old way is noted.
+    """
     given, inspection = inputs.given, inputs.inspection
-    boot = inspection.survey.volume(inspection.boot)
-    entry, root = given.entry, given.root
+    entry = given.entry
     assert entry
-    assert root
-    assert boot
-    change = loader.change(given.delete, given.append)
-    ostree = kargs.value(entry.args, "ostree")
-
-    def in_menu(text: bytes) -> bytes:
-        return grub.set_args(text, entry.kernel, change, ostree)
-
-    def in_entry(text: bytes) -> bytes:
-        return loader.in_entry(text, entry.config, change, entry.args, given.kernel_args)
-
-    def in_defaults(text: bytes) -> bytes:
-        return loader.in_defaults(text, entry.args, given.kernel_args)
-
-    places: list[tuple[Volume, str, Callable[[bytes], bytes]]] = [
-        *((boot, f"{inspection.boot_prefix}/{name}", in_menu) for name in loader.GRUB_FILES),
-        (root, entry.etc + "/default/grub", in_defaults),
+    asked = arg_places.Asked(
+        delete=given.delete, append=given.append, old=entry.args, new=given.kernel_args
+    )
+    files, why = [], []
+    for change in arg_places.changes(Reader(engine), inspection.entries, entry, asked):
+        place = f"{change.volume.name}:{change.path}"
+        try:
+            change.edit(engine.read_file(change.volume, change.path))
+        except BakeryError as error:
+            why.append(f"{place} is not changed: {error.message}")
+        else:
+            files += _edited(engine, change.volume, change.path, change.edit)
+    why += [
+        f"{file} is not changed: it carries its arguments sealed inside"
+        for file in arg_places.sealed(inspection.entries, entry)
     ]
-    if entry.config.endswith(bls.SUFFIX):
-        places.append((boot, entry.config, in_entry))
-    files = [name for volume, path, edit in places for name in _edited(engine, volume, path, edit)]
-    if not files:
-        raise BakeryError("no file of the image tells its boot loader the kernel arguments")
+    entries = inspect(Reader(engine)).entries
+    arg_places.refuse_unchanged(entries, entry, asked, why)
+    for text in why:
+        step.note(text)
+    for other in arg_places.unchanged(entries, entry, asked):
+        step.note(
+            f"{other.title} ({other.config}) still has the arguments {kargs.join(other.args)}"
+        )
     return files
 
 
@@ -211,7 +218,7 @@ def _given(job: Job) -> EditGiven:
 
 STAGE = Stage(
     name="edit",
-    version=3,
+    version=4,
     text="what the base needs changed",
     reads=(SOURCE, "inspect"),
     given=_given,

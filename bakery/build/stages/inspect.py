@@ -30,7 +30,7 @@ def run(inputs: Inputs[InspectGiven], folder: Path, step: Step) -> None:
 
 STAGE = Stage(
     name=NAME,
-    version=4,
+    version=5,
     text="volumes, deployments, kernel arguments",
     reads=(SOURCE,),
     given=lambda job: InspectGiven(engine=job.engine, unlocked=job.unlocked),

@@ -10,7 +10,7 @@ from bakery.build.stages.stage import Given, Inputs, Stage
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
 from bakery.host.report import Step
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry
 from bakery.manifest.manifest import SBOM_FILES, SbomForm
 
 NAME = "sbom"

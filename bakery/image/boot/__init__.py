@@ -1,1 +1,1 @@
-"""What firmware would start of an image: its programs, the menus they come to, and their entries."""
+"""What firmware would start of an image: its programs, and the menus that they come to."""

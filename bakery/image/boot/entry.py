@@ -10,7 +10,7 @@ Firmware = Literal["uefi", "bios"]
 Loader = Literal[
     "GRUB", "systemd-boot", "unified kernel image", "syslinux", "GRUB legacy", "boot loader entries"
 ]
-"""`boot loader entries` are files of the Boot Loader Specification that no loader is seen to read."""
+"""`boot loader entries` are files of the Boot Loader Specification no loader is known to read."""
 PlaceKind = Literal["script", "environment", "bls", "syslinux", "legacy", "sealed"]
 
 
@@ -35,8 +35,8 @@ class ArgPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     `script` is a part of a file in GRUB's language, from byte `start` to `end`; where a `variable`
     is named, its value, else the words behind the kernel. `environment` is a variable of a grubenv.
-    `bls`, `syslinux` and `legacy` are files with an entry in them; a `sealed` one is signed, or is a
-    program, and is not to be changed.
+    `bls`, `syslinux` and `legacy` are files with an entry in them; a `sealed` one is a program, and
+    is not to be changed.
     """
 
     file: ImageFile

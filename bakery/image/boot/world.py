@@ -14,19 +14,30 @@ from bakery.host.errors import BakeryError
 from bakery.image.reader import Place, Reader
 from bakery.system import device_names
 from bakery.system.grub.world import Kind, Platform
+from bakery.system.grub_memdisk import Memdisk
 
-DISK = "hd0"
+DISK, MEMDISK = "hd0", "memdisk"
 PATH_LIMIT_CHARACTERS = 4096
 _PARTITION = re.compile(r"hd[0-9]{1,3}(?:,(?:gpt|msdos)?([0-9]{1,3}))?")
 _DISK_NAME = re.compile(r"hd([0-9]{1,3})")
 
 
 class ImageWorld:
-    """See `bakery.system.grub.world.World`. `volumes` are those whose files can be read."""
+    """See `bakery.system.grub.world.World`. `volumes` are those whose files can be read.
 
-    def __init__(self, reader: Reader, volumes: Iterable[Volume], platform: Platform) -> None:
+    `memdisk` is the disk that a GRUB brings along itself.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        volumes: Iterable[Volume],
+        platform: Platform,
+        memdisk: Memdisk | None = None,
+    ) -> None:
         self._reader = reader
         self._platform = platform
+        self._memdisk = memdisk
         self._volumes = {named(reader.survey, volume): volume.at(None) for volume in volumes}
 
     @property
@@ -51,19 +62,27 @@ class ImageWorld:
 
     def read(self, device: str, path: str) -> bytes | None:
         """The bytes of a file; None where there is none."""
+        if device == MEMDISK:
+            return self._memdisk.read(path) if self._memdisk else None
         place = self.place(device, path)
         return self._reader.text(*place) if place else None
 
     def is_file(self, device: str, path: str) -> bool:
         """Whether something that is no folder stands there; a link is not followed, as in GRUB."""
+        if device == MEMDISK:
+            return self._memdisk is not None and self._memdisk.is_file(path)
         return self._is(device, path, directory=False)
 
     def is_directory(self, device: str, path: str) -> bool:
         """Whether a folder stands there."""
+        if device == MEMDISK:
+            return self._memdisk is not None and self._memdisk.is_directory(path)
         return self._is(device, path, directory=True)
 
     def names(self, device: str, path: str) -> tuple[str, ...]:
         """The names in a folder; empty where there is none."""
+        if device == MEMDISK:
+            return self._memdisk.names(path) if self._memdisk else ()
         place = self.place(device, path)
         return tuple(sorted(self._reader.names(*place))) if place else ()
 

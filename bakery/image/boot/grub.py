@@ -1,0 +1,109 @@
+"""What GRUB would start of an image: its scripts are run on the image's own files."""
+
+from collections.abc import Mapping
+
+from bakery.disk.volumes.volumes import Volume
+from bakery.host.errors import BakeryError
+from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
+from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
+from bakery.image.boot.world import ImageWorld
+from bakery.system import grub
+from bakery.system.grub import Entry, File, Linux, Menu
+
+CONFIG = "grub.cfg"
+# Ubuntu's entries start the kernel without an initrd first, and with it when the variable says
+# that this did not work (grub-initrd-fallback; /etc/grub.d/10_linux). A node is given the initrd.
+WITH_INITRD = {"initrdfail": "1"}
+
+
+def in_folder(world: ImageWorld, volume: Volume, folder: str) -> Reading:
+    """What GRUB comes to whose prefix is a folder of the image, and that is told nothing else."""
+    device = world.device(volume)
+    top = f"/{volume.subvolume}" if volume.subvolume else ""
+    return read(world, {"root": device, "prefix": f"({device}){top}{folder}"})
+
+
+def read(
+    world: ImageWorld,
+    variables: Mapping[str, str],
+    *,
+    early: bytes = b"",
+    has_wildcards: bool = False,
+) -> Reading:
+    """What GRUB comes to that begins with these variables: see `bakery.system.grub.run`."""
+    try:
+        menu = grub.run(world, variables, early=early, has_wildcards=has_wildcards)
+        first = menu.first
+        if first is not None and first.linux is not None and not first.initrds:
+            known = {**variables, **WITH_INITRD}
+            other = grub.run(world, known, early=early, has_wildcards=has_wildcards)
+            menu = other if _agree(first, other.first) else menu
+    except BakeryError as error:
+        return Reading(loader="GRUB", problem=error.message)
+    return of_menu(world, menu)
+
+
+def of_menu(world: ImageWorld, menu: Menu) -> Reading:
+    """A menu of GRUB's with the image's own names for all files in it."""
+    first = menu.first
+    shown = [e for e in menu.entries if e.linux or e.chainloader or e is first]
+    entries = tuple(_entry(world, entry) for entry in shown[:ENTRIES_LIMIT])
+    return Reading(
+        loader="GRUB",
+        menus=tuple(image_file(world, config) for config in menu.configs),
+        entries=entries,
+        notes=menu.notes,
+        problem=""
+        if entries
+        else "GRUB finds no menu, and waits for somebody to tell it what to do",
+    )
+
+
+def image_file(world: ImageWorld, file: File) -> ImageFile:
+    """A file of GRUB's as one of the image; under GRUB's name where the device is not there."""
+    place = world.place(file.device, file.path)
+    return ImageFile(place.volume.name, place.path) if place else ImageFile(*_named(file))
+
+
+def _agree(first: Entry, other: Entry | None) -> bool:
+    """Whether the other entry starts the same kernel, with an initrd."""
+    if other is None or other.linux is None or first.linux is None:
+        return False
+    return bool(other.initrds) and other.linux.file == first.linux.file
+
+
+def _entry(world: ImageWorld, entry: Entry) -> BootEntry:
+    linux, problem = entry.linux, entry.problem
+    if linux is None and not problem:
+        problem = f"the boot entry {entry.title} starts another program, {entry.chainloader}"
+    target = linux.file if linux else entry.chainloader
+    return BootEntry(
+        id=entry.id or entry.title,
+        title=entry.title,
+        kernel=image_file(world, target) if target else ImageFile("", ""),
+        initrds=tuple(image_file(world, file) for file in entry.initrds),
+        args=linux.args if linux else (),
+        config=image_file(world, entry.config),
+        loader="GRUB",
+        places=_places(world, linux) if linux else (),
+        problem=problem,
+    )
+
+
+def _places(world: ImageWorld, linux: Linux) -> tuple[ArgPlace, ...]:
+    found = [("", linux.place), *((v.name, v.place) for v in linux.variables)]
+    return tuple(
+        ArgPlace(
+            file=image_file(world, place.file),
+            kind=place.kind,
+            start=place.start,
+            end=place.end,
+            variable=name,
+        )
+        for name, place in found
+        if place is not None
+    )
+
+
+def _named(file: File) -> tuple[str, str]:
+    return f"({file.device})", file.path
