@@ -28,7 +28,7 @@ _NAME = re.compile(r"\$\{?(\w+)")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to change: patterns that go, arguments that come, and all of them before and after."""
+    """What is to change: patterns that go, arguments that come, all of them before and after."""
 
     delete: tuple[str, ...]
     append: tuple[str, ...]
@@ -167,8 +167,7 @@ def _of_updates(reader: Reader, root: Volume, etc: str, asked: Asked) -> Iterato
         yield Change(root, path, functools.partial(loader.in_defaults, asked.gone, added))
     own, vendor = CMDLINE_FILES
     candidates = (etc + own, etc.removesuffix("/etc") + vendor)
-    path = next((path for path in candidates if reader.exists(root, path)), None)
-    if path is not None:
+    for path in [path for path in candidates if reader.exists(root, path)][:1]:
         yield Change(root, path, functools.partial(loader.in_cmdline, asked.gone, asked.added))
 
 

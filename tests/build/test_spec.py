@@ -17,7 +17,7 @@ from bakery.disk.volumes.volumes import (
     VolumeGroup,
 )
 from bakery.host.errors import BakeryError
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry, ImageFile
 from bakery.image.engines import direct, guestfs
 from bakery.image.engines.base import LACKING
 from bakery.image.inspection import Inspection, system_of
@@ -42,6 +42,7 @@ FSTAB = DeviceFile(
     kind="fstab",
     mentions=(Mention(device="UUID=b007", use="mount", point="/boot", line=2, line_bytes=30),),
 )
+FILE = ImageFile("/dev/sda1", "/k")
 ARGS = ("root=/dev/mapper/vg-root", "ro", "rd.lvm.lv=vg/root")
 
 
@@ -53,8 +54,8 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entry(name: str = "one", **more: Any) -> BootEntry:
-    fields: dict[str, Any] = {"args": ARGS, "root": LV.device, "config": "a"} | more
-    return BootEntry(id=name, title=name, kernel="/k", initrds=("/i",), **fields)
+    fields: dict[str, Any] = {"args": ARGS, "root": LV.device, "config": FILE} | more
+    return BootEntry(id=name, title=name, kernel=FILE, initrds=(FILE,), **fields)
 
 
 def inspected(*entries: BootEntry, **more: Any) -> Inspection:

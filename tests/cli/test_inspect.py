@@ -16,7 +16,7 @@ from bakery.disk.volumes.volumes import (
     Volume,
     VolumeGroup,
 )
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry, ImageFile, Way
 from bakery.image.inspection import Inspection
 from tests import tiny
 from tests.cli.inside import ask, document
@@ -37,10 +37,10 @@ def test_a_person_is_told_volumes_system_boot_entries_and_layouts(tmp_path):
     assert root[6] == tiny.ROOT_UUID
     for line in (
         "system: Tiny Linux 1",
-        "boot: /dev/sda1, /",
         "deployment 0: Tiny (tiny)",
-        "  kernel /vmlinuz-6.1",
-        "  initrd /initrd-6.1",
+        "  boot loader entries, /dev/sda1:/loader/entries/tiny.conf; no firmware reaches this",
+        "  kernel /dev/sda1:/vmlinuz-6.1",
+        "  initrd /dev/sda1:/initrd-6.1",
         "  root /dev/sda2",
         f"  args root=UUID={tiny.ROOT_UUID} ro console=ttyS0",
         "layout lv: yes",
@@ -53,15 +53,25 @@ def test_a_person_is_told_volumes_system_boot_entries_and_layouts(tmp_path):
 ENTRY = BootEntry(
     id="a",
     title="A",
-    kernel="/k",
-    initrds=("/i", "/j"),
+    kernel=ImageFile("/dev/sda1", "/k"),
+    initrds=(ImageFile("/dev/sda1", "/i"), ImageFile("/dev/sda2", "/u", 512, 9)),
     args=("ro", "quiet"),
-    config="/c",
+    config=ImageFile("/dev/sda1", "/c"),
     root="/dev/vg/root",
     stateroot="fedora",
     checksum="abc",
     serial=0,
     problem="it has no kernel",
+)
+REACHED = msgspec.structs.replace(
+    ENTRY, root="", stateroot="", problem="", firmware=("uefi", "bios")
+)
+WAY = Way(
+    firmware="uefi",
+    program="/dev/sda1:/p",
+    loader="GRUB",
+    menus=("/dev/sda1:/c", "/dev/sda2:/d"),
+    note="it is taken for one",
 )
 
 
@@ -105,18 +115,23 @@ def test_what_was_not_found_is_not_told_and_what_was_is():
     lines = printed(
         os_name="Fedora",
         architecture="aarch64",
-        boot="/dev/sda1",
-        boot_prefix="/boot",
-        entries=(ENTRY, msgspec.structs.replace(ENTRY, root="", stateroot="", problem="")),
+        ways=(WAY, Way(firmware="bios", program="the code", problem="it is none")),
+        entries=(ENTRY, REACHED),
         refusals={"lv": "it has two roots"},
         firmware=("bios", "uefi"),
         notes=("it is old",),
     )
     assert lines[6:] == [
-        "system: Fedora", "architecture: aarch64", "boot: /dev/sda1, /boot",
-        "deployment 0: A (a)", "  cannot be built: it has no kernel", "  kernel /k",
-        "  initrd /i /j", "  ostree fedora abc.0", "  root /dev/vg/root", "  args ro quiet",
-        "deployment 1: A (a)", "  kernel /k", "  initrd /i /j", "  root ?", "  args ro quiet",
+        "system: Fedora", "architecture: aarch64",
+        "UEFI starts /dev/sda1:/p, GRUB: /dev/sda1:/c, /dev/sda2:/d", "  it is taken for one",
+        "BIOS starts the code", "  it is none",
+        "deployment 0: A (a)", "  GRUB, /dev/sda1:/c; no firmware reaches this",
+        "  cannot be built: it has no kernel", "  kernel /dev/sda1:/k",
+        "  initrd /dev/sda1:/i /dev/sda2:/u, 9 bytes from byte 512 on",
+        "  ostree fedora abc.0", "  root /dev/vg/root", "  args ro quiet",
+        "deployment 1: A (a)", "  GRUB, /dev/sda1:/c", "  reached by UEFI and BIOS",
+        "  kernel /dev/sda1:/k", "  initrd /dev/sda1:/i /dev/sda2:/u, 9 bytes from byte 512 on",
+        "  root ?", "  args ro quiet",
         "layout pv: yes", "layout lv: no, it has two roots", "layout disk: yes",
         "boots as a whole disk by: bios, uefi", "note: it is old",
     ]  # fmt: skip

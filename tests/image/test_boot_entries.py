@@ -51,6 +51,7 @@ class Files:
         self.trees, self.same = trees, same
         self.volumes: tuple[Volume, ...] = VOLUMES
         self.obstacle = ""
+        self.disk = b""
 
     def survey(self) -> Survey:
         return Survey(9, PartitionTable("gpt", "", (PARTITION,)), (GROUP,), self.volumes)

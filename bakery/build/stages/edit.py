@@ -182,9 +182,8 @@ def _edit_args(inputs: Inputs[EditGiven], engine: Engine, step: Step) -> list[st
     for text in why:
         step.note(text)
     for other in arg_places.unchanged(entries, entry, asked):
-        step.note(
-            f"{other.title} ({other.config}) still has the arguments {kargs.join(other.args)}"
-        )
+        old = kargs.join(other.args)
+        step.note(f"{other.title} ({other.config}) still has the arguments {old}")
     return files
 
 

@@ -22,6 +22,8 @@ SECTOR_SIZES = (512, 1024, 2048, 4096)
 # MBR types that hold logical partitions; the UEFI specification 2.10, 5.2.3, for `ee`.
 EXTENDED_TYPES = ("5", "05", "f", "0f", "85")
 PROTECTIVE_TYPE = "ee"
+# A GPT's mark for what a BIOS starts, as sfdisk names it (UEFI, 5.3.3, attribute bit 2).
+LEGACY_BOOTABLE = "LegacyBIOSBootable"
 FIRST_LOGICAL_NUMBER = 5
 
 
@@ -33,6 +35,7 @@ class _SfdiskPartition(msgspec.Struct):
     name: str = ""
     uuid: str = ""
     bootable: bool = False
+    attrs: str = ""
 
 
 class _SfdiskTable(msgspec.Struct):
@@ -132,7 +135,7 @@ def _partition(entry: _SfdiskPartition, sector_bytes: int) -> Partition:
         type=entry.type,
         name=entry.name,
         uuid=entry.uuid,
-        bootable=entry.bootable,
+        bootable=entry.bootable or LEGACY_BOOTABLE in entry.attrs.split(),
     )
 
 

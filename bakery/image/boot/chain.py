@@ -13,10 +13,12 @@ import msgspec
 from bakery.disk.volumes.volumes import Volume
 from bakery.image.boot import bios, efi
 from bakery.image.boot.conventional import Candidate
-from bakery.image.boot.entry import BootEntry, Firmware, Way
+from bakery.image.boot.entry import BootEntry, Firmware, Loader, Way
 from bakery.image.boot.menus import Menus, Reached
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.reader import Reader
+
+UNREAD: Loader = "boot loader entries"
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,11 @@ def read(reader: Reader, opened: Sequence[Volume], trees: Sequence[Volume]) -> C
     read_of = [(reached.way.firmware, reached.reading) for reached in ways]
     entries = _merged([*read_of, *((None, reading) for reading in rest)])
     _note_difference(reader, ways)
+    if entries and not entries[0].firmware:
+        reader.notes.append(
+            f"no firmware comes to {entries[0].title} by way of the image itself: "
+            "what is built of it starts over the network"
+        )
     return Chain(
         entries=tuple(entries[:ENTRIES_LIMIT]),
         ways=tuple(reached.way for reached in ways),
@@ -52,7 +59,10 @@ def _merged(readings: Iterable[tuple[Firmware | None, Reading]]) -> list[BootEnt
     """The entries, those that start the same made one."""
     found: dict[object, BootEntry] = {}
     for firmware, reading in readings:
+        listed = {entry.config for entry in found.values()}
         for entry in reading.entries:
+            if reading.loader == UNREAD and entry.config in listed:
+                continue  # a loader reads it, in its own way
             own = (firmware,) if firmware else ()
             key: object = entry.what if entry.args else (entry.config, entry.id)
             old = found.get(key)

@@ -15,7 +15,7 @@ from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.boot.world import ImageWorld
 from bakery.image.reader import Reader
-from bakery.system import bls, systemd_boot
+from bakery.system import bls, kargs, systemd_boot
 from bakery.system.grub import parse_environment
 
 GRUB_FOLDERS = ("grub2", "grub")
@@ -149,7 +149,8 @@ def _entry(
     reader: Reader, tree: Volume, prefix: str, entry: bls.BlsEntry, environment: dict[str, str]
 ) -> BootEntry:
     config = ImageFile(tree.name, f"{prefix}/{LOADER_ENTRIES}/{entry.id}{bls.SUFFIX}")
-    args, problem = (), ""
+    args: kargs.Args = ()
+    problem = ""
     try:
         args = bls.arguments(entry, environment)
     except BakeryError as error:

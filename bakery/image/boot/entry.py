@@ -27,7 +27,8 @@ class ImageFile(msgspec.Struct, frozen=True):
     length: int = 0
 
     def __str__(self) -> str:
-        return f"{self.volume}:{self.path}"
+        part = f", {self.length} bytes from byte {self.offset} on" if self.length else ""
+        return f"{self.volume}:{self.path}{part}"
 
 
 class ArgPlace(msgspec.Struct, frozen=True, kw_only=True):

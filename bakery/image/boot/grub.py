@@ -11,6 +11,7 @@ from bakery.system import grub
 from bakery.system.grub import Entry, File, Linux, Menu
 
 CONFIG = "grub.cfg"
+NO_MENU = "GRUB finds no menu, and waits for somebody to tell it what to do"
 # Ubuntu's entries start the kernel without an initrd first, and with it when the variable says
 # that this did not work (grub-initrd-fallback; /etc/grub.d/10_linux). A node is given the initrd.
 WITH_INITRD = {"initrdfail": "1"}
@@ -53,9 +54,8 @@ def of_menu(world: ImageWorld, menu: Menu) -> Reading:
         menus=tuple(image_file(world, config) for config in menu.configs),
         entries=entries,
         notes=menu.notes,
-        problem=""
-        if entries
-        else "GRUB finds no menu, and waits for somebody to tell it what to do",
+        problem="" if entries else NO_MENU,
+        goes_on=entries[0].kernel if first and first.chainloader else None,
     )
 
 

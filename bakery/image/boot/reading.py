@@ -11,6 +11,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """`entries` stand in the loader's order, in front what it starts when nobody chooses.
 
     `menus` are the files that were read, in their order; `problem` says why nothing is started.
+    `goes_on` is the program that the first entry starts, where that is no kernel: what that one
+    comes to is what the firmware comes to.
     """
 
     loader: Loader
@@ -18,3 +20,4 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[BootEntry, ...] = ()
     notes: tuple[str, ...] = ()
     problem: str = ""
+    goes_on: ImageFile | None = None

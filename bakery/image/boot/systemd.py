@@ -8,7 +8,7 @@ from bakery.image.boot import unified
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.reader import Reader
-from bakery.system import systemd_boot, systemd_entry, uki
+from bakery.system import kargs, systemd_boot, systemd_entry, uki
 from bakery.system.systemd_entry import ENTRIES_FOLDER, IMAGES_FOLDER, Entry, LeftOut
 
 FILES_LIMIT = 256
@@ -50,7 +50,17 @@ def read(reader: Reader, asked: Asked) -> Reading:
         menus=(ImageFile(asked.esp.name, systemd_boot.CONFIGURATION),) if text is not None else (),
         entries=tuple(_entry(reader, asked, found[one], one) for one in listed[:ENTRIES_LIMIT]),
         problem=_problem(listed, menu.chosen),
+        goes_on=_goes_on(reader, asked, listed[0]) if menu.chosen is not None else None,
     )
+
+
+def _goes_on(reader: Reader, asked: Asked, first: Entry) -> ImageFile | None:
+    """The program that the first entry starts, where that is another boot program."""
+    if first.kind != "efi":
+        return None
+    volume = next(v for v in (asked.esp, asked.extended) if v and v.name == first.place)
+    path = reader.spelled(volume, first.path)
+    return None if unified.is_image(reader.bytes_of(volume, path)) else ImageFile(volume.name, path)
 
 
 def _problem(listed: list[Entry], chosen: int | None) -> str:
@@ -132,7 +142,8 @@ def _entry(reader: Reader, asked: Asked, file: ImageFile, entry: Entry) -> BootE
 
 def _plain(reader: Reader, volume: Volume, file: ImageFile, entry: Entry) -> BootEntry:
     """An entry whose kernel and initrds are files of their own; another program has a problem."""
-    args, problem = (), ""
+    args: kargs.Args = ()
+    problem = ""
     try:
         args = entry.arguments
     except BakeryError as error:

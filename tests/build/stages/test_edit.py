@@ -15,7 +15,7 @@ from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import Survey, Volume
 from bakery.host.errors import BakeryError
 from bakery.host.report import Event, Report
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry, ImageFile
 from bakery.image.engines.base import FileMissing
 from bakery.image.left_behind import FileChange
 from bakery.manifest.manifest import Edit
