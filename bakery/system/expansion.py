@@ -19,8 +19,13 @@ def within(pieces: Iterable[str]) -> Iterator[str]:
     for piece in pieces:
         room -= len(piece)
         if room < 0:
-            raise BakeryError(
-                f"boot loader variables grow into a text of over {LIMIT_CHARACTERS} characters",
-                "no kernel takes that: look at grubenv and the boot entries in the image",
-            )
+            raise too_long()
         yield piece
+
+
+def too_long() -> BakeryError:
+    """What is said of a text that is longer than any kernel takes."""
+    return BakeryError(
+        f"boot loader variables grow into a text of over {LIMIT_CHARACTERS} characters",
+        "no kernel takes that: look at grubenv and the boot entries in the image",
+    )

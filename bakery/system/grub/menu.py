@@ -59,8 +59,10 @@ class Linux(msgspec.Struct, frozen=True, kw_only=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What GRUB would run for a line of the menu.
 
-    One of `linux`, `chainloader`, `problem` is set. `problem` says why GRUB, or bakery, cannot
-    start it. `config` is the file that the entry is written in.
+    `problem` says why it cannot be taken: GRUB does not start it, or starts something that is not
+    read here, or a Linux of which a part is missing (`linux` is set then as well). Without one,
+    either `linux` or `chainloader` is set. `config` is the file that the entry is written in.
+    `asks_password`: it does not start by itself.
     """
 
     title: str
@@ -70,6 +72,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     initrds: tuple[File, ...] = ()
     chainloader: File | None = None
     problem: str = ""
+    asks_password: bool = False
 
 
 class Submenu(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +91,8 @@ class Menu(msgspec.Struct, frozen=True, kw_only=True):
     """What a script leads to.
 
     `chosen` are the places, from 0, of the entry that starts by itself: one of `items`, then one
-    in that submenu, and so on; it ends at an Entry, and is empty where nothing can be started.
+    in that submenu, and so on. Where GRUB can start neither the default nor a fallback, it leads
+    to the default, whose `problem` says why. It is empty where there is no menu.
     `configs` are the scripts that were run, in their order. `notes` say what was passed over.
     """
 
