@@ -2,8 +2,14 @@
 
 from pathlib import Path
 
+from bakery.disk.extents import Extent
+from bakery.disk.volumes import fat_files
 from bakery.system import (
+    efi_fallback,
     efi_pattern,
+    efi_program,
+    grub_core,
+    grub_memdisk,
     loader_lines,
     pe,
     systemd_boot,
@@ -11,6 +17,7 @@ from bakery.system import (
     uki,
     versions,
 )
+from tests.disk.volumes import test_fat_files
 from tests.fuzz.target import Target, text
 from tests.system import programs
 
@@ -27,10 +34,18 @@ def targets(work: Path) -> list[Target]:
         Target("entry of systemd-boot", _entry, _ENTRY),
         Target("loader.conf", systemd_boot.parse, b"timeout 3\ndefault debian-*\nauto-entries no"),
         Target("pattern of systemd-boot", _matched, b"[a-c]*.conf\na-6.1.conf"),
+        Target("GRUB as an EFI program", _loader, programs.grub_program(folder, config="set a\n")),
+        Target("shim", _loader, programs.uki(folder, _SHIM)),
+        Target("shim's CSV", efi_fallback.parse, "shimx64.efi,A,b,c\n".encode("utf-16-le")),
+        Target("GRUB's core image", _core, _packed_core(folder)),
+        Target("boot sector", grub_core.boot_code, _BOOT_SECTOR.read_bytes()),
+        Target("FAT", _fat, test_fat_files.make(folder, 12)),
+        Target("GRUB's memory disk", _memdisk, _tar(folder)),
         Target("version of UAPI.10", lambda d: versions.uapi_key(text(d)), b"123.a-1~rc1^2_3"),
     ]
 
 
+_BOOT_SECTOR = Path("/usr/lib/grub/i386-pc/boot.img")
 _ENTRY = b"""title Debian
 version 6.1.0-25
 machine-id 8f3c
@@ -43,6 +58,7 @@ devicetree \\a.dtb
 """
 
 
+_SHIM = [(".sbat", b"shim,4,UEFI shim,shim,1,x\n"), (".x", "\\\\grubx64.efi".encode("utf-16-le"))]
 _ADDON = [(".uname", b"6.1\n"), (".cmdline", b"console=ttyS0\n")]
 _UKI = [
     (".osrel", programs.OS_RELEASE),
@@ -84,3 +100,40 @@ def _entry(data: bytes) -> object:
 def _matched(data: bytes) -> bool:
     pattern, _, name = text(data).partition("\n")
     return efi_pattern.matches(pattern[: systemd_boot.PATTERN_LIMIT], name[:255])
+
+
+def _loader(data: bytes) -> object:
+    read_at = programs.read_at(data)
+    found = efi_program.read(read_at)
+    place = found.grub and found.grub.memdisk
+    return found, place and _read_memdisk(grub_memdisk.opened(read_at, place))
+
+
+def _memdisk(data: bytes) -> object:
+    return _read_memdisk(grub_memdisk.opened(programs.read_at(data), Extent(0, len(data))))
+
+
+def _read_memdisk(disk: grub_memdisk.Memdisk) -> object:
+    return disk.read("/boot/grub/grub.cfg"), [disk.is_file("/" + one) for one in disk.names("/")]
+
+
+def _tar(folder: Path) -> bytes:
+    files = {"boot/grub/grub.cfg": b"menu\n", "a": b"b"}
+    return programs.tar(folder, files).read_bytes()[:5120]
+
+
+def _fat(data: bytes) -> object:
+    files = fat_files.Files(programs.read_at(data))
+    root = files.find("/")
+    listed = list(files.entries(root)) if root else []
+    return [files.read(one, 1 << 16) for one in listed], files.find("/EFI/Größe/deep/File.conf")
+
+
+def _packed_core(folder: Path) -> bytes:
+    made = programs.grub_program(folder, platform="i386-pc", prefix="(,gpt2)/boot/grub")
+    return made.ljust(len(made) + 511 & ~511, b"\0")
+
+
+def _core(data: bytes) -> object:
+    """As a disk whose boot sector leads to it, in sector 1."""
+    return grub_core.read(programs.read_at(_BOOT_SECTOR.read_bytes() + data))

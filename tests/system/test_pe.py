@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.host.errors import BakeryError
@@ -105,6 +105,7 @@ def test_a_section_behind_the_end_of_the_file_is_refused(made: bytes) -> None:
         pe.content(programs.read_at(made), Section(".x", len(made), 1), 100)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, PAGE), st.lists(st.tuples(st.integers(0, 700), st.binary(max_size=9))))
 def test_a_cut_or_changed_program_is_read_or_refused(
     end: int, changes: list[tuple[int, bytes]]

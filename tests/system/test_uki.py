@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.host.errors import BakeryError
@@ -147,6 +147,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return made(tmp_path_factory.mktemp("uki"), *more)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_cut_or_changed_image_is_read_or_refused(whole: bytes, data: st.DataObject) -> None:
     changed = bytearray(whole)

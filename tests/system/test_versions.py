@@ -59,7 +59,8 @@ UAPI_RISING = [
 
 
 def test_versions_of_uapi_10_rise_as_systemd_sorts_them():
-    assert sorted(UAPI_RISING[::-1], key=uapi_key) == UAPI_RISING
+    falling = UAPI_RISING[::-1]
+    assert sorted(falling, key=uapi_key) == UAPI_RISING
     assert len({uapi_key(version) for version in UAPI_RISING}) == len(UAPI_RISING)
 
 
