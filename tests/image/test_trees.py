@@ -8,11 +8,10 @@ import pytest
 from bakery.disk.volumes.volumes import Subvolume, Volume
 from bakery.image import trees
 from bakery.image.reader import Reader
-from tests.image.test_boot_entries import BOOT, BTRFS, FILES, ROOT, bls, reader
+from tests.image.test_boot_entries import BOOT, BTRFS, ROOT, reader
 from tests.image.test_inspection import Disk, inspected
 
 NEW, OLD = (BTRFS.at(subvolume) for subvolume in BTRFS.subvolumes)
-INSIDE = {f"boot/{name}": text for name, text in (FILES | bls(1)).items()}
 
 
 def looked(files: Mapping[Volume, Mapping[str, str]], *volumes: Volume) -> Reader:
@@ -61,23 +60,6 @@ def test_the_roots_are_told_by_the_names_of_their_subvolumes():
     system = {"etc/a": "", "usr/b": ""}
     asked = looked({NEW: system, ROOT: system, BTRFS: {"@/etc/a": ""}})
     assert trees.roots(asked, [ROOT, BTRFS, NEW, OLD]) == (ROOT.name, NEW.name)
-
-
-def test_a_subvolume_may_hold_boot_or_be_it():
-    assert trees.find_boot(looked({NEW: INSIDE}), [BTRFS, OLD, NEW]) == (NEW, "/boot")
-    assert trees.find_boot(looked({OLD: FILES | bls(1)}), [BTRFS, OLD, NEW]) == (OLD, "")
-    assert trees.find_boot(looked({OLD: {"a": ""}}), [BTRFS, OLD, NEW]) == (None, "")
-
-
-def test_where_several_subvolumes_have_boot_entries_that_is_noted():
-    asked = looked({NEW: INSIDE, OLD: INSIDE})
-    assert trees.find_boot(asked, [OLD, BTRFS, NEW]) == (OLD, "/boot")
-    assert asked.notes == [
-        "boot entries are read from /dev/sda3[/@old]; there are others in /dev/sda3[/@]"
-    ]
-    apart = looked({BOOT: FILES | bls(1), OLD: INSIDE})
-    assert trees.find_boot(apart, [BOOT, OLD]) == (BOOT, "")
-    assert apart.notes == []
 
 
 def test_a_volume_whose_subvolumes_cannot_be_told_is_noted_and_not_opened():

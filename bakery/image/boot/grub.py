@@ -1,6 +1,9 @@
 """What GRUB would start of an image: its scripts are run on the image's own files."""
 
+import functools
 from collections.abc import Mapping
+
+import msgspec
 
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
@@ -9,6 +12,7 @@ from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.boot.world import ImageWorld
 from bakery.system import grub
 from bakery.system.grub import Entry, File, Linux, Menu
+from bakery.system.grub.machine import Flavour
 
 CONFIG = "grub.cfg"
 NO_MENU = "GRUB finds no menu, and waits for somebody to tell it what to do"
@@ -29,19 +33,35 @@ def read(
     variables: Mapping[str, str],
     *,
     early: bytes = b"",
+    flavour: Flavour = "unknown",
     has_wildcards: bool = False,
 ) -> Reading:
-    """What GRUB comes to that begins with these variables: see `bakery.system.grub.run`."""
+    """What GRUB comes to that begins with these variables: see `bakery.system.grub.run`.
+
+    Where its first entry starts a kernel without an initrd, and has an initrd for the same kernel
+    for when that fails, it is taken with the initrd.
+    """
+    run = functools.partial(
+        grub.run, world, early=early, flavour=flavour, has_wildcards=has_wildcards
+    )
     try:
-        menu = grub.run(world, variables, early=early, has_wildcards=has_wildcards)
+        menu = run(variables)
         first = menu.first
         if first is not None and first.linux is not None and not first.initrds:
-            known = {**variables, **WITH_INITRD}
-            other = grub.run(world, known, early=early, has_wildcards=has_wildcards)
-            menu = other if _agree(first, other.first) else menu
+            other = run({**variables, **WITH_INITRD})
+            if _agree(first, other.first):
+                return _also_without(of_menu(world, other), _places(world, first.linux))
     except BakeryError as error:
         return Reading(loader="GRUB", problem=error.message)
     return of_menu(world, menu)
+
+
+def _also_without(reading: Reading, places: tuple[ArgPlace, ...]) -> Reading:
+    """The menu with the first entry's places joined by those of the way without an initrd."""
+    first, *others = reading.entries
+    both = tuple(dict.fromkeys([*first.places, *places]))
+    first = msgspec.structs.replace(first, places=both)
+    return msgspec.structs.replace(reading, entries=(first, *others))
 
 
 def of_menu(world: ImageWorld, menu: Menu) -> Reading:
@@ -73,8 +93,10 @@ def _agree(first: Entry, other: Entry | None) -> bool:
 
 
 def _entry(world: ImageWorld, entry: Entry) -> BootEntry:
-    linux, problem = entry.linux, entry.problem
-    if linux is None and not problem:
+    linux, problem = entry.linux, ""
+    if entry.problem:
+        problem = f"the boot entry {entry.title} does not start: {entry.problem}"
+    elif linux is None:
         problem = f"the boot entry {entry.title} starts another program, {entry.chainloader}"
     target = linux.file if linux else entry.chainloader
     return BootEntry(

@@ -37,11 +37,13 @@ def read(
     except BakeryError as error:
         return Reading(loader="GRUB", problem=error.message)
     own = read_at(0, SCAN_LIMIT_BYTES)
-    known = _variables(embedded, device, folder, has_own_folder=OWN_FOLDER.encode() in own)
+    is_fedora = OWN_FOLDER.encode() in own
+    known = _variables(embedded, device, folder, has_own_folder=is_fedora)
     return grub.read(
         menus.world(platform, memdisk),
         known,
         early=(embedded.config or "").encode(),
+        flavour="fedora" if is_fedora else "unknown",
         has_wildcards=WILDCARDS.encode() in own,
     )
 
