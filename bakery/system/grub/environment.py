@@ -52,3 +52,27 @@ def _lines(content: str) -> Iterator[Saved]:
 
 def _decoded(chars: str) -> str:
     return chars.encode("latin-1").decode("utf-8", "replace")
+
+
+def changed(block: bytes, name: str, value: str) -> bytes:
+    """The block with another value for `name`, at its old place or in the room at the end.
+
+    The size stays, as GRUB writes blocks where they lie. BakeryError where it has no room left,
+    or it is none.
+    """
+    written = re.sub(r"([\\\n])", r"\\\1", value).encode()
+    old = next((saved for saved in reversed(read(block)) if saved.name == name), None)
+    if old is not None:
+        new = block[: old.start] + written + block[old.end :]
+    else:
+        end = _end_of_lines(block)
+        new = block[:end] + name.encode() + b"=" + written + b"\n" + block[end:]
+    spare = len(new) - len(new.rstrip(b"#"))
+    if len(new) - spare > len(block):
+        raise BakeryError(f"grubenv has no room for {name}: it is {len(block)} bytes long")
+    return new[: len(new) - spare].ljust(len(block), b"#")
+
+
+def _end_of_lines(block: bytes) -> int:
+    """Where the room at the end begins."""
+    return max(len(SIGNATURE), len(block.rstrip(b"#")))

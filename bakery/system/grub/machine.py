@@ -8,7 +8,7 @@ from bakery.host.printable import shown
 from bakery.system.grub.expand import Scope
 from bakery.system.grub.files import Disk, Files
 from bakery.system.grub.menu import File, Linux, Variable
-from bakery.system.grub.parse import Function
+from bakery.system.grub.parse import Branches, Function
 from bakery.system.grub.source import Source
 from bakery.system.grub.variables import Argument, Value, Variables
 from bakery.system.grub.world import World
@@ -18,6 +18,9 @@ ENTRY_LIMIT = 1000
 NOTE_LIMIT = 50
 FUNCTION_LIMIT = 1000
 NO_FILE = File("", "")
+
+Saves = dict[File, dict[str, str | None]]
+"""What `save_env` put into environment blocks; None: it took the variable out."""
 
 Flavour = Literal["gnu", "fedora", "unknown"]
 
@@ -121,10 +124,12 @@ class Machine:
     loaded: Loaded | None = None
     control: Control = field(default_factory=Control)
     bls: tuple[BlsFile, ...] = ()
-    saved: dict[File, dict[str, str | None]] = field(default_factory=dict)
+    saved: Saves = field(default_factory=dict)
     failure: str = ""
     """Why what was to be loaded last is not."""
     has_wildcards: bool = False
+    forced: Branches = field(default_factory=dict)
+    """Branches that are taken whatever their conditions say."""
     config: File = NO_FILE
     depth: int = 0
     files_open: int = 0

@@ -62,7 +62,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `problem` says why it cannot be taken: GRUB does not start it, or starts something that is not
     read here, or a Linux of which a part is missing (`linux` is set then as well). Without one,
     either `linux` or `chainloader` is set. `config` is the file that the entry is written in.
-    `asks_password`: it does not start by itself.
+    `asks_password`: it does not start by itself. `with_initrd` is the same line by other branches
+    of its script, where those taken start a kernel without an initrd and others with: Ubuntu's
+    entries for a root by PARTUUID try without, and take it when that has failed.
     """
 
     title: str
@@ -73,6 +75,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     chainloader: File | None = None
     problem: str = ""
     asks_password: bool = False
+    with_initrd: "Entry | None" = None
 
 
 class Submenu(msgspec.Struct, frozen=True, kw_only=True):

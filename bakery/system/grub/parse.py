@@ -5,7 +5,7 @@ those that follow. What is wrong in one of these is passed over up to the end of
 read, and the next line counts again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from bakery.host.errors import BakeryError
@@ -30,8 +30,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class If:
-    """`if`, with what an `elif` holds inside `otherwise`."""
+    """`if`, with what an `elif` holds inside `otherwise`; `start` is its place in its source."""
 
+    start: tuple[Source, int]
     condition: "tuple[Node, ...]"
     then: "tuple[Node, ...]"
     otherwise: "tuple[Node, ...]"
@@ -65,6 +66,9 @@ class Function:
 
 Node = Command | If | For | While | Function
 
+Branches = dict[tuple[int, int], bool]
+"""Whether `then` is taken (else the other branch), by an `if`'s source (its `id`) and place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -93,12 +97,27 @@ def walk(nodes: tuple[Node, ...]) -> Iterator[Command]:
             case Command(body=body):
                 yield node
                 yield from walk(body)
-            case If(condition, then, otherwise):
+            case If(_, condition, then, otherwise):
                 yield from walk(condition + then + otherwise)
             case For(_, _, body) | Function(_, body):
                 yield from walk(body)
             case While(condition, body, _):
                 yield from walk(condition + body)
+
+
+def ways(nodes: tuple[Node, ...], names: Collection[str]) -> list[Branches]:
+    """The branches that lead to a command of these names, one way for each inside an `if`."""
+    found: list[Branches] = []
+    for node in nodes:
+        match node:
+            case If(then=then, otherwise=otherwise):
+                key = (id(node.start[0]), node.start[1])
+                for branch, inner in ((True, then), (False, otherwise)):
+                    if any(command.words[0].raw in names for command in walk(inner)):
+                        found += [{key: branch} | way for way in ways(inner, names) or [{}]]
+            case For(_, _, body) | While(_, body, _):
+                found += ways(body, names)
+    return found
 
 
 class _Parser:
@@ -166,19 +185,20 @@ class _Parser:
 
     def _if(self) -> Node:
         """From behind `if` or `elif` to `fi`, which is the token now."""
+        start = (self.source, self.token.start)
         condition = self._list("then")
         self._advance()
         then = self._list("fi", "else", "elif")
         if self.token.kind == "else":
             self._advance()
-            return If(condition, then, self._list("fi"))
+            return If(start, condition, then, self._list("fi"))
         if self.token.kind == "elif":
             self._deeper()
             self._advance()
             otherwise = self._if()
             self.depth -= 1
-            return If(condition, then, (otherwise,))
-        return If(condition, then, ())
+            return If(start, condition, then, (otherwise,))
+        return If(start, condition, then, ())
 
     def _for(self) -> Node:
         name = self._name()

@@ -129,6 +129,8 @@ class _Runner:
         if self.machine.control.returning:
             return result
         holds = self.machine.variables.get("?") == "0"
+        key = (id(node.start[0]), node.start[1])
+        holds = self.machine.forced.get(key, holds)
         return self.run_list(node.then if holds else node.otherwise)
 
     def _run_for(self, node: For) -> int:

@@ -1,7 +1,11 @@
 """A disk with two partitions that both GRUB and a test read."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+from bakery.system.grub import Kind
 
 from tests.system.grub.worlds import Disks
 
@@ -10,7 +14,7 @@ STARTS = (2048, 8192)
 SIZE_SECTORS = 4096
 UUIDS = ("11111111-2222-3333-4444-555555555501", "11111111-2222-3333-4444-555555555502")
 LABELS = ("FIRST", "SECOND")
-FILES = (
+FILES: tuple[dict[str, bytes], ...] = (
     {
         name: name.encode()
         for name in ("/vmlinuz-1", "/vmlinuz-2", "/initrd-1", "/initrd-2", "/boot/vmlinuz-3")
@@ -20,34 +24,64 @@ FILES = (
 )
 
 
-def make(folder: Path) -> Path:
-    """The disk, and the map that names it hd0 to GRUB."""
+class Disk(NamedTuple):
+    """The map that names a disk hd0 to GRUB; and what is on its partitions, in a folder's order."""
+
+    device_map: Path
+    partitions: tuple[dict[str, bytes], ...]
+
+    def world(self, host: Mapping[str, bytes]) -> Disks:
+        """The same for bakery's reader, with the files of the machine that GRUB runs on."""
+        names = [f"hd0,msdos{number + 1}" for number in range(len(FILES))]
+        found: dict[tuple[Kind, str], str] = {}
+        for name, uuid, label in zip(names, UUIDS, LABELS, strict=True):
+            found |= {("fs-uuid", uuid): name, ("label", label): name}
+        return Disks(dict(zip(names, self.partitions, strict=True)) | {"host": host}, found)
+
+
+def make(folder: Path) -> Disk:
+    """The disk."""
     image = folder / "disk.img"
     with image.open("wb") as file:
         file.truncate((STARTS[1] + SIZE_SECTORS + 2048) * SECTOR)
     table = "".join(f"start={start},size={SIZE_SECTORS},type=83\n" for start in STARTS)
-    run = {"check": True, "capture_output": True}
-    subprocess.run(["sfdisk", str(image)], input=f"label: dos\n{table}".encode(), **run)  # type: ignore[call-overload]
-    for number, files in enumerate(FILES):
-        tree = folder / f"tree{number}"
-        for name, data in files.items():
-            (tree / name[1:]).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name[1:]).write_bytes(data)
-        part = folder / f"part{number}.img"
-        with part.open("wb") as file:
-            file.truncate(SIZE_SECTORS * SECTOR)
-        options = ["-U", UUIDS[number], "-L", LABELS[number], "-O", "^metadata_csum,^dir_index"]
-        subprocess.run(["mke2fs", "-q", "-t", "ext2", *options, "-d", str(tree), str(part)], **run)  # type: ignore[call-overload]
+    run("sfdisk", str(image), given=f"label: dos\n{table}")
+    partitions = []
+    for number, start in enumerate(STARTS):
+        part = partition(folder, number)
+        partitions.append(in_order(part, FILES[number]))
         with image.open("r+b") as file:
-            file.seek(STARTS[number] * SECTOR)
+            file.seek(start * SECTOR)
             file.write(part.read_bytes())
     devices = folder / "device.map"
     devices.write_text(f"(hd0) {image}\n")
-    return devices
+    return Disk(devices, tuple(partitions))
 
 
-def world(host: dict[str, bytes]) -> Disks:
-    """The same disk for bakery's reader, and the files of the machine that GRUB runs on."""
-    found = {("fs-uuid", uuid): f"hd0,msdos{n + 1}" for n, uuid in enumerate(UUIDS)}
-    found |= {("label", label): f"hd0,msdos{n + 1}" for n, label in enumerate(LABELS)}
-    return Disks({"hd0,msdos1": FILES[0], "hd0,msdos2": FILES[1], "host": host}, found)  # type: ignore[arg-type]
+def partition(folder: Path, number: int) -> Path:
+    """A filesystem with the files of that partition."""
+    tree = folder / f"tree{number}"
+    for name, data in FILES[number].items():
+        (tree / name[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name[1:]).write_bytes(data)
+    part = folder / f"part{number}.img"
+    with part.open("wb") as file:
+        file.truncate(SIZE_SECTORS * SECTOR)
+    options = ["-U", UUIDS[number], "-L", LABELS[number], "-O", "^metadata_csum,^dir_index"]
+    run("mke2fs", "-q", "-t", "ext2", *options, "-d", str(tree), str(part))
+    return part
+
+
+def in_order(part: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files in the order in which the filesystem lists their folders, which wildcards keep."""
+    listed: list[str] = []
+    for folder in dict.fromkeys(name.rpartition("/")[0] for name in files):
+        lines = run("debugfs", "-R", f"ls -p {folder or '/'}", str(part)).splitlines()
+        listed += [f"{folder}/{line.split('/')[5]}" for line in lines if line.count("/") > 5]
+    return {name: files[name] for name in listed if name in files}
+
+
+def run(*command: str, given: str = "") -> str:
+    """A program's output."""
+    done = subprocess.run(command, input=given, check=True, capture_output=True, text=True)
+    return done.stdout

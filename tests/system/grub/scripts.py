@@ -9,7 +9,18 @@ MISSING = ("/nope", "(hd9,msdos1)/vmlinuz-1", "/boot")
 VARIABLES = ("a", "b", "c", "name", "v1", "root", "saved_entry", "long_name_2")
 TITLES = ("One", "Two words", "It's", "2nd", "tre>s", "Vier", "0x1", "sub menu", "a|b")
 IDS = ("one", "id-2", "3", "gnulinux-x-advanced", "a>b", "")
-LITERALS = ("x", "ro", "quiet", "console=ttyS0,115200", "root=UUID=1-2", "a.b", "7", "12", "-3", "x=y")
+LITERALS = (
+    "x",
+    "ro",
+    "quiet",
+    "console=ttyS0,115200",
+    "root=UUID=1-2",
+    "a.b",
+    "7",
+    "12",
+    "-3",
+    "x=y",
+)
 BOOT_LINE = "oracle_boot\n"
 """Stands at the end of each entry, for the oracle: see there."""
 
@@ -49,7 +60,9 @@ class Script:
     def _environment(self) -> None:
         lines = ["# GRUB Environment Block"]
         for name in self.random.sample(("saved_entry", "next_entry", "kernelopts", "b"), 3):
-            value = self._pick("1", "0>1", "id-2", "root=UUID=5 ro", "One", "x\\\\y", "Two words", "")
+            value = self._pick(
+                "1", "0>1", "id-2", "root=UUID=5 ro", "One", "x\\\\y", "Two words", ""
+            )
             lines.append(f"{name}={value}")
         self.files["grubenv"] = ("\n".join(lines) + "\n").ljust(1024, "#")
 
@@ -114,14 +127,16 @@ class Script:
     def _one_test(self) -> str:
         self.depth += 1
         name = self._pick(*VARIABLES)
-        path = self._pick(*KERNELS, *INITRDS, *MISSING, "vmlinuz-1", "/", "/boot/", "(hd0,msdos2)", "/empty", "")
+        path = self._pick(
+            *KERNELS, *INITRDS, *MISSING, "vmlinuz-1", "/", "/boot/", "(hd0,msdos2)", "/empty", ""
+        )
         choices = [
             f'"${name}" {self._pick("=", "==", "!=", chr(34) + "<" + chr(34), chr(34) + ">=" + chr(34))} "{self._pick(*LITERALS)}"',
-            f'x${name} = x{self._pick(*LITERALS)}',
+            f"x${name} = x{self._pick(*LITERALS)}",
             f'{self._pick("-n", "-z")} "${name}"',
             f'{self._pick("-f", "-d", "-e", "-s")} "{path}"',
             f'"{self._pick("7", "12", "-3", "0x10", "010", "z")}" {self._pick("-eq", "-ne", "-lt", "-le", "-gt", "-ge")} "{self._pick("7", "8", "16", "-3", "x")}"',
-            f'vmlinuz-{self._pick("2", "9", "11")} {self._pick("-pgt", "-plt")} vmlinuz-{self._pick("2", "10", "3")}',
+            f"vmlinuz-{self._pick('2', '9', '11')} {self._pick('-pgt', '-plt')} vmlinuz-{self._pick('2', '10', '3')}",
             f'"${name}"',
             f"! {self._pick('-f /nope', '-n x', '-z x')}",
         ]
@@ -132,7 +147,13 @@ class Script:
 
     def _pattern(self) -> str:
         return self._pick(
-            "'^([a-z]*)'", "'([0-9]+)'", "'x|ro'", "'(.*)=(.*)'", "'^$'", "'[^ ]+ (.)'", "'(a|x=)y?'"
+            "'^([a-z]*)'",
+            "'([0-9]+)'",
+            "'x|ro'",
+            "'(.*)=(.*)'",
+            "'^$'",
+            "'[^ ]+ (.)'",
+            "'(a|x=)y?'",
         )
 
     def _search(self) -> str:
@@ -199,8 +220,19 @@ class Script:
         if self._chance(0.6):
             return "true"
         return self._pick(
-            "set a=b && true", "set a=1; }", "echo $ x", "if true; fi", "menuentry x { }", "a | b",
-            "; true", "set a=(b) <", 'echo "$ "', "echo ${a", "then", "[[ a ]]", "case a in",
+            "set a=b && true",
+            "set a=1; }",
+            "echo $ x",
+            "if true; fi",
+            "menuentry x { }",
+            "a | b",
+            "; true",
+            "set a=(b) <",
+            'echo "$ "',
+            "echo ${a",
+            "then",
+            "[[ a ]]",
+            "case a in",
         )
 
     def _if(self) -> str:
@@ -214,7 +246,11 @@ class Script:
         return text + "fi" + self._end()
 
     def _body(self) -> str:
-        make = self._menu_statement if self._chance(0.1) and self.depth < 3 and not self.in_function else self._inner
+        make = (
+            self._menu_statement
+            if self._chance(0.1) and self.depth < 3 and not self.in_function
+            else self._inner
+        )
         return self._many(make, 1, 2)
 
     def _inner(self) -> str:
@@ -225,7 +261,15 @@ class Script:
     def _for(self) -> str:
         variable = self._pick("i", "a", "name")
         words = self._pick(
-            self._words(1, 3), " $a x", ' "$b" y', " /boot/*", " /vmlinuz-?", " (hd0,msdos2)/v*4", " /no*", ' "/boot/*"', " /b*/vm*"
+            self._words(1, 3),
+            " $a x",
+            ' "$b" y',
+            " /boot/*",
+            " /vmlinuz-?",
+            " (hd0,msdos2)/v*4",
+            " /no*",
+            ' "/boot/*"',
+            " /b*/vm*",
         )
         body = f"set c=$c$i{self._pick('', ' ', ',')}\n" if self._chance(0.5) else self._inner()
         if self._chance(0.3):
@@ -238,7 +282,9 @@ class Script:
         kind, sign = self._pick("while !=", "until =").split()
         body = "set n=x$n\n" + self._inner()
         if self._chance(0.3):
-            body += f"if {self._condition()}; then {self._pick('break', 'continue', 'break 3')}; fi\n"
+            body += (
+                f"if {self._condition()}; then {self._pick('break', 'continue', 'break 3')}; fi\n"
+            )
         self.depth -= 1
         return f'set n=\n{kind} [ "$n" {sign} xxx ]; do {body}done\n'
 
@@ -253,10 +299,24 @@ class Script:
     def _call(self) -> str:
         if not self.functions or self.in_function:
             return self._set()
-        return f"{self._pick('', '', '! ')}{self._pick(*self.functions)}{self._words()}" + self._end()
+        return (
+            f"{self._pick('', '', '! ')}{self._pick(*self.functions)}{self._words()}" + self._end()
+        )
 
     def _load(self) -> str:
-        return "load_env" + self._pick("", "", f" -f {self.folder}/grubenv", " b", " -f /nope", " kernelopts b", " --file=$prefix/grubenv") + "\n"
+        return (
+            "load_env"
+            + self._pick(
+                "",
+                "",
+                f" -f {self.folder}/grubenv",
+                " b",
+                " -f /nope",
+                " kernelopts b",
+                " --file=$prefix/grubenv",
+            )
+            + "\n"
+        )
 
     def _source(self) -> str:
         name = f"part{len(self.files)}.cfg"
@@ -280,14 +340,31 @@ class Script:
         return self._entry()
 
     def _options(self) -> str:
-        options = self._pick("", "", "--class os", "--class=a --class b", "--unrestricted", "--users x", "--hotkey=h", "$menuentry_id_option one", "--users y")
+        options = self._pick(
+            "",
+            "",
+            "--class os",
+            "--class=a --class b",
+            "--unrestricted",
+            "--users x",
+            "--hotkey=h",
+            "$menuentry_id_option one",
+            "--users y",
+        )
         identity = self._pick(*IDS)
-        form = self._pick("", f"--id '{identity}'", f"--id={identity.replace('>', '_') or 'z'}", f'--id "{identity}"')
+        form = self._pick(
+            "",
+            f"--id '{identity}'",
+            f"--id={identity.replace('>', '_') or 'z'}",
+            f'--id "{identity}"',
+        )
         return f"{options} {form}"
 
     def _title(self) -> str:
         title = self._pick(*TITLES)
-        return self._pick(f'"{title}"', f'"{title}"', f'"{title} $i"', f"'{title.replace(chr(39), '')}'")
+        return self._pick(
+            f'"{title}"', f'"{title}"', f'"{title} $i"', f"'{title.replace(chr(39), '')}'"
+        )
 
     def _entry(self) -> str:
         self.entries += 1
@@ -318,8 +395,31 @@ class Script:
 
     def _default(self) -> str:
         value = self._pick(
-            "0", "1", "2", "1", "2", "3", "99", "one", "id-2", "Two words", "1>0", "2>1", "Vier>1",
-            "sub menu>One", "tre>>s", "saved", "0x1", "01", " 1", "1 2", "-1", "2nd", "id-2>1>0", "0>2", "$b",
+            "0",
+            "1",
+            "2",
+            "1",
+            "2",
+            "3",
+            "99",
+            "one",
+            "id-2",
+            "Two words",
+            "1>0",
+            "2>1",
+            "Vier>1",
+            "sub menu>One",
+            "tre>>s",
+            "saved",
+            "0x1",
+            "01",
+            " 1",
+            "1 2",
+            "-1",
+            "2nd",
+            "id-2>1>0",
+            "0>2",
+            "$b",
         )
         if value == "saved":
             return 'load_env\nset default="${saved_entry}"\n'

@@ -31,33 +31,33 @@ class Compared(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def device_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def disk(tmp_path_factory: pytest.TempPathFactory) -> disks.Disk:
     return disks.make(tmp_path_factory.mktemp("disk"))
 
 
-def compared(seeds: Iterable[int], device_map: Path, folder: Path) -> Iterator[Compared]:
+def compared(seeds: Iterable[int], disk: disks.Disk, folder: Path) -> Iterator[Compared]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(lambda seed: both(seed, device_map, folder / str(seed)), seeds)
+        yield from pool.map(lambda seed: both(seed, disk, folder / str(seed)), seeds)
 
 
-def both(seed: int, device_map: Path, folder: Path) -> Compared:
+def both(seed: int, disk: disks.Disk, folder: Path) -> Compared:
     folder.mkdir()
     script = scripts.Script(seed, str(folder))
     texts = {**script.files, "grub.cfg": HEAD + script.text}
     for name, text in texts.items():
         (folder / name).write_text(oracle.PRELUDE + text if name == "grub.cfg" else text)
-    real = oracle.asked(folder, device_map)
+    real = oracle.asked(folder, disk.device_map)
     plain = {
         f"{folder}/{name}": text.replace(scripts.BOOT_LINE, "").encode()
         for name, text in texts.items()
     }
-    ours = by_bakery(plain, str(folder))
+    ours = by_bakery(disk.world(plain), str(folder))
     return Compared(seed, script.text, as_read(real) if real else None, ours)
 
 
-def by_bakery(files: dict[str, bytes], folder: str) -> Started | None:
+def by_bakery(world: grub.World, folder: str) -> Started | None:
     start = {"root": "host", "prefix": f"(host){folder}", "grub_platform": "emu"}
-    menu = grub.run(disks.world(files), start, f"(host){folder}/grub.cfg", has_wildcards=True)
+    menu = grub.run(world, start, f"(host){folder}/grub.cfg", has_wildcards=True)
     entry = menu.first
     if entry is None or not (entry.linux or entry.chainloader):
         return None
@@ -93,8 +93,8 @@ def in_full(name: str) -> str:
     return f"{device}){tidied(path)}" if bracket else name
 
 
-def assert_alike(seeds: range, device_map: Path, folder: Path) -> None:
-    found = list(compared(seeds, device_map, folder))
+def assert_alike(seeds: range, disk: disks.Disk, folder: Path) -> None:
+    found = list(compared(seeds, disk, folder))
     different = [one for one in found if one.real != one.ours]
     told = [f"seed {one.seed}: GRUB {one.real}, bakery {one.ours}" for one in different]
     assert not different, "\n".join([*told, different[0].text])
@@ -102,25 +102,25 @@ def assert_alike(seeds: range, device_map: Path, folder: Path) -> None:
     assert sum(one.real is not None for one in found) > STARTED_SHARE * len(found)
 
 
-def test_what_starts_is_what_grub_itself_would_start(device_map: Path, tmp_path: Path) -> None:
-    assert_alike(range(260), device_map, tmp_path)
+def test_what_starts_is_what_grub_itself_would_start(disk: disks.Disk, tmp_path: Path) -> None:
+    assert_alike(range(260), disk, tmp_path)
 
 
 @pytest.mark.full
 def test_what_starts_is_what_grub_itself_would_start_over_and_over(
-    device_map: Path, tmp_path: Path
+    disk: disks.Disk, tmp_path: Path
 ) -> None:
-    assert_alike(range(1000, 4000), device_map, tmp_path)
+    assert_alike(range(1000, 4000), disk, tmp_path)
 
 
-def test_the_oracle_says_what_it_is_asked(device_map: Path, tmp_path: Path) -> None:
+def test_the_oracle_says_what_it_is_asked(disk: disks.Disk, tmp_path: Path) -> None:
     text = "menuentry a { linux /vmlinuz-1 x 'y  z'\n initrd /initrd-1 (hd0,msdos2)/initrd-4\n"
     script = oracle.PRELUDE + HEAD + text + oracle.BOOT + "\n}\n"
     (tmp_path / "grub.cfg").write_text(script)
-    assert oracle.asked(tmp_path, device_map) == Started(
+    assert oracle.asked(tmp_path, disk.device_map) == Started(
         linux="(hd0,msdos1)/vmlinuz-1",
         args=("x", "y  z"),
         initrds=("(hd0,msdos1)/initrd-1", "(hd0,msdos2)/initrd-4"),
     )
     (tmp_path / "grub.cfg").write_text(script.replace("vmlinuz-1", "nope"))
-    assert oracle.asked(tmp_path, device_map) is None
+    assert oracle.asked(tmp_path, disk.device_map) is None

@@ -47,7 +47,9 @@ class Disks:
         return self.found.get((kind, value))
 
 
-def run(text: str | bytes, files: Mapping[str, bytes] | Iterable[str] = (), **start: str) -> grub.Menu:
+def run(
+    text: str | bytes, files: Mapping[str, bytes] | Iterable[str] = (), **start: str
+) -> grub.Menu:
     """What a grub.cfg in /boot/grub of one disk comes to, beside these files."""
     named = dict(files) if isinstance(files, Mapping) else dict.fromkeys(files, b"x")
     script = text.encode() if isinstance(text, str) else text
