@@ -150,10 +150,15 @@ def _in_entry(text: bytes, _place: ArgPlace, change: kargs.Change) -> bytes:
     return loader.in_entry(text, change)
 
 
+def _in_syslinux(text: bytes, place: ArgPlace, change: kargs.Change) -> bytes:
+    return loader.in_syslinux(text, place.start, change)
+
+
 _CHANGES: dict[str, Callable[[bytes, ArgPlace, kargs.Change], bytes]] = {
     "script": _in_script,
     "environment": _in_environment,
     "bls": _in_entry,
+    "syslinux": _in_syslinux,
 }
 
 

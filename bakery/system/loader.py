@@ -1,5 +1,6 @@
 """The files of an image that tell its boot loader the kernel arguments, edited alike."""
 
+import re
 from collections.abc import Sequence
 
 from bakery.host.errors import BakeryError
@@ -9,6 +10,7 @@ from bakery.system.grub.menu import File, Place
 
 COMMENT = "#"
 _HERE = File("", "grub.cfg")
+_APPEND = re.compile(rb"([ \t]*append[ \t]+)(.*?)([ \t]*\r?)", re.IGNORECASE | re.DOTALL)
 
 Span = tuple[int, int]
 """The first byte of a part of a file, and the one behind it."""
@@ -58,11 +60,22 @@ def in_value(text: bytes, span: Span, change: kargs.Change) -> bytes:
     return edit.change_value(text, Place(_HERE, *span), change)
 
 
-def in_environment(text: bytes, name: str, change: kargs.Change) -> bytes:
-    """A grubenv with a variable's value changed; the file keeps its length (lib/envblk.c).
+def in_syslinux(text: bytes, line: int, change: kargs.Change) -> bytes:
+    """A file of syslinux's with the options changed in a line, counted from 1.
 
-    BakeryError where the block is too full.
+    `initrd=` is for the boot loader, and stays where it stands.
     """
+    lines = text.split(b"\n")
+    match = _APPEND.fullmatch(lines[line - 1])
+    if match is None:
+        return text
+    old = kargs.parse(match[2].decode("ascii", "replace"))
+    lines[line - 1] = match[1] + kargs.join(change(old)).encode() + match[3]
+    return text if change(old) == old else b"\n".join(lines)
+
+
+def in_environment(text: bytes, name: str, change: kargs.Change) -> bytes:
+    """A grubenv with a variable's value changed; BakeryError where the block is too full."""
     saved = next((one for one in reversed(environment.read(text)) if one.name == name), None)
     if saved is None:
         return text
@@ -70,14 +83,7 @@ def in_environment(text: bytes, name: str, change: kargs.Change) -> bytes:
     new = kargs.validate(change(old))
     if new == old:
         return text
-    value = kargs.join(new).replace("\\", "\\\\").encode()
-    content = (text[: saved.start] + value + text[saved.end :]).rstrip(b"#")
-    if len(content) > len(text):
-        raise BakeryError(
-            f"grubenv has no room for {len(content) - len(text)} more bytes of {name}",
-            "delete arguments too: --karg-delete KEY",
-        )
-    return content.ljust(len(text), b"#")
+    return environment.changed(text, name, kargs.join(new))
 
 
 def sets_arguments(text: bytes) -> bool:

@@ -1,7 +1,7 @@
 """The way of a BIOS: the code in the first sector, and what that comes to."""
 
 from bakery.host.errors import BakeryError
-from bakery.image.boot import grub_start
+from bakery.image.boot import grub_start, syslinux
 from bakery.image.boot.entry import Way
 from bakery.image.boot.menus import Menus, Reached, taken_for_granted
 from bakery.image.boot.reading import Reading
@@ -26,6 +26,10 @@ def _way(menus: Menus, at: int, program: str) -> Reached:
         return _grub(menus, at, program)
     if kind == "partition" and not at:
         return _active(menus)
+    if kind == "syslinux":
+        found = _syslinux(menus, at, program)
+        if found is not None:
+            return found
     why = f"{program} is no boot loader that is known"
     return taken_for_granted("bios", program, menus.of_boot("pc"), why)
 
@@ -41,16 +45,29 @@ def _grub(menus: Menus, at: int, program: str) -> Reached:
     return _reached(program, reading)
 
 
+def _syslinux(menus: Menus, at: int, program: str) -> Reached | None:
+    """What the SYSLINUX comes to that the boot sector of a volume starts; None for none there."""
+    reader = menus.reader
+    for volume in menus.opened:
+        folder = None
+        if volume.place and volume.place[0].offset == at:
+            folder = syslinux.installed_to(reader, volume)
+        if folder is not None:
+            path = syslinux.config(reader, volume, folder)
+            if path is not None:
+                return _reached(program, syslinux.read(reader, volume, path))
+            problem = f"SYSLINUX finds no menu on {volume.device}"
+            return _reached(program, Reading(loader="syslinux", problem=problem))
+    return None
+
+
 def _active(menus: Menus) -> Reached:
     """What the boot sector of the partition comes to that the table marks."""
     table = menus.reader.survey.table
     marked = [p for p in (table.partitions if table else ()) if p.bootable]
     if not marked:
         problem = f"{PROGRAM} starts the active partition, and none is"
-        return Reached(
-            Way(firmware="bios", program=PROGRAM, problem=problem),
-            Reading(loader="syslinux", problem=problem),
-        )
+        return _reached(PROGRAM, Reading(loader="syslinux", problem=problem))
     return _way(menus, marked[0].start_bytes, f"the boot sector of {marked[0].device}")
 
 

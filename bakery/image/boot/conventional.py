@@ -10,15 +10,17 @@ from typing import NamedTuple
 
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
-from bakery.image.boot import grub, systemd
+from bakery.image.boot import grub, syslinux, systemd
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.boot.world import ImageWorld
 from bakery.image.reader import Reader
 from bakery.system import bls, kargs, systemd_boot
 from bakery.system.grub import parse_environment
+from bakery.system.syslinux import NAMES as SYSLINUX_NAMES
 
 GRUB_FOLDERS = ("grub2", "grub")
+SYSLINUX_FOLDERS = ("extlinux", "syslinux")
 PREFIXES = ("", "/boot")
 """Where the content of /boot lies in a tree: of a filesystem of its own comes first."""
 EFI = "/EFI"
@@ -50,6 +52,7 @@ def on_esp(
 def of_boot(reader: Reader, world: ImageWorld, tree: Volume, prefix: str) -> Iterator[Candidate]:
     """The menus of a /boot, which lies under `prefix` of a tree."""
     yield from _grub_in(reader, world, tree, [f"{prefix}/{name}" for name in GRUB_FOLDERS])
+    yield from _syslinux_in(reader, tree, prefix)
     if _has_loader_entries(reader, tree, prefix):
         file = ImageFile(tree.name, f"{prefix}/{LOADER_ENTRIES}")
         yield Candidate(file, functools.partial(_loader_entries, reader, tree, prefix))
@@ -63,6 +66,15 @@ def _grub_in(
         if _stands(reader, volume, path):
             read = functools.partial(grub.in_folder, world, volume, folder)
             yield Candidate(ImageFile(volume.name, path), read)
+
+
+def _syslinux_in(reader: Reader, tree: Volume, prefix: str) -> Iterator[Candidate]:
+    for folder in SYSLINUX_FOLDERS:
+        for name in SYSLINUX_NAMES:
+            path = f"{prefix}/{folder}/{name}"
+            if _stands(reader, tree, path):
+                read = functools.partial(syslinux.read, reader, tree, path)
+                yield Candidate(ImageFile(tree.name, path), read)
 
 
 def find_boot(reader: Reader, trees: Sequence[Volume]) -> tuple[Volume, str] | None:
@@ -87,9 +99,11 @@ def find_boot(reader: Reader, trees: Sequence[Volume]) -> tuple[Volume, str] | N
 def _has_any(reader: Reader, tree: Volume, prefix: str) -> bool:
     if prefix and "boot" not in reader.names(tree, "/"):
         return False
-    return _has_loader_entries(reader, tree, prefix) or any(
-        _stands(reader, tree, f"{prefix}/{name}/{grub.CONFIG}") for name in GRUB_FOLDERS
-    )
+    if _has_loader_entries(reader, tree, prefix):
+        return True
+    files = [f"{name}/{grub.CONFIG}" for name in GRUB_FOLDERS]
+    files += [f"{folder}/{name}" for folder in SYSLINUX_FOLDERS for name in SYSLINUX_NAMES]
+    return any(_stands(reader, tree, f"{prefix}/{file}") for file in files)
 
 
 def _has_loader_entries(reader: Reader, tree: Volume, prefix: str) -> bool:

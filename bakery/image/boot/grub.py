@@ -1,6 +1,5 @@
 """What GRUB would start of an image: its scripts are run on the image's own files."""
 
-import functools
 from collections.abc import Mapping
 
 import msgspec
@@ -16,9 +15,6 @@ from bakery.system.grub.machine import Flavour
 
 CONFIG = "grub.cfg"
 NO_MENU = "GRUB finds no menu, and waits for somebody to tell it what to do"
-# Ubuntu's entries start the kernel without an initrd first, and with it when the variable says
-# that this did not work (grub-initrd-fallback; /etc/grub.d/10_linux). A node is given the initrd.
-WITH_INITRD = {"initrdfail": "1"}
 
 
 def in_folder(world: ImageWorld, volume: Volume, folder: str) -> Reading:
@@ -36,32 +32,12 @@ def read(
     flavour: Flavour = "unknown",
     has_wildcards: bool = False,
 ) -> Reading:
-    """What GRUB comes to that begins with these variables: see `bakery.system.grub.run`.
-
-    Where its first entry starts a kernel without an initrd, and has an initrd for the same kernel
-    for when that fails, it is taken with the initrd.
-    """
-    run = functools.partial(
-        grub.run, world, early=early, flavour=flavour, has_wildcards=has_wildcards
-    )
+    """What GRUB comes to that begins with these variables: see `bakery.system.grub.run`."""
     try:
-        menu = run(variables)
-        first = menu.first
-        if first is not None and first.linux is not None and not first.initrds:
-            other = run({**variables, **WITH_INITRD})
-            if _agree(first, other.first):
-                return _also_without(of_menu(world, other), _places(world, first.linux))
+        menu = grub.run(world, variables, early=early, flavour=flavour, has_wildcards=has_wildcards)
     except BakeryError as error:
         return Reading(loader="GRUB", problem=error.message)
     return of_menu(world, menu)
-
-
-def _also_without(reading: Reading, places: tuple[ArgPlace, ...]) -> Reading:
-    """The menu with the first entry's places joined by those of the way without an initrd."""
-    first, *others = reading.entries
-    both = tuple(dict.fromkeys([*first.places, *places]))
-    first = msgspec.structs.replace(first, places=both)
-    return msgspec.structs.replace(reading, entries=(first, *others))
 
 
 def of_menu(world: ImageWorld, menu: Menu) -> Reading:
@@ -85,14 +61,13 @@ def image_file(world: ImageWorld, file: File) -> ImageFile:
     return ImageFile(place.volume.name, place.path) if place else ImageFile(*_named(file))
 
 
-def _agree(first: Entry, other: Entry | None) -> bool:
-    """Whether the other entry starts the same kernel, with an initrd."""
-    if other is None or other.linux is None or first.linux is None:
-        return False
-    return bool(other.initrds) and other.linux.file == first.linux.file
-
-
 def _entry(world: ImageWorld, entry: Entry) -> BootEntry:
+    """An entry; one that tries without an initrd first is taken with it, as a node gets it."""
+    other = entry.with_initrd
+    if other is not None and entry.linux is not None:
+        found = _entry(world, msgspec.structs.replace(other, with_initrd=None))
+        both = dict.fromkeys([*found.places, *_places(world, entry.linux)])
+        return msgspec.structs.replace(found, places=tuple(both))
     linux, problem = entry.linux, ""
     if entry.problem:
         problem = f"the boot entry {entry.title} does not start: {entry.problem}"
