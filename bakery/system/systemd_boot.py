@@ -32,8 +32,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """What loader.conf says of the choice.
 
     `default` is a pattern over ids, in lower case; empty where there is none. `saved`: the entry
-    of the last boot is asked for, which no image knows. `waits`: the menu waits for somebody, and
-    nothing starts by itself. `auto_entries`: programs of other systems are looked for.
+    of the last boot is asked for, which no image knows. `waits`: the menu waits until somebody
+    presses a key. `auto_entries`: programs of other systems are looked for.
     """
 
     default: str = ""
@@ -43,13 +43,13 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Menu(msgspec.Struct, frozen=True, kw_only=True):
-    """The entries in systemd-boot's order; `chosen` is the place of the one that it starts.
-
-    None where it shows its menu and waits for somebody.
+    """The entries in systemd-boot's order; `chosen` is the place of the one that it starts, None
+    where there is none. `waits`: somebody has to press a key first.
     """
 
     entries: tuple[Entry, ...]
     chosen: int | None
+    waits: bool = False
 
 
 def parse(text: bytes) -> Configuration:
@@ -91,13 +91,12 @@ def menu(
     than SORTED_LIMIT.
     """
     listed = [*_sorted(list(entries), loader), *(auto if configuration.auto_entries else ())]
-    if configuration.waits:
-        return Menu(entries=tuple(listed), chosen=None)
     pattern = configuration.default
     matching = (n for n, one in enumerate(listed) if efi_pattern.matches(pattern, one.id))
     usual = (n for n, one in enumerate(listed) if one.kind != "auto")
     chosen = next(matching, None) if pattern else None
-    return Menu(entries=tuple(listed), chosen=next(usual, None) if chosen is None else chosen)
+    chosen = next(usual, None) if chosen is None else chosen
+    return Menu(entries=tuple(listed), chosen=chosen, waits=configuration.waits)
 
 
 def auto_programs(machine: str) -> tuple[tuple[str, str, str], ...]:

@@ -12,6 +12,7 @@ from bakery.system import (
     grub_memdisk,
     loader_lines,
     pe,
+    syslinux,
     systemd_boot,
     systemd_entry,
     uki,
@@ -19,7 +20,7 @@ from bakery.system import (
 )
 from tests.disk.volumes import test_fat_files
 from tests.fuzz.target import Target, text
-from tests.system import programs
+from tests.system import programs, test_syslinux
 
 
 def targets(work: Path) -> list[Target]:
@@ -41,6 +42,7 @@ def targets(work: Path) -> list[Target]:
         Target("boot sector", grub_core.boot_code, _BOOT_SECTOR.read_bytes()),
         Target("FAT", _fat, test_fat_files.make(folder, 12)),
         Target("GRUB's memory disk", _memdisk, _tar(folder)),
+        Target("menu of SYSLINUX", _syslinux, test_syslinux.ALPINE.encode()),
         Target("version of UAPI.10", lambda d: versions.uapi_key(text(d)), b"123.a-1~rc1^2_3"),
     ]
 
@@ -137,3 +139,8 @@ def _packed_core(folder: Path) -> bytes:
 def _core(data: bytes) -> object:
     """As a disk whose boot sector leads to it, in sector 1."""
     return grub_core.read(programs.read_at(_BOOT_SECTOR.read_bytes() + data))
+
+
+def _syslinux(data: bytes) -> object:
+    found = syslinux.read("/a", {"/a": data, "/b": data}.get)
+    return found, [one.arguments for one in found.entries]

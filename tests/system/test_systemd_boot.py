@@ -54,10 +54,11 @@ def test_loader_conf_says_which_entry_is_the_default() -> None:
     assert systemd_boot.parse(b"default @SAVED\n") == Configuration(saved=True)
 
 
-def test_a_menu_that_waits_starts_nothing() -> None:
-    assert systemd_boot.parse(b"timeout menu-force\n").waits
-    assert not systemd_boot.parse(b"timeout menu-force\ntimeout menu-hidden\n").waits
-    assert chosen("timeout menu-force\n", "a.conf") is None
+def test_a_menu_may_wait_for_somebody() -> None:
+    forced = systemd_boot.parse(b"timeout menu-force\n")
+    assert systemd_boot.menu(forced, [entry("a.conf")]).waits
+    hidden = systemd_boot.parse(b"timeout menu-force\ntimeout menu-hidden\n")
+    assert not systemd_boot.menu(hidden, [entry("a.conf")]).waits
 
 
 def test_the_default_is_the_first_in_order_that_the_pattern_matches() -> None:

@@ -10,7 +10,7 @@ from bakery.host.errors import BakeryError
 SIGNATURE = b"# GRUB Environment Block\n"
 LIMIT_BYTES = 64 << 10
 
-_LINE = re.compile(r"(?:([^#=\n][^=\n]*)=)?((?:[^\\\n]|\\.)*+)\n", re.DOTALL)
+_LINE = re.compile(r"(?:([^#=\n][^=\n]*)=)?((?:[^\\\n]|\\.)*)\n", re.DOTALL)
 
 
 class Saved(msgspec.Struct, frozen=True):

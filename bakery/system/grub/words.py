@@ -9,16 +9,16 @@ from bakery.system.grub.source import Source
 
 TOKEN_LIMIT = 50_000
 
-_NAME = r"(?:[A-Za-z_]\w*+|[0-9]++|[?#*@])"
-_BLANK = re.compile(r"(?:[ \t]|\#[^\n]*)++")
+_NAME = r"(?:[A-Za-z_]\w*|[0-9]+|[?#*@])"
+_BLANK = re.compile(r"(?:[ \t]|\#[^\n]*)+")
 _OPERATOR = re.compile(r"\|\||&&|;;|[|&;<>{}\n]")
 _WORD = re.compile(
     rf"""(?:[^{{}}|&$;<>\ \t\n'"\\]
-       | "(?:[^"\\]|\\.)*+"
-       | '[^']*+'
+       | "(?:[^"\\]|\\.)*"
+       | '[^']*'
        | \\.
-       | \$(?:{_NAME}|\{{{_NAME}\}}|"(?:[^"\\]|\\.)*+")
-       )++""",
+       | \$(?:{_NAME}|\{{{_NAME}\}}|"(?:[^"\\]|\\.)*")
+       )+""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _PIECE = re.compile(
