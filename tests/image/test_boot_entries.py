@@ -47,7 +47,7 @@ class Files:
     """An engine on volumes whose files are a mapping; `same` are the paths that are one file."""
 
     def __init__(
-        self, trees: Mapping[str, Mapping[str, str]], *, same: tuple[str, ...] = ()
+        self, trees: Mapping[str, Mapping[str, str | bytes]], *, same: tuple[str, ...] = ()
     ) -> None:
         self.trees, self.same = trees, same
         self.volumes: tuple[Volume, ...] = VOLUMES
@@ -69,9 +69,10 @@ class Files:
 
     def read_file(self, volume: Volume, path: str) -> bytes:
         try:
-            return self._tree(volume)[path.strip("/")].encode()
+            content = self._tree(volume)[path.strip("/")]
         except KeyError:
             raise FileMissing(path) from None
+        return content if isinstance(content, bytes) else content.encode()
 
     def piece(self, volume: Volume, path: str, offset: int, length: int) -> bytes:
         return self.read_file(volume, path)[offset : offset + length]
@@ -86,7 +87,7 @@ class Files:
         self.read_file(volume, path)
         return self.obstacle or None
 
-    def _tree(self, volume: Volume) -> Mapping[str, str]:
+    def _tree(self, volume: Volume) -> Mapping[str, str | bytes]:
         return self.trees.get(volume.name, {})
 
 

@@ -18,8 +18,7 @@ from bakery.system.grub_memdisk import Memdisk
 
 DISK, MEMDISK = "hd0", "memdisk"
 PATH_LIMIT_CHARACTERS = 4096
-_PARTITION = re.compile(r"hd[0-9]{1,3}(?:,(?:gpt|msdos)?([0-9]{1,3}))?")
-_DISK_NAME = re.compile(r"hd([0-9]{1,3})")
+_SHORT = re.compile(rf"{DISK},([0-9]{{1,3}})")
 
 
 class ImageWorld:
@@ -102,12 +101,10 @@ class ImageWorld:
         return named(self._reader.survey, volume)
 
     def _volume(self, device: str) -> Volume | None:
-        if device in self._volumes:
-            return self._volumes[device]
-        match = _PARTITION.fullmatch(device)
-        if match is None or not _is_first(device):
-            return None
-        wanted = f"/dev/sda{int(match[1])}" if match[1] else "/dev/sda"
+        short = _SHORT.fullmatch(device)  # the kind of the table may be left out
+        if short is None:
+            return self._volumes.get(device)
+        wanted = f"/dev/sda{int(short[1])}"
         return next((v for v in self._volumes.values() if v.device == wanted), None)
 
     def _is(self, device: str, path: str, *, directory: bool) -> bool:
@@ -142,11 +139,6 @@ def named(survey: Survey, volume: Volume) -> str:
     if lv is not None:
         return "lvm/" + device_names.mapper_name(lv.vg, lv.name)
     return DISK if volume.device == "/dev/sda" else volume.device
-
-
-def _is_first(device: str) -> bool:
-    match = _DISK_NAME.match(device)
-    return match is not None and int(match[1]) == 0
 
 
 def _inside(volume: Volume, path: str) -> list[Place]:
