@@ -144,12 +144,14 @@ def _print_way(out: Output, way: "Way") -> None:
 
 def _print_entry(out: Output, number: int, entry: "BootEntry") -> None:
     out.print(f"deployment {number}: {entry.title} ({entry.id})")
-    reached = " and ".join(FIRMWARE[name] for name in entry.firmware)
-    out.print(
-        f"  {entry.loader}, {entry.config}" + ("" if reached else "; no firmware reaches this")
-    )
-    if reached:
-        out.print(f"  reached by {reached}")
+    reached = "" if entry.firmware else "; no firmware reaches this"
+    out.print(f"  {entry.loader}, {entry.config}{reached}")
+    if entry.firmware:
+        starts = ", ".join(
+            FIRMWARE[name] + (" (by itself)" if name in entry.default_for else "")
+            for name in entry.firmware
+        )
+        out.print(f"  reached by {starts}")
     if entry.problem:
         out.print(f"  cannot be built: {entry.problem}")
     out.print(f"  kernel {entry.kernel}")

@@ -55,13 +55,20 @@ class Change(NamedTuple):
 
 
 def same_system(entries: Iterable[BootEntry], entry: BootEntry) -> list[BootEntry]:
-    """The entries that start the kernel of this one, of the same deployment where it is one."""
+    """The entries that start the kernel of this one, of the same deployment where it is one.
+
+    What starts by itself is one for every firmware: a copy of the kernel that another firmware
+    starts of the same root belongs to it.
+    """
+    return [other for other in entries if _is_same(other, entry)]
+
+
+def _is_same(other: BootEntry, entry: BootEntry) -> bool:
     deployment = kargs.value(entry.args, "ostree")
-    return [
-        other
-        for other in entries
-        if other.kernel == entry.kernel and kargs.value(other.args, "ostree") == deployment
-    ]
+    if other.kernel == entry.kernel and kargs.value(other.args, "ostree") == deployment:
+        return True
+    both_start = bool(other.default_for and entry.default_for)
+    return both_start and (other.root, other.etc) == (entry.root, entry.etc) != ("", "/etc")
 
 
 def sealed(entries: Iterable[BootEntry], entry: BootEntry) -> tuple[ImageFile, ...]:

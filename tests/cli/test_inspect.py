@@ -64,7 +64,7 @@ ENTRY = BootEntry(
     problem="it has no kernel",
 )
 REACHED = msgspec.structs.replace(
-    ENTRY, root="", stateroot="", problem="", firmware=("uefi", "bios")
+    ENTRY, root="", stateroot="", problem="", firmware=("uefi", "bios"), default_for=("uefi",)
 )
 WAY = Way(
     firmware="uefi",
@@ -129,7 +129,7 @@ def test_what_was_not_found_is_not_told_and_what_was_is():
         "  cannot be built: it has no kernel", "  kernel /dev/sda1:/k",
         "  initrd /dev/sda1:/i /dev/sda2:/u, 9 bytes from byte 512 on",
         "  ostree fedora abc.0", "  root /dev/vg/root", "  args ro quiet",
-        "deployment 1: A (a)", "  GRUB, /dev/sda1:/c", "  reached by UEFI and BIOS",
+        "deployment 1: A (a)", "  GRUB, /dev/sda1:/c", "  reached by UEFI (by itself), BIOS",
         "  kernel /dev/sda1:/k", "  initrd /dev/sda1:/i /dev/sda2:/u, 9 bytes from byte 512 on",
         "  root ?", "  args ro quiet",
         "layout pv: yes", "layout lv: no, it has two roots", "layout disk: yes",

@@ -1,10 +1,10 @@
 """Words, commands and blocks of a grub.cfg, and the bounds on them."""
 
 import pytest
+from bakery.system.grub_script import Word, parse, quote, walk
 
 from bakery.host.errors import BakeryError
 from bakery.system import grub_script
-from bakery.system.grub_script import Word, parse, quote, walk
 
 VALUES = {"a": "one two", "b": "", "ü": "ignored"}
 

@@ -7,6 +7,7 @@ over the network all the same.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,7 @@ from bakery.image.boot.menus import Menus, Reached
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.reader import Reader
 
+T = TypeVar("T")
 UNREAD: Loader = "boot loader entries"
 
 
@@ -60,18 +62,31 @@ def _merged(readings: Iterable[tuple[Firmware | None, Reading]]) -> list[BootEnt
     found: dict[object, BootEntry] = {}
     for firmware, reading in readings:
         listed = {entry.config for entry in found.values()}
-        for entry in reading.entries:
+        for position, entry in enumerate(reading.entries):
             if reading.loader == UNREAD and entry.config in listed:
                 continue  # a loader reads it, in its own way
-            own = (firmware,) if firmware else ()
             key: object = entry.what if entry.args else (entry.config, entry.id)
-            old = found.get(key)
-            found[key] = msgspec.structs.replace(
-                old or entry,
-                firmware=tuple(dict.fromkeys([*(old.firmware if old else ()), *own])),
-                places=tuple(dict.fromkeys([*(old.places if old else ()), *entry.places])),
-            )
+            starts = position == 0 and not reading.problem
+            found[key] = _joined(found.get(key), entry, firmware, starts=starts)
     return list(found.values())
+
+
+def _joined(
+    old: BootEntry | None, entry: BootEntry, firmware: Firmware | None, *, starts: bool
+) -> BootEntry:
+    """An entry that a firmware comes to, and what was known of it before."""
+    known = old or msgspec.structs.replace(entry, places=())
+    own = (firmware,) if firmware else ()
+    return msgspec.structs.replace(
+        known,
+        firmware=_union(known.firmware, own),
+        default_for=_union(known.default_for, own if starts else ()),
+        places=_union(known.places, entry.places),
+    )
+
+
+def _union(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys([*one, *other]))
 
 
 def _note_difference(reader: Reader, ways: Sequence[Reached]) -> None:

@@ -60,6 +60,8 @@ class BootEntry(msgspec.Struct, frozen=True, kw_only=True):
     loader: Loader = "GRUB"
     firmware: tuple[Firmware, ...] = ()
     """The firmware that comes to it; empty where none does."""
+    default_for: tuple[Firmware, ...] = ()
+    """The firmware that starts it when nobody chooses."""
     places: tuple[ArgPlace, ...] = ()
     """Where its kernel arguments are written: all of them have to change for the entry to."""
     kernel_version: str = ""

@@ -44,6 +44,7 @@ def run(folder, given):
         target.write_bytes(FILES[path])
 
     room = dict.fromkeys(("kernel", "ramdisk"), 512 << 20)  # for all initrds together
+
     def piece(volume, path, offset, length):
         assert volume == BOOT
         return FILES[path][offset : offset + length]

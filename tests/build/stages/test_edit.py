@@ -12,29 +12,40 @@ from bakery.build.stages.edit import PATCH, EditGiven, Edits, patches
 from bakery.disk.copy import changes
 from bakery.disk.copy.changes import Change
 from bakery.disk.extents import Extent
-from bakery.disk.volumes.volumes import Survey, Volume
+from bakery.disk.volumes.volumes import Survey
 from bakery.host.errors import BakeryError
 from bakery.host.report import Event, Report
 from bakery.image.boot.entry import BootEntry, ImageFile
 from bakery.image.engines.base import FileMissing
+from bakery.image.inspection import inspect
 from bakery.image.left_behind import FileChange
+from bakery.image.reader import Reader
 from bakery.manifest.manifest import Edit
+from bakery.system import loader
+from tests.image.boot.machines import (
+    BOOT,
+    ESP,
+    KERNELS,
+    PROGRAM,
+    ROOT,
+    Machine,
+    entry,
+    grub,
+    loader_entry,
+    unified,
+)
 
-BOOT, ROOT = Volume("/dev/sda1", 1, ()), Volume("/dev/sda2", 1, ())
-ARGS = ("root=/dev/sda2", "ro")
 ENTRY = BootEntry(
     id="one",
     title="",
-    kernel="/vmlinuz",
-    initrds=("/initrd",),
-    args=ARGS,
+    kernel=ImageFile(BOOT.device, "/vmlinuz"),
+    initrds=(ImageFile(BOOT.device, "/initrd"),),
+    args=("root=/dev/sda3", "ro"),
     root=ROOT.device,
-    config="/loader/entries/one.conf",
+    config=ImageFile(BOOT.device, "/loader/entries/one.conf"),
     etc="/etc",
 )
-LOADER = b"title one\nlinux /vmlinuz\noptions root=/dev/sda2 ro\n"
-MENU = b"menuentry 'x' {\n linux /vmlinuz root=/dev/sda2 ro\n}\n"
-FSTAB = b"/dev/sda2 / ext4 defaults 0 1\n/dev/sda1 /boot ext4 defaults 0 2\n"
+FSTAB = b"/dev/sda3 / ext4 defaults 0 1\n/dev/sda1 /boot ext4 defaults 0 2\n"
 NO_BOOT = FileChange(path="/etc/fstab", kind="fstab", devices={2: None})
 CHANGES = [Change(Extent(10, 2), b"ab"), Change(Extent(90, 3), b"cde")]
 
@@ -90,9 +101,7 @@ class Run:
         inputs: Any = SimpleNamespace(
             given=EditGiven(**fields | given),
             opened=opened,
-            inspection=SimpleNamespace(
-                survey=Survey(1, None, (), (BOOT, ROOT)), boot=BOOT.device, boot_prefix=""
-            ),
+            inspection=SimpleNamespace(survey=Survey(1, None, (), (ROOT,))),
             scratch=folder / "scratch",
         )
         monkeypatch.setattr(changes, "changed", self.changed)
@@ -112,16 +121,16 @@ class Run:
 
 
 def test_the_line_for_boot_goes_and_what_changed_is_measured(tmp_path, monkeypatch):
-    ran = Run(tmp_path, monkeypatch, {("/dev/sda2", "/etc/fstab"): FSTAB})
-    assert b" /boot " not in ran.engine.files["/dev/sda2", "/etc/fstab"]
+    ran = Run(tmp_path, monkeypatch, {("/dev/sda3", "/etc/fstab"): FSTAB})
+    assert b" /boot " not in ran.engine.files["/dev/sda3", "/etc/fstab"]
     assert ran.measured == [
         ({"driver": "x"}, [Path("/image")], Path("/overlay"), tmp_path / "scratch")
     ]
-    why = "edited by the guestfs engine: /dev/sda2:/etc/fstab"
+    why = "edited by the guestfs engine: /dev/sda3:/etc/fstab"
     edits = (Edit(10, 2, why), Edit(90, 3, why))
-    assert ran.edits == Edits(edits, ("/dev/sda2:/etc/fstab",), mounted=True)
+    assert ran.edits == Edits(edits, ("/dev/sda3:/etc/fstab",), mounted=True)
     assert ran.patch == b"abcde"
-    assert ran.said == "/dev/sda2:/etc/fstab: 5 bytes changed"
+    assert ran.said == "/dev/sda3:/etc/fstab: 5 bytes changed"
 
 
 @pytest.mark.parametrize(
@@ -142,9 +151,9 @@ def test_the_line_for_boot_goes_and_what_changed_is_measured(tmp_path, monkeypat
 )
 def test_each_kind_of_file_is_changed_in_its_own_way(tmp_path, monkeypatch, change, after):
     before = b"/dev/sda5 b\nc d\n"
-    ran = Run(tmp_path, monkeypatch, {("/dev/sda2", "/f"): before}, changes=(change,))
-    assert ran.engine.files["/dev/sda2", "/f"].split() == after.split()
-    assert ran.edits.files == ("/dev/sda2:/f",)
+    ran = Run(tmp_path, monkeypatch, {("/dev/sda3", "/f"): before}, changes=(change,))
+    assert ran.engine.files["/dev/sda3", "/f"].split() == after.split()
+    assert ran.edits.files == ("/dev/sda3:/f",)
 
 
 def test_nothing_to_edit_opens_no_session(tmp_path, monkeypatch):
@@ -152,38 +161,83 @@ def test_nothing_to_edit_opens_no_session(tmp_path, monkeypatch):
     assert (ran.edits, ran.ended, ran.said) == (Edits(), [], "nothing to edit")
 
 
-def test_arguments_change_wherever_a_boot_loader_is_told_them(tmp_path, monkeypatch):
-    files = {
-        ("/dev/sda1", "/grub2/grub.cfg"): MENU,
-        ("/dev/sda1", "/loader/entries/one.conf"): LOADER,
-        ("/dev/sda2", "/etc/default/grub"): b'GRUB_CMDLINE_LINUX="ro"\n',
-        ("/dev/sda2", "/grub2/grub.cfg"): MENU,  # the boot loader does not look there
-    }
-    new = {"delete": ("ro",), "append": ("quiet",), "kernel_args": (ARGS[0], "quiet")}
-    ran = Run(tmp_path, monkeypatch, files, edit="kargs", **new)
-    after = ran.engine.files
-    assert b"root=/dev/sda2 quiet\n" in after["/dev/sda1", "/grub2/grub.cfg"]
-    assert b"options root=/dev/sda2 quiet\n" in after["/dev/sda1", "/loader/entries/one.conf"]
-    assert after["/dev/sda2", "/etc/default/grub"] == b'GRUB_CMDLINE_LINUX="quiet"\n'
-    assert after["/dev/sda2", "/grub2/grub.cfg"] == MENU
-    assert ran.edits.files == (
-        "/dev/sda1:/grub2/grub.cfg",
-        "/dev/sda2:/etc/default/grub",
-        "/dev/sda1:/loader/entries/one.conf",
+class Written(Machine):
+    """A machine whose files can be changed."""
+
+    def replace(self, volume, path, old, new):
+        assert self.read_file(volume, path) == old
+        self.trees = {**self.trees, volume.name: {**self.trees[volume.name], path.strip("/"): new}}
+
+
+SYSTEM = {"etc/os-release": "ID=lab", "usr/bin/a": ""}
+STUB = "search --label boot --set=root\nconfigfile ($root)/grub/grub.cfg\n"
+REACHED = {PROGRAM: grub(), "EFI/test/grub.cfg": STUB}
+
+
+def edited(files, *, delete=(), append=("quiet",)):
+    """The files of an image by place after its arguments were changed, and what was said."""
+    engine: Any = Written({volume.name: tree for volume, tree in files.items()})
+    engine.volumes = tuple(files)
+    found = inspect(Reader(engine))
+    entry = found.entries[0]
+    args = loader.change(delete, append)(entry.args)
+    given = EditGiven(
+        edit="kargs",
+        engine="guestfs",
+        entry=entry,
+        root=ROOT,
+        mapped=False,
+        changes=(),
+        delete=delete,
+        append=append,
+        kernel_args=args,
     )
+    inputs: Any = SimpleNamespace(given=given, inspection=found)
+    said: list[Event] = []
+    with Report(said.append).step("edit") as step:
+        names = edit._edit_args(inputs, engine, step)
+    after = {
+        f"{name}:/{path}": content if isinstance(content, bytes) else content.encode()
+        for name, tree in engine.trees.items()
+        for path, content in tree.items()
+    }
+    return after, names, [event.text for event in said if event.kind == "note"]
 
 
-def test_a_config_that_is_no_entry_is_left(tmp_path, monkeypatch):
-    entry = msgspec.structs.replace(ENTRY, config="/grub2/grub.cfg")
-    files = {("/dev/sda1", "/grub2/grub.cfg"): MENU}
-    new = {"entry": entry, "append": ("quiet",), "kernel_args": (*ARGS, "quiet")}
-    ran = Run(tmp_path, monkeypatch, files, edit="kargs", **new)
-    assert ran.edits.files == ("/dev/sda1:/grub2/grub.cfg",)
+def test_arguments_change_wherever_a_boot_loader_is_told_them():
+    files = {
+        ESP: REACHED,
+        BOOT: {**KERNELS, "grub/grub.cfg": entry("a"), "loader/entries/a.conf": loader_entry("a")},
+        ROOT: {**SYSTEM, "etc/default/grub": 'GRUB_CMDLINE_LINUX="a"\n'},
+    }
+    after, names, said = edited(files, delete=("a",))
+    assert b"root=/dev/sda3 quiet\n" in after["/dev/sda2:/grub/grub.cfg"]
+    assert b"options root=/dev/sda3 quiet\n" in after["/dev/sda2:/loader/entries/a.conf"]
+    assert after["/dev/sda3:/etc/default/grub"] == b'GRUB_CMDLINE_LINUX="quiet"\n'
+    assert names == [
+        "/dev/sda2:/grub/grub.cfg",
+        "/dev/sda2:/loader/entries/a.conf",
+        "/dev/sda3:/etc/default/grub",
+    ]
+    assert said == []
 
 
-def test_arguments_that_no_file_tells_cannot_be_edited(tmp_path, monkeypatch):
-    with pytest.raises(BakeryError, match="no file of the image tells its boot loader"):
-        Run(tmp_path, monkeypatch, {}, edit="kargs", append=("quiet",))
+def test_what_cannot_be_changed_is_said_and_the_rest_changes():
+    files = {
+        ESP: REACHED,
+        BOOT: {**KERNELS, "grub/grub.cfg": entry("a")},
+        ROOT: {**SYSTEM, "etc/default/grub": 'GRUB_CMDLINE_LINUX="$(a)"\n'},
+    }
+    _, names, said = edited(files)
+    assert names == ["/dev/sda2:/grub/grub.cfg"]
+    assert len(said) == 1
+    assert "/dev/sda3:/etc/default/grub is not changed: " in said[0]
+
+
+def test_arguments_that_are_sealed_cannot_be_edited():
+    files = {ESP: {PROGRAM: unified("root=/dev/sda3 a")}, ROOT: SYSTEM}
+    with pytest.raises(BakeryError, match="cannot be changed: /dev/sda1:"):
+        edited(files)
 
 
 def test_a_patch_is_its_bytes_range_by_range(tmp_path):
@@ -215,9 +269,9 @@ def test_arguments_are_given_where_they_are_edited_and_nowhere_else(kind, kept):
 def test_a_volume_without_a_place_is_copied_by_the_engine_with_the_edits_in_it(
     tmp_path, monkeypatch
 ):
-    ran = Run(tmp_path, monkeypatch, {("/dev/sda2", "/etc/fstab"): FSTAB}, mapped=True)
+    ran = Run(tmp_path, monkeypatch, {("/dev/sda3", "/etc/fstab"): FSTAB}, mapped=True)
     made = (tmp_path / "out/base").read_bytes()
-    assert made[5000:] == ran.engine.files["/dev/sda2", "/etc/fstab"]
+    assert made[5000:] == ran.engine.files["/dev/sda3", "/etc/fstab"]
     assert b" /boot " not in made
     assert ran.measured == [], "its bytes are not those of the disk"
     (one,) = ran.edits.edits
@@ -230,7 +284,7 @@ def test_a_volume_without_a_place_is_copied_by_the_engine_with_the_edits_in_it(
 
 
 def test_a_volume_without_a_place_is_copied_where_nothing_is_edited_too(tmp_path, monkeypatch):
-    files = {("/dev/sda2", "/etc/fstab"): FSTAB}
+    files = {("/dev/sda3", "/etc/fstab"): FSTAB}
     ran = Run(tmp_path, monkeypatch, files, mapped=True, edit="none", changes=())
     assert (tmp_path / "out/base").read_bytes() == bytes(5000) + FSTAB
     assert ran.edits == Edits()

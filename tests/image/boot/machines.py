@@ -4,6 +4,7 @@ import functools
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import Partition, PartitionTable, Survey, Volume
@@ -52,7 +53,8 @@ def machine(files: Mapping[Volume, Tree], *, disk: bytes = b"", **more: object) 
     engine.disk = disk
     for name, value in more.items():
         setattr(engine, name, value)
-    return Reader(engine)  # type: ignore[arg-type] - as much of an engine as is asked
+    asked: Any = engine  # as much of an engine as is asked
+    return Reader(asked)
 
 
 def read(reader: Reader) -> Chain:

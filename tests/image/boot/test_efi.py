@@ -161,7 +161,7 @@ def test_programs_that_start_each_other_come_to_an_end():
 
 @pytest.mark.parametrize("program", [b"", b"x\n", b"\x17" * 1000])
 def test_of_a_program_that_is_none_the_menu_is_taken_for_granted(program: bytes):
-    tree = {PROGRAM: program, "EFI/vendor/grub.cfg": STUB}
+    tree: Tree = {PROGRAM: program, "EFI/vendor/grub.cfg": STUB}
     boot = {**KERNELS, "grub/grub.cfg": entry("right")}
     chain = read(machine({ESP: tree, BOOT: boot}))
     assert (chain.entries[0].title, chain.entries[0].firmware) == ("right", ("uefi",))
@@ -170,7 +170,7 @@ def test_of_a_program_that_is_none_the_menu_is_taken_for_granted(program: bytes)
 
 
 def test_without_a_program_in_its_place_uefi_comes_to_nothing():
-    tree = {"EFI/test/grubx64.efi": grub(), "EFI/test/grub.cfg": entry("vendor"), **KERNELS}
+    tree: Tree = {"EFI/test/grubx64.efi": grub(), "EFI/test/grub.cfg": entry("vendor"), **KERNELS}
     chain = read(machine({ESP: tree}))
     assert chain.ways == ()
     assert [(e.title, e.firmware) for e in chain.entries] == [("vendor", ())]

@@ -14,8 +14,39 @@ from bakery.system.grub.parse import Command, For, Function, If, Line, While, li
 from bakery.system.grub.source import of_file
 
 HERE = File("hd0", "/grub.cfg")
-PIECES = """if then elif else fi for in do done while until function f { } ; a=b [ ] ' " $a
-menuentry 'x' $ \\ # && \n \n \n true""".split(" ")
+PIECES = [
+    "if",
+    "then",
+    "elif",
+    "else",
+    "fi",
+    "for",
+    "in",
+    "do",
+    "done",
+    "while",
+    "until",
+    "function",
+    "f",
+    "{",
+    "}",
+    ";",
+    "a=b",
+    "[",
+    "]",
+    "'",
+    '"',
+    "$a\nmenuentry",
+    "'x'",
+    "$",
+    "\\",
+    "#",
+    "&&",
+    "\n",
+    "\n",
+    "\n",
+    "true",
+]
 
 
 def parsed(text: str) -> list[Line]:
@@ -141,7 +172,9 @@ def test_any_text_is_lines(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
-def test_grub_finds_the_same_texts_wrong(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_grub_finds_the_same_texts_wrong(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     script = tmp_path_factory.getbasetemp() / "grub.cfg"
     text = f"true\n{text}\n"  # it takes a script without a command for wrong
     script.write_text(text)
