@@ -141,7 +141,9 @@ def test_any_text_is_lines(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
-def test_grub_finds_the_same_texts_wrong(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_grub_finds_the_same_texts_wrong(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     script = tmp_path_factory.getbasetemp() / "grub.cfg"
     text = f"true\n{text}\n"  # it takes a script without a command for wrong
     script.write_text(text)
