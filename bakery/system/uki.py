@@ -21,7 +21,7 @@ TEXT_LIMIT_BYTES = 64 << 10
 
 KERNEL, MAGIC, PROFILE, ADDON_SUFFIX = ".linux", ".sdmagic", ".profile", ".addon.efi"
 ADDON_FOLDER = "/loader/addons"
-"""Where add-ons for all images of an ESP lie; those of one image: `addon_folder`."""
+"""Where, on an image's own partition, add-ons for all images lie; for one alone: `addon_folder`."""
 
 _MAGIC_BEGIN, _MAGIC_END = "#### LoaderInfo: ", " ####"
 _DEVICETREES = (".dtb", ".dtbauto")
@@ -119,17 +119,19 @@ def addon_folder(path: str) -> str:
     return (name + tries[tries.find(".") :] if counted and "." in tries else path) + ".extra.d"
 
 
-def with_addons(profile: Profile, addons: Sequence[Addon]) -> kargs.Args:
-    """The arguments of a profile and those that add-ons add, in this order.
+def with_addons(
+    profile: Profile, addons: Sequence[Addon], options: str | None = None
+) -> kargs.Args:
+    """The arguments that a profile starts with: `options`, where a boot program hands some on, or
+    else its own; and those that add-ons add, in this order. BakeryError as `kargs.parse` has it.
 
-    The stub takes those of ADDON_FOLDER first, then those of the image's own folder, each sorted
-    by name; one that is for another kernel is passed over.
+    The stub takes the add-ons of ADDON_FOLDER first, then those of the image's own folder, each
+    sorted by name; one that is for another kernel is passed over. (With Secure Boot it takes no
+    options in place of an image's own.)
     """
-    fitting = (
-        one for one in addons if not (one.uname and profile.uname) or one.uname == profile.uname
-    )
-    texts = (profile.cmdline, *(one.cmdline for one in fitting))
-    return kargs.parse(" ".join(filter(None, texts)))
+    fitting = [one for one in addons if not profile.uname or one.uname in ("", profile.uname)]
+    texts = (options or profile.cmdline, *(one.cmdline for one in fitting))
+    return kargs.parse(" ".join(filter(None, texts)).translate(_BLANKS))
 
 
 def magic(read_at: ReadAt, sections: Sequence[Section]) -> str:

@@ -9,6 +9,7 @@ from bakery.system import (
     efi_pattern,
     efi_program,
     grub_core,
+    grub_legacy,
     grub_memdisk,
     loader_lines,
     pe,
@@ -20,7 +21,7 @@ from bakery.system import (
 )
 from tests.disk.volumes import test_fat_files
 from tests.fuzz.target import Target, text
-from tests.system import programs, test_syslinux
+from tests.system import programs, test_grub_legacy, test_syslinux
 
 
 def targets(work: Path) -> list[Target]:
@@ -43,6 +44,7 @@ def targets(work: Path) -> list[Target]:
         Target("FAT", _fat, test_fat_files.make(folder, 12)),
         Target("GRUB's memory disk", _memdisk, _tar(folder)),
         Target("menu of SYSLINUX", _syslinux, test_syslinux.ALPINE.encode()),
+        Target("menu of GRUB Legacy", _legacy, test_grub_legacy.CENTOS),
         Target("version of UAPI.10", lambda d: versions.uapi_key(text(d)), b"123.a-1~rc1^2_3"),
     ]
 
@@ -143,4 +145,9 @@ def _core(data: bytes) -> object:
 
 def _syslinux(data: bytes) -> object:
     found = syslinux.read("/a", {"/a": data, "/b": data}.get)
+    return found, [one.arguments for one in found.entries]
+
+
+def _legacy(data: bytes) -> object:
+    found = grub_legacy.parse(data, data[:9])
     return found, [one.arguments for one in found.entries]

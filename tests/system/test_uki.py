@@ -115,6 +115,8 @@ def test_an_addon_adds_arguments_to_the_image_it_is_for(tmp_path: Path) -> None:
         data = programs.uki(tmp_path, [(".cmdline", cmdline), (".uname", uname)])
         addons.append(uki.read_addon(read_at(data)))
     assert uki.with_addons(profile, addons)[-3:] == ("quiet", "console=ttyS0", "own")
+    assert uki.with_addons(profile, addons, "x\ty") == ("x", "y", "console=ttyS0", "own")
+    assert uki.with_addons(profile, [], "") == profile.arguments
 
 
 def test_an_addon_that_holds_a_kernel_is_none(tmp_path: Path) -> None:

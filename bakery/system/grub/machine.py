@@ -13,7 +13,7 @@ from bakery.system.grub.source import Source
 from bakery.system.grub.variables import Argument, Value, Variables
 from bakery.system.grub.world import World
 
-COMMAND_LIMIT = 200_000
+COMMAND_LIMIT = 50_000
 ENTRY_LIMIT = 1000
 NOTE_LIMIT = 50
 FUNCTION_LIMIT = 1000
