@@ -157,6 +157,10 @@ def _in_entry(text: bytes, _place: ArgPlace, change: kargs.Change) -> bytes:
     return loader.in_entry(text, change)
 
 
+def _in_legacy(text: bytes, place: ArgPlace, change: kargs.Change) -> bytes:
+    return loader.in_legacy(text, place.start, change)
+
+
 def _in_syslinux(text: bytes, place: ArgPlace, change: kargs.Change) -> bytes:
     return loader.in_syslinux(text, place.start, change)
 
@@ -165,6 +169,7 @@ _CHANGES: dict[str, Callable[[bytes, ArgPlace, kargs.Change], bytes]] = {
     "script": _in_script,
     "environment": _in_environment,
     "bls": _in_entry,
+    "legacy": _in_legacy,
     "syslinux": _in_syslinux,
 }
 

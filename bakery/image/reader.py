@@ -1,6 +1,6 @@
 """An engine session that is asked each question once, and whose answer may be "nothing there"."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from bakery.disk.extents import ReadAt
@@ -99,6 +99,20 @@ class Reader:
                 total += self.size_bytes(volume, f"{path}/{item.name}")
             total += item.size_bytes
         return total
+
+
+class Changed(Reader):
+    """What a reader tells, as it will be once files have these texts, by volume's name and path."""
+
+    def __init__(self, reader: Reader, texts: Mapping[tuple[str, str], bytes]) -> None:
+        super().__init__(reader.engine)
+        self._texts = texts
+        self._entries, self._items = reader._entries, reader._items
+
+    def text(self, volume: Volume, path: str) -> bytes | None:
+        """A file's content as it will be, or None where there is none."""
+        changed = self._texts.get((volume.name, path))
+        return super().text(volume, path) if changed is None else changed
 
 
 class _Blocks:

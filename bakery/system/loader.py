@@ -10,6 +10,9 @@ from bakery.system.grub.menu import File, Place
 
 COMMENT = "#"
 _HERE = File("", "grub.cfg")
+_KERNEL = re.compile(
+    rb"([ \t]*kernel[ \t=]+(?:--\S+[ \t]+)*[^ \t\r]+)((?:[ \t]+[^ \t\r]+)*)([ \t]*\r?)"
+)
 _APPEND = re.compile(rb"([ \t]*append[ \t]+)(.*?)([ \t]*\r?)", re.IGNORECASE | re.DOTALL)
 
 Span = tuple[int, int]
@@ -60,18 +63,28 @@ def in_value(text: bytes, span: Span, change: kargs.Change) -> bytes:
     return edit.change_value(text, Place(_HERE, *span), change)
 
 
+def in_legacy(text: bytes, line: int, change: kargs.Change) -> bytes:
+    """A menu of GRUB Legacy's with the words changed behind a kernel, in a line counted from 1."""
+    return _in_numbered(text, line, _KERNEL, change)
+
+
 def in_syslinux(text: bytes, line: int, change: kargs.Change) -> bytes:
     """A file of syslinux's with the options changed in a line, counted from 1.
 
     `initrd=` is for the boot loader, and stays where it stands.
     """
+    return _in_numbered(text, line, _APPEND, change)
+
+
+def _in_numbered(text: bytes, line: int, shape: re.Pattern[bytes], change: kargs.Change) -> bytes:
     lines = text.split(b"\n")
-    match = _APPEND.fullmatch(lines[line - 1])
+    match = shape.fullmatch(lines[line - 1])
     if match is None:
-        return text
+        raise BakeryError(f"line {line} does not hold its kernel arguments in one piece")
     old = kargs.parse(match[2].decode("ascii", "replace"))
-    lines[line - 1] = match[1] + kargs.join(change(old)).encode() + match[3]
-    return text if change(old) == old else b"\n".join(lines)
+    new = change(old)
+    lines[line - 1] = match[1].rstrip() + b" " + kargs.join(new).encode() + match[3]
+    return text if new == old else b"\n".join(lines)
 
 
 def in_environment(text: bytes, name: str, change: kargs.Change) -> bytes:

@@ -9,7 +9,7 @@ ENTRY = b"title x\noptions root=UUID=1 ro console=tty0 console=ttyS0\nlinux /vml
 CHANGE = loader.change(("console",), ("console=ttyS1,115200",))
 NOTHING = loader.change((), ())
 BLOCK = b"# GRUB Environment Block\nsaved_entry=a\nkernelopts=root=1 quiet \n".ljust(128, b"#")
-SYSLINUX = b"LABEL one\r\n  APPEND  initrd=/i root=1 quiet \r\nLABEL two\n  append root=1 quiet"
+SYSLINUX = b"LABEL one\r\n  APPEND initrd=/i root=1 quiet \r\nLABEL two\n  append root=1 quiet"
 
 
 def test_a_file_that_lacks_what_is_deleted_still_gets_what_is_added():

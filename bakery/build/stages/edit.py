@@ -7,7 +7,7 @@ edited where the image's own boot loader reads them.
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ from bakery.image.engines.base import Engine, FileMissing
 from bakery.image.engines.choose import EngineName
 from bakery.image.inspection import inspect
 from bakery.image.left_behind import FileChange
-from bakery.image.reader import Reader
+from bakery.image.reader import Changed, Reader
 from bakery.manifest.manifest import Edit
 from bakery.system import fstab, kargs, lvm_devices, mount_units
 
@@ -155,36 +155,49 @@ def _renamed(change: FileChange, text: bytes) -> bytes:
 def _edit_args(inputs: Inputs[EditGiven], engine: Engine, step: Step) -> list[str]:
     """The chosen entry's arguments, in every file of the image that tells them.
 
-    Afterwards the image is read anew as firmware and loaders read it: BakeryError where the entry
-    does not come out with its new arguments; what else still starts the old way is noted.
+    Before anything is written the image is read as it will be, in the way that firmware and
+    loaders read it: BakeryError where the entry does not come out with its new arguments; what
+    else would still start the old way is noted.
     """
-    given, inspection = inputs.given, inputs.inspection
+    given, entries, reader = inputs.given, inputs.inspection.entries, inputs.opened.reader
     entry = given.entry
     assert entry
     asked = arg_places.Asked(
         delete=given.delete, append=given.append, old=entry.args, new=given.kernel_args
     )
-    files, why = [], []
-    for change in arg_places.changes(Reader(engine), inspection.entries, entry, asked):
-        place = f"{change.volume.name}:{change.path}"
-        try:
-            change.edit(engine.read_file(change.volume, change.path))
-        except BakeryError as error:
-            why.append(f"{place} is not changed: {error.message}")
-        else:
-            files += _edited(engine, change.volume, change.path, change.edit)
+    changes = list(arg_places.changes(reader, entries, entry, asked))
+    texts, why = _texts(reader, changes)
     why += [
         f"{file} is not changed: it carries its arguments sealed inside"
-        for file in arg_places.sealed(inspection.entries, entry)
+        for file in arg_places.sealed(entries, entry)
     ]
-    entries = inspect(Reader(engine)).entries
-    arg_places.refuse_unchanged(entries, entry, asked, why)
+    after = inspect(Changed(reader, texts)).entries
+    arg_places.refuse_unchanged(after, entry, asked, why)
+    for other in arg_places.unchanged(after, entry, asked):
+        why.append(f"{other.title} ({other.config}) keeps the arguments {kargs.join(other.args)}")
     for text in why:
         step.note(text)
-    for other in arg_places.unchanged(entries, entry, asked):
-        old = kargs.join(other.args)
-        step.note(f"{other.title} ({other.config}) still has the arguments {old}")
-    return files
+    return [name for change in changes for name in _replaced(engine, change, texts)]
+
+
+def _texts(
+    reader: Reader, changes: Iterable[arg_places.Change]
+) -> tuple[dict[tuple[str, str], bytes], list[str]]:
+    """The new texts of the files that change, by volume and path, and why others do not."""
+    texts, why = {}, []
+    for volume, path, edit in changes:
+        try:
+            texts[volume.name, path] = edit(reader.text(volume, path) or b"")
+        except BakeryError as error:
+            why.append(f"{volume.name}:{path} is not changed: {error.message}")
+    return texts, why
+
+
+def _replaced(
+    engine: Engine, change: arg_places.Change, texts: Mapping[tuple[str, str], bytes]
+) -> list[str]:
+    new = texts.get((change.volume.name, change.path))
+    return [] if new is None else _edited(engine, change.volume, change.path, lambda _old: new)
 
 
 def _edited(engine: Engine, volume: Volume, path: str, edit: Callable[[bytes], bytes]) -> list[str]:

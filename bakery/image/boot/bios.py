@@ -6,7 +6,7 @@ from bakery.image.boot.entry import Way
 from bakery.image.boot.menus import Menus, Reached, taken_for_granted
 from bakery.image.boot.reading import Reading
 from bakery.image.boot.world import DISK
-from bakery.system import grub_core
+from bakery.system import grub_core, grub_legacy
 
 PROGRAM = "the code in the first sector"
 
@@ -30,6 +30,10 @@ def _way(menus: Menus, at: int, program: str) -> Reached:
         found = _syslinux(menus, at, program)
         if found is not None:
             return found
+    if kind == "grub-legacy":
+        why = f"{program} is GRUB Legacy's, which does not say where its menu lies"
+        legacy = (one for one in menus.of_boot("pc") if one.file.path.endswith(grub_legacy.NAMES))
+        return taken_for_granted("bios", program, legacy, why)
     why = f"{program} is no boot loader that is known"
     return taken_for_granted("bios", program, menus.of_boot("pc"), why)
 

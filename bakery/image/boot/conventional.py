@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
-from bakery.image.boot import grub, syslinux, systemd
+from bakery.image.boot import grub, legacy, syslinux, systemd
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.boot.world import ImageWorld
 from bakery.image.reader import Reader
-from bakery.system import bls, kargs, systemd_boot
+from bakery.system import bls, grub_legacy, kargs, systemd_boot
 from bakery.system.grub import parse_environment
 from bakery.system.syslinux import NAMES as SYSLINUX_NAMES
 
@@ -53,6 +53,11 @@ def of_boot(reader: Reader, world: ImageWorld, tree: Volume, prefix: str) -> Ite
     """The menus of a /boot, which lies under `prefix` of a tree."""
     yield from _grub_in(reader, world, tree, [f"{prefix}/{name}" for name in GRUB_FOLDERS])
     yield from _syslinux_in(reader, tree, prefix)
+    for name in grub_legacy.NAMES:
+        path = f"{prefix}/grub/{name}"
+        if _stands(reader, tree, path):
+            read = functools.partial(legacy.read, reader, world, tree, path)
+            yield Candidate(ImageFile(tree.name, path), read)
     if _has_loader_entries(reader, tree, prefix):
         file = ImageFile(tree.name, f"{prefix}/{LOADER_ENTRIES}")
         yield Candidate(file, functools.partial(_loader_entries, reader, tree, prefix))
@@ -64,8 +69,17 @@ def _grub_in(
     for folder in folders:
         path = f"{folder}/{grub.CONFIG}"
         if _stands(reader, volume, path):
-            read = functools.partial(grub.in_folder, world, volume, folder)
+            read = functools.partial(_read_grub, world, volume, folder)
             yield Candidate(ImageFile(volume.name, path), read)
+
+
+def _read_grub(world: ImageWorld, volume: Volume, folder: str) -> Reading:
+    """A menu of GRUB's, of which nothing tells what was set before it: see `ImageWorld`."""
+    found = grub.in_folder(world, volume, folder)
+    if any(not entry.problem for entry in found.entries):
+        return found
+    other = grub.in_folder(world.leniently(), volume, folder)
+    return other if any(not entry.problem for entry in other.entries) else found
 
 
 def _syslinux_in(reader: Reader, tree: Volume, prefix: str) -> Iterator[Candidate]:
@@ -103,6 +117,7 @@ def _has_any(reader: Reader, tree: Volume, prefix: str) -> bool:
         return True
     files = [f"{name}/{grub.CONFIG}" for name in GRUB_FOLDERS]
     files += [f"{folder}/{name}" for folder in SYSLINUX_FOLDERS for name in SYSLINUX_NAMES]
+    files += [f"grub/{name}" for name in grub_legacy.NAMES]
     return any(_stands(reader, tree, f"{prefix}/{file}") for file in files)
 
 

@@ -91,7 +91,7 @@ def _reading(menus: Menus, place: Place, program: EfiProgram, file: ImageFile) -
     name = place.path.rpartition("/")[2]
     if program.kind == "uki":
         volume, path = place
-        entry = unified.entry(menus.reader, volume, path, esp=volume, identity=name, title=name)
+        entry = unified.entry(menus.reader, volume, path, identity=name, title=name)
         return Reading(loader="unified kernel image", entries=(entry,))
     if program.kind == "kernel":
         raise Unknown(f"{file} is a kernel, which firmware starts without arguments")

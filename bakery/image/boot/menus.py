@@ -60,9 +60,10 @@ class Menus:
 def taken_for_granted(
     firmware: Firmware, program: str, candidates: Iterable[Candidate], why: str
 ) -> Reached:
-    """The way of a loader that does not tell what it reads: the first menu with an entry."""
-    readings = (candidate.read() for candidate in candidates)
-    found = next((reading for reading in readings if reading.entries), None)
+    """The way of a loader that does not tell what it reads: the first menu that can be used."""
+    readings = [candidate.read() for candidate in candidates]
+    usable = (r for r in readings if any(not entry.problem for entry in r.entries))
+    found = next(usable, next((reading for reading in readings if reading.entries), None))
     if found is None:
         problem = f"{why}, and no menu lies where one would be"
         nothing = Reading(loader="GRUB", problem=problem)

@@ -129,7 +129,6 @@ def _entry(reader: Reader, asked: Asked, file: ImageFile, entry: Entry) -> BootE
             reader,
             volume,
             path,
-            esp=asked.esp,
             identity=entry.id,
             title=entry.title,
             number=entry.profile,

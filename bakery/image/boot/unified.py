@@ -7,7 +7,7 @@ from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile, Loader
 from bakery.image.reader import Reader
-from bakery.system import kargs, pe, uki
+from bakery.system import pe, uki
 from bakery.system.pe import Section
 from bakery.system.uki import Addon, Profile, Uki
 
@@ -19,7 +19,6 @@ def entry(
     volume: Volume,
     path: str,
     *,
-    esp: Volume,
     identity: str,
     title: str,
     number: int = 0,
@@ -29,8 +28,7 @@ def entry(
     """What the image at `path` starts by its profile of that number.
 
     `options` are the arguments that a boot program hands on, which count instead of the image's
-    own; None where it hands none on. `esp` is the partition of the boot program, on which add-ons
-    for all images lie. Where it cannot be taken apart, the entry says so.
+    own; None where it hands none on. Where it cannot be taken apart, the entry says so.
     """
     file = ImageFile(volume.name, path)
     plain = BootEntry(
@@ -44,23 +42,22 @@ def entry(
         places=(ArgPlace(file=file, kind="sealed"),),
     )
     try:
-        return _filled(plain, reader, volume, esp, number, options)
+        return _filled(plain, reader, volume, number, options)
     except BakeryError as error:
         return msgspec.structs.replace(plain, problem=error.message)
 
 
 def _filled(
-    plain: BootEntry, reader: Reader, volume: Volume, esp: Volume, number: int, options: str | None
+    plain: BootEntry, reader: Reader, volume: Volume, number: int, options: str | None
 ) -> BootEntry:
     image = uki.read(reader.bytes_of(volume, plain.kernel.path))
     profile = next((p for p in image.profiles if p.number == number), None)
     if profile is None:
         raise BakeryError(f"{plain.kernel} has no profile {number}")
     file = plain.kernel
-    addons = _addons(reader, esp, uki.ADDON_FOLDER)
+    addons = _addons(reader, volume, uki.ADDON_FOLDER)
     addons += _addons(reader, volume, uki.addon_folder(file.path))
-    own = uki.with_addons(profile, addons)
-    args = own if options is None else kargs.parse(options)
+    args = uki.with_addons(profile, addons, options)
     return msgspec.structs.replace(
         plain,
         kernel=_part(file, profile.kernel),

@@ -24,7 +24,9 @@ _SHORT = re.compile(rf"{DISK},([0-9]{{1,3}})")
 class ImageWorld:
     """See `bakery.system.grub.world.World`. `volumes` are those whose files can be read.
 
-    `memdisk` is the disk that a GRUB brings along itself.
+    `memdisk` is the disk that a GRUB brings along itself. A world that is `lenient` has a file that
+    is not on the device it is asked for wherever else it is, seen from a root or from its /boot: so
+    a menu can be read of which nothing tells what was set before it.
     """
 
     def __init__(
@@ -33,10 +35,13 @@ class ImageWorld:
         volumes: Iterable[Volume],
         platform: Platform,
         memdisk: Memdisk | None = None,
+        *,
+        lenient: bool = False,
     ) -> None:
         self._reader = reader
         self._platform = platform
         self._memdisk = memdisk
+        self._lenient = lenient
         self._volumes = {named(reader.survey, volume): volume.at(None) for volume in volumes}
 
     @property
@@ -54,10 +59,23 @@ class ImageWorld:
         volume = self._volume(device)
         if volume is None or len(path) > PATH_LIMIT_CHARACTERS or not path.isprintable():
             return None
-        if volume.type != btrfs.TYPE:
-            return Place(volume, self._reader.spelled(volume, path))
-        views = [*_inside(volume, path), Place(volume, path), Place(volume.mounted, path)]
+        views = self._views(volume, path)
+        if self._lenient:
+            paths = (path, path.removeprefix("/boot"), f"/boot{path}")
+            views += [v for o in self._volumes.values() for p in paths for v in self._views(o, p)]
         return next((view for view in views if self._stands(view)), views[0])
+
+    def leniently(self) -> "ImageWorld":
+        """The same world, a lenient one."""
+        found = ImageWorld(self._reader, (), self._platform, self._memdisk, lenient=True)
+        found._volumes = self._volumes
+        return found
+
+    def _views(self, volume: Volume, path: str) -> list[Place]:
+        """Where a path may lead on a volume, what counts first in front."""
+        if volume.type != btrfs.TYPE:
+            return [Place(volume, self._reader.spelled(volume, path))]
+        return [*_inside(volume, path), Place(volume, path), Place(volume.mounted, path)]
 
     def read(self, device: str, path: str) -> bytes | None:
         """The bytes of a file; None where there is none."""

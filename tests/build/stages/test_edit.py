@@ -178,7 +178,8 @@ def edited(files, *, delete=(), append=("quiet",)):
     """The files of an image by place after its arguments were changed, and what was said."""
     engine: Any = Written({volume.name: tree for volume, tree in files.items()})
     engine.volumes = tuple(files)
-    found = inspect(Reader(engine))
+    reader = Reader(engine)
+    found = inspect(reader)
     entry = found.entries[0]
     args = loader.change(delete, append)(entry.args)
     given = EditGiven(
@@ -192,7 +193,8 @@ def edited(files, *, delete=(), append=("quiet",)):
         append=append,
         kernel_args=args,
     )
-    inputs: Any = SimpleNamespace(given=given, inspection=found)
+    opened = SimpleNamespace(reader=reader)
+    inputs: Any = SimpleNamespace(given=given, inspection=found, opened=opened)
     said: list[Event] = []
     with Report(said.append).step("edit") as step:
         names = edit._edit_args(inputs, engine, step)
