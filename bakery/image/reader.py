@@ -1,6 +1,7 @@
 """An engine session that is asked each question once, and whose answer may be "nothing there"."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from bakery.disk.extents import ReadAt
@@ -9,6 +10,7 @@ from bakery.image.engines.base import DirectoryEntry, Engine, FileMissing, Item
 
 T = TypeVar("T")
 
+EMPTY: Mapping[tuple[str, str], bytes] = MappingProxyType({})
 CASELESS = "vfat"
 """The filesystem whose names have no case."""
 BLOCK_BYTES = 256 << 10
@@ -25,13 +27,20 @@ class Place(NamedTuple):
 class Reader:
     """A session with its survey, and a memory of the directories already listed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, texts: Mapping[tuple[str, str], bytes] = EMPTY) -> None:
         self.engine = engine
+        self._texts = texts
         self.survey: Survey = engine.survey()
         self.notes: list[str] = []
         """What could not be looked into."""
         self._entries: dict[tuple[str, str], tuple[DirectoryEntry, ...]] = {}
         self._items: dict[tuple[str, str], tuple[Item, ...]] = {}
+
+    def with_texts(self, texts: Mapping[tuple[str, str], bytes]) -> "Reader":
+        """What it would tell if files had these texts, by their volume's name and their path."""
+        found = Reader(self.engine, texts)
+        found._entries, found._items = self._entries, self._items
+        return found
 
     def directory(self, volume: Volume, path: str) -> tuple[DirectoryEntry, ...]:
         """The names in a directory, links followed; none where there is no such directory."""
@@ -52,6 +61,8 @@ class Reader:
 
     def text(self, volume: Volume, path: str) -> bytes | None:
         """A file's content, or None where there is none."""
+        if (volume.name, path) in self._texts:
+            return self._texts[volume.name, path]
         try:
             return self.engine.read_file(volume, path)
         except FileMissing:
@@ -99,20 +110,6 @@ class Reader:
                 total += self.size_bytes(volume, f"{path}/{item.name}")
             total += item.size_bytes
         return total
-
-
-class Changed(Reader):
-    """What a reader tells, as it will be once files have these texts, by volume's name and path."""
-
-    def __init__(self, reader: Reader, texts: Mapping[tuple[str, str], bytes]) -> None:
-        super().__init__(reader.engine)
-        self._texts = texts
-        self._entries, self._items = reader._entries, reader._items
-
-    def text(self, volume: Volume, path: str) -> bytes | None:
-        """A file's content as it will be, or None where there is none."""
-        changed = self._texts.get((volume.name, path))
-        return super().text(volume, path) if changed is None else changed
 
 
 class _Blocks:

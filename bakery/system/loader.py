@@ -64,14 +64,17 @@ def in_value(text: bytes, span: Span, change: kargs.Change) -> bytes:
 
 
 def in_legacy(text: bytes, line: int, change: kargs.Change) -> bytes:
-    """A menu of GRUB Legacy's with the words changed behind a kernel, in a line counted from 1."""
+    """A menu of GRUB Legacy's with the words changed behind a kernel, in a line counted from 1.
+
+    A line of another shape is left as it is.
+    """
     return _in_numbered(text, line, _KERNEL, change)
 
 
 def in_syslinux(text: bytes, line: int, change: kargs.Change) -> bytes:
     """A file of syslinux's with the options changed in a line, counted from 1.
 
-    `initrd=` is for the boot loader, and stays where it stands.
+    `initrd=` is for the boot loader, and stays where it stands; so does a line of another kind.
     """
     return _in_numbered(text, line, _APPEND, change)
 
@@ -80,7 +83,7 @@ def _in_numbered(text: bytes, line: int, shape: re.Pattern[bytes], change: kargs
     lines = text.split(b"\n")
     match = shape.fullmatch(lines[line - 1])
     if match is None:
-        raise BakeryError(f"line {line} does not hold its kernel arguments in one piece")
+        return text
     old = kargs.parse(match[2].decode("ascii", "replace"))
     new = change(old)
     lines[line - 1] = match[1].rstrip() + b" " + kargs.join(new).encode() + match[3]

@@ -27,7 +27,7 @@ from bakery.image.engines.base import Engine, FileMissing
 from bakery.image.engines.choose import EngineName
 from bakery.image.inspection import inspect
 from bakery.image.left_behind import FileChange
-from bakery.image.reader import Changed, Reader
+from bakery.image.reader import Reader
 from bakery.manifest.manifest import Edit
 from bakery.system import fstab, kargs, lvm_devices, mount_units
 
@@ -171,7 +171,7 @@ def _edit_args(inputs: Inputs[EditGiven], engine: Engine, step: Step) -> list[st
         f"{file} is not changed: it carries its arguments sealed inside"
         for file in arg_places.sealed(entries, entry)
     ]
-    after = inspect(Changed(reader, texts)).entries
+    after = inspect(reader.with_texts(texts)).entries
     arg_places.refuse_unchanged(after, entry, asked, why)
     for other in arg_places.unchanged(after, entry, asked):
         why.append(f"{other.title} ({other.config}) keeps the arguments {kargs.join(other.args)}")
