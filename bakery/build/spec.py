@@ -170,7 +170,7 @@ def _listed(entries: tuple[BootEntry, ...]) -> str:
     """How many there are, and each by the number and the words of `bakery inspect`."""
     if not entries:
         return "no boot entry"
-    named = "; ".join(f"{i}: {entry.title} ({entry.id})" for i, entry in enumerate(entries))
+    named = "; ".join(f"{i}: {entry.name}" for i, entry in enumerate(entries))
     return f"{len(entries)} boot {'entry' if len(entries) == 1 else 'entries'}, {named}"
 
 

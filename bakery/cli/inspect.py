@@ -143,7 +143,7 @@ def _print_way(out: Output, way: "Way") -> None:
 
 
 def _print_entry(out: Output, number: int, entry: "BootEntry") -> None:
-    out.print(f"deployment {number}: {entry.title} ({entry.id})")
+    out.print(f"deployment {number}: {entry.name}")
     reached = "" if entry.firmware else "; no firmware reaches this"
     out.print(f"  {entry.loader}, {entry.config}{reached}")
     if entry.firmware:

@@ -13,8 +13,8 @@ T = TypeVar("T")
 EMPTY: Mapping[tuple[str, str], bytes] = MappingProxyType({})
 CASELESS = "vfat"
 """The filesystem whose names have no case."""
-BLOCK_BYTES = 256 << 10
-BLOCKS_KEPT = 32
+BLOCK_BYTES = 1 << 20
+BLOCKS_KEPT = 16
 
 
 class Place(NamedTuple):

@@ -76,6 +76,11 @@ class BootEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Why it cannot be built; empty where it can."""
 
     @property
+    def name(self) -> str:
+        """Its title, and its id where that is another."""
+        return self.title if self.title == self.id else f"{self.title} ({self.id})"
+
+    @property
     def what(self) -> tuple[ImageFile, tuple[ImageFile, ...], Args]:
         """What it starts: two entries that agree in this are one."""
         return self.kernel, self.initrds, self.args
