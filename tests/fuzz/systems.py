@@ -20,8 +20,10 @@ from bakery.system import (
     ostree,
     versions,
 )
+from bakery.system.grub import environment, regexp
 from tests import tiny
-from tests.fuzz.target import Target, text
+from tests.fuzz.target import Target, latin, text
+from tests.system.grub import worlds
 
 GRUB_CFG = b"""set default="${saved_entry}"
 if [ -s $prefix/grubenv ]; then
@@ -34,6 +36,10 @@ menuentry 'Debian GNU/Linux' --class debian --id 'gnulinux-simple-1' {
   linux /boot/vmlinuz-6.1 $kernelopts "quiet" console=ttyS0
   initrd /boot/initrd.img-6.1
 }
+function load { set a=$1; shift; for i in $@ /boot/*; do b="$b$i"; done; return 0; }
+if regexp --set=1:c '(.)[0-9]+' "$root" -a ! load x y; then set d=$"e ${c}"; fi
+while [ "$n" != xx ]; do n=x$n; continue; done
+source $prefix/custom.cfg
 submenu 'Advanced options' --id adv {
   menuentry 'old' { linux /boot/vmlinuz-5.10 root=/dev/sda1 ; initrd /boot/i }
 }
@@ -76,9 +82,11 @@ def targets(_work: Path) -> list[Target]:
     return [
         Target("BLS entry", _entry, ENTRY),
         Target("BLS entry, edited", _edited, ENTRY),
-        Target("grub.cfg", lambda d: grub.ordered(d, KNOWN), GRUB_CFG),
+        Target("grub.cfg", _menu, GRUB_CFG),
         Target("grub.cfg, edited", _menu_edited, GRUB_CFG),
         Target("grubenv", _environment, GRUBENV.ljust(1024, b"#")),
+        Target("BLS entry for GRUB", _bls_menu, ENTRY),
+        Target("GRUB's regular expression", _pattern, b"^([[:alpha:]]+|x{2,3})(.*)-[^a-z]?$\0ab-"),
         Target("default/grub", lambda d: grub_defaults.change(d, ["ro"], ["a=b"]), _DEFAULTS),
         Target("fstab", _without_devices, tiny.FSTAB),
         Target("crypttab", fstab.crypttab_mentions, b"home UUID=5a3e6a1c none luks,nofail\n"),
@@ -120,6 +128,28 @@ def _menu_edited(data: bytes) -> object:
     return grub.set_args(data, "/vmlinuz-6.1", loader.change(("quiet",), ("nomodeset",)))
 
 
+def _disks(script: bytes, **files: bytes) -> worlds.Disks:
+    """A disk with this grub.cfg, a kernel, and these files in its top folder."""
+    more = {f"/{name}": data for name, data in files.items()}
+    config = {"/boot/grub/grub.cfg": script, "/boot/grub/grubenv": GRUBENV}
+    kernels = dict.fromkeys(("/boot/vmlinuz-6.1", "/boot/initrd.img-6.1", "/boot/i"), b"x")
+    return worlds.Disks({"hd0": {**config, **kernels, **more}}, {("fs-uuid", "2f6e1f4a"): "hd0"})
+
+
+def _menu(data: bytes) -> object:
+    return grub.run(_disks(data), {"root": "hd0", "prefix": "(hd0)/boot/grub", **KNOWN})
+
+
+def _bls_menu(data: bytes) -> object:
+    world = _disks(b"load_env\nset blsdir=/\nblscfg\n", **{"m-6.1.conf": data, "o.conf": ENTRY})
+    return grub.run(world, {"root": "hd0", "prefix": "(hd0)/boot/grub"})
+
+
+def _pattern(data: bytes) -> object:
+    pattern, _, subject = latin(data).partition("\0")
+    return regexp.match(pattern, subject)
+
+
 def _without_devices(data: bytes) -> bytes:
     return fstab.changed(data, {m.line: None for m in fstab.mentions(data)})
 
@@ -140,7 +170,9 @@ def _devices(data: bytes) -> object:
 
 def _environment(data: bytes) -> object:
     known = grub.parse_environment(data)
-    return grub.ordered(GRUB_CFG, known), menu.index([("a", "b")], known.get("saved_entry", ""))
+    return environment.changed(data, "a", "b c"), menu.index(
+        [("a", "b")], known.get("saved_entry", "")
+    )
 
 
 def _arguments(line: str) -> object:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bakery.system.grub import Kind
-
 from tests.system.grub.worlds import Disks
 
 SECTOR = 512

@@ -14,8 +14,39 @@ from bakery.system.grub.parse import Command, For, Function, If, Line, While, li
 from bakery.system.grub.source import of_file
 
 HERE = File("hd0", "/grub.cfg")
-PIECES = """if then elif else fi for in do done while until function f { } ; a=b [ ] ' " $a
-menuentry 'x' $ \\ # && \n \n \n true""".split(" ")
+PIECES = [
+    "if",
+    "then",
+    "elif",
+    "else",
+    "fi",
+    "for",
+    "in",
+    "do",
+    "done",
+    "while",
+    "until",
+    "function",
+    "f",
+    "{",
+    "}",
+    ";",
+    "a=b",
+    "[",
+    "]",
+    "'",
+    '"',
+    "$a\nmenuentry",
+    "'x'",
+    "$",
+    "\\",
+    "#",
+    "&&",
+    "\n",
+    "\n",
+    "\n",
+    "true",
+]
 
 
 def parsed(text: str) -> list[Line]:

@@ -122,9 +122,60 @@ def test_only_files_of_devices_that_are_there_are_read() -> None:
     assert menu == grub.Menu(items=())
 
 
-WORDS = """menuentry submenu { } ' " \\ $ ; # ${x} --id a=b default= set /k if then else fi for in
-do done while until function f [ ] ! true false source $prefix/grub.cfg configfile load_env regexp
-search --set=root eval blscfg linux initrd boot exit $@ export normal shift return break""".split()
+WORDS = [
+    "menuentry",
+    "submenu",
+    "{",
+    "}",
+    "'",
+    '"',
+    "\\",
+    "$",
+    ";",
+    "#",
+    "${x}",
+    "--id",
+    "a=b",
+    "default=",
+    "set",
+    "/k",
+    "if",
+    "then",
+    "else",
+    "fi",
+    "for",
+    "in",
+    "do",
+    "done",
+    "while",
+    "until",
+    "function",
+    "f",
+    "[",
+    "]",
+    "!",
+    "true",
+    "false",
+    "source",
+    "$prefix/grub.cfg",
+    "configfile",
+    "load_env",
+    "regexp",
+    "search",
+    "--set=root",
+    "eval",
+    "blscfg",
+    "linux",
+    "initrd",
+    "boot",
+    "exit",
+    "$@",
+    "export",
+    "normal",
+    "shift",
+    "return",
+    "break",
+]
 TEXTS = st.lists(st.sampled_from([*WORDS, " ", "\n", "\n"]), max_size=40).map(" ".join)
 
 
