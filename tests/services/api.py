@@ -41,7 +41,8 @@ class Glance:
     def send_when_free(self, image_id: str, body: bytes) -> None:
         """Upload to an image that an upload was cut off from: Glance may still be noticing it."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        while (status := self._sent(image_id, body)) in (None, HTTPStatus.CONFLICT, HTTPStatus.GONE):
+        not_free = (None, HTTPStatus.CONFLICT, HTTPStatus.GONE)
+        while (status := self._sent(image_id, body)) in not_free:
             assert time.monotonic() < deadline, self.show(image_id)
         assert status == HTTPStatus.NO_CONTENT, (status, self.show(image_id))
 
