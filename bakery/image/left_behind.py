@@ -47,6 +47,7 @@ ANOTHER_DISK = "is of another disk, and stays as it is"
 FIPS = "the kernel's checksum"
 OF_ANY_DISK = "may be of this disk or of another, and stays as it is"
 OF_HARDWARE = "is this disk only where the node calls it the same"
+IN_AN_OPTION = "is named by an option of a mount, which is not rewritten"
 NAMELESS = "has no UUID to name it by as UUID=…"
 BOUND = (
     "is the only one LVM will look at, so other volumes than the root may stay away: delete "
@@ -276,7 +277,9 @@ class Rule:
         if done is None:
             return None
         now = self._why_elsewhere(mention) if done == "noted" and fate == "elsewhere" else ""
-        if done == "rewritten":
+        if done == "rewritten" and mention.use == "log":
+            done, now = "refused", IN_AN_OPTION
+        elif done == "rewritten":
             volume = self._meant(mention)
             now = f"UUID={volume.uuid}" if volume.uuid else NAMELESS
             done = done if volume.uuid else "refused"
@@ -300,7 +303,7 @@ class Rule:
         return "none" if made else name.kind
 
     def _group(self, mention: Mention) -> Group:
-        if mention.use == "mount":
+        if mention.use in ("mount", "log"):
             return self._group_of_mount(mention)
         groups: dict[str, Group] = {"root": "root", "fips": "fips"}
         groups |= {"swap": "swap", "resume": "swap"}
@@ -347,7 +350,7 @@ class Rule:
 
 def _grows(file: DeviceFile, change: FileChange) -> bool:
     """Whether a changed file cannot keep its length."""
-    by_line = {mention.line: mention for mention in file.mentions}
+    by_line = {mention.line: mention for mention in reversed(file.mentions)}  # a line's own first
     growth = 0
     for line, device in change.devices.items():
         mention = by_line[line]

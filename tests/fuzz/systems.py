@@ -125,9 +125,11 @@ def _without_devices(data: bytes) -> bytes:
 
 
 def _mounted(data: bytes) -> object:
-    found = mount_units.mention(data, "srv.mount", required=True)
+    found = mount_units.mention([data, UNIT], "srv.mount", required=True)
     without = mount_units.without_device(data, "/srv")
-    return without, found and mount_units.renamed(data, found.line, "/dev/sdb1")
+    return without, found and mount_units.renamed(
+        [data, UNIT][found.text], found.mention.line, "/dev/sdb1"
+    )
 
 
 def _devices(data: bytes) -> object:

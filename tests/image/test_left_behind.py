@@ -167,6 +167,38 @@ def test_every_form_of_name_in_every_file_meets_its_fate(system: str, place: str
         assert bool(left_behind.refusal(found.items)) == (wanted == "refused")
 
 
+def line_with_log(system: str, own: str, log: str, point: str, **more: Any) -> Leaving:
+    use: Use = "root" if point == "/" else "mount"
+    mentions = at(own, use, point), at(log, "log", point)
+    return leaving(system, file("fstab", "/f", *mentions), **more)
+
+
+@pytest.mark.parametrize("system", ["lv of a partition", "lv of LVM", "pv"])
+def test_a_mount_whose_log_is_left_behind_is_as_good_as_left_itself(system: str):
+    root = SYSTEMS[system][1]
+    own, log = f"UUID={root.uuid}", "/dev/disk/by-uuid/uuid-other"
+    found = line_with_log(system, own, log, "/data")
+    assert [(i.device, i.done) for i in found.items] == [(log, "refused")]
+    accepted = line_with_log(system, own, log, "/data", without=("/data",))
+    assert [c.devices for c in accepted.changes] == [{1: None}]
+    root_with = line_with_log(system, own, log, "/")
+    assert left_behind.refusal(root_with.items) and not left_behind.ways_out(root_with.items)
+
+
+def test_a_log_that_travels_keeps_its_name_or_the_layout_is_refused():
+    kept = line_with_log("pv", "UUID=uuid-lvroot", "/dev/vg/home", "/")
+    assert kept.items == () and kept.changes == ()
+    dying = line_with_log("lv of LVM", "UUID=uuid-lvroot", "/dev/mapper/vg-root", "/")
+    assert left_behind.refusal(dying.items) == f"/dev/mapper/vg-root {left_behind.IN_AN_OPTION}"
+    assert dying.changes == ()
+
+
+def test_a_line_that_is_rewritten_beside_its_log_grows_by_its_own_device():
+    mentions = at("/dev/vg/root", "root", "/"), at("/dev/disk/by-label/lvroot-and-more", "log", "/")
+    short = DeviceFile(path="/f", kind="fstab", mentions=mentions, size_bytes=9, spare_bytes=3)
+    assert leaving("lv of LVM", short).grows == "/f"
+
+
 KERNEL = {
     "resume={}": "swap",
     "systemd.swap-extra={}": "swap",

@@ -3,7 +3,7 @@
 import pytest
 
 from bakery.host.errors import BakeryError
-from bakery.system import fstab, mdadm
+from bakery.system import mdadm
 
 CONF = b"""# mdadm.conf
 HOMEHOST <system>
@@ -58,7 +58,7 @@ def test_an_array_is_taken_out_with_all_its_lines():
     assert len(new) == len(CONTINUED)
     assert [m.makes for m in mdadm.mentions(new)] == ["/dev/md1"]
     assert (b"name=a:0" in new, b"where it was made" in new) == (False, True)
-    assert list(mdadm._entries(new))[0].words == [b"HOMEHOST", b"<system>"]
+    assert next(mdadm._entries(new)).words == [b"HOMEHOST", b"<system>"]
 
 
 def test_a_file_out_of_all_proportion_is_refused():
