@@ -94,7 +94,8 @@ class Devices:
         """What on the disk a name that leads nowhere may be; None where nothing can be it.
 
         `reached` are the devices that are searched. What has a name of its own has no other; a
-        partition table's names are all known, but for that of a table in a partition.
+        partition table's names are all known, but for that of a table in a partition. What a
+        system calls its disk may differ from one boot to the next, the partition's number does not.
         """
         name = device_names.parsed(device)
         closed = [c for c in self._all_closed(reached) if name.kind != "none"]
@@ -102,7 +103,7 @@ class Devices:
             tables = {v.device for v in self._survey.volumes if v.type == TABLE}
             closed = [one for one in closed if one.device in tables]
         elif name.kind == "partition":
-            closed = self._of_number(name.value, reached) if not self._disk else []
+            closed = self._of_number(name.value, reached)
         elif name.kind in ("mapped", "unknown"):
             closed += self._unreached(reached)
         return next(iter(closed), None)

@@ -26,6 +26,7 @@ from bakery.image.trees import READABLE
 FOUND_LIMIT = 20_000
 DEPTH_LIMIT = 40
 NAMED_SUBVOLUMES = 3
+LOST_AND_FOUND = "/lost+found"
 # At the end of the disk GPT keeps its second copy; one MiB is more than it needs.
 GPT_COPY_BYTES = 1 << 20
 
@@ -148,6 +149,13 @@ class _Standing(NamedTuple):
     size_bytes: int
 
 
+class _Folder(NamedTuple):
+    """A folder of the running system, and the places where what is in it lies."""
+
+    path: str
+    places: tuple[Place, ...]
+
+
 class _Search:
     """The search for what one rule names in one system."""
 
@@ -162,9 +170,10 @@ class _Search:
         for pattern in self._rule.paths:
             tops = self._homes if pattern.startswith(HOME) else ("",)
             for top in tops:
-                yield from self._expanded(top, parts(pattern))
+                folder = _Folder(top, self._tree.places(top))
+                yield from self._expanded(folder, parts(pattern))
 
-    def _expanded(self, folder: str, words: Sequence[str]) -> Iterator[Hit]:
+    def _expanded(self, folder: _Folder, words: Sequence[str]) -> Iterator[Hit]:
         word, rest = words[0], words[1:]
         if word == BELOW:
             yield from self._below(folder, rest or ("*",), DEPTH_LIMIT)
@@ -172,47 +181,53 @@ class _Search:
         for path, standing in self._named(folder, word):
             if not rest:
                 yield from self._taken(path, standing)
-            elif self._is_way(path, standing):
-                yield from self._expanded(path, rest)
+            elif inside := self._inside(path, standing):
+                yield from self._expanded(inside, rest)
 
-    def _below(self, folder: str, words: Sequence[str], depth: int) -> Iterator[Hit]:
+    def _below(self, folder: _Folder, words: Sequence[str], depth: int) -> Iterator[Hit]:
         """What matches in a folder and in all folders in it."""
         yield from self._expanded(folder, words)
         for path, standing in self._named(folder, "*"):
-            if depth and self._is_way(path, standing):
-                yield from self._below(path, words, depth - 1)
+            inside = self._inside(path, standing)
+            if depth and inside:
+                yield from self._below(inside, words, depth - 1)
 
     def _taken(self, path: str, standing: Sequence[_Standing]) -> Iterator[Hit]:
         """What stands under a path that a rule names: files, and where it removes, folders.
 
-        Of a folder at which something is mounted the content goes: it has to be there still. What
-        is mounted below a folder that goes lies elsewhere, and goes as well.
+        Of a folder that has to be there still, since something is mounted on it or e2fsck(8) wants
+        it, the content goes. What is mounted below a folder that goes lies elsewhere, and goes too.
         """
         removes, is_point = self._rule.action == "remove", path in self._tree.mounts
+        stays = [one for one in standing if one.is_folder and (is_point or _is_kept(one.place))]
         for one in standing:
             if not one.is_folder:
                 yield Hit(path, one.place, one.size_bytes)
-            elif removes and not is_point:
+            elif removes and one not in stays:
                 yield Hit(path, one.place, self._reader.size_bytes(*one.place))
-        for folder in [path] * is_point + self._tree.mounts_below(path) if removes else ():
-            yield from self._expanded(folder, ("*",))
+        if removes and stays:
+            content = _Folder(path, tuple(one.place for one in stays))
+            yield from self._expanded(content, ("*",))
+        for point in self._tree.mounts_below(path) if removes else ():
+            yield from self._expanded(_Folder(point, self._tree.mounts[point]), ("*",))
 
-    def _is_way(self, path: str, standing: Sequence[_Standing]) -> bool:
-        """Whether anything can lie below a path."""
-        return any(one.is_folder for one in standing) or bool(self._tree.mounts_below(path))
+    def _inside(self, path: str, standing: Sequence[_Standing]) -> _Folder | None:
+        """The folder that a path is, in all the places where it is one; None where in none."""
+        places = tuple(one.place for one in standing if one.is_folder)
+        return _Folder(path, places) if places or self._tree.mounts_below(path) else None
 
-    def _named(self, folder: str, word: str) -> Iterator[tuple[str, list[_Standing]]]:
+    def _named(self, folder: _Folder, word: str) -> Iterator[tuple[str, list[_Standing]]]:
         """The paths in a folder whose name matches, with all that stands there, hidden or not."""
-        points = (name for name in self._tree.mounts_in(folder) if fnmatchcase(name, word))
+        points = (name for name in self._tree.mounts_in(folder.path) if fnmatchcase(name, word))
         found: dict[str, list[_Standing]] = {name: [] for name in points}
-        for place in self._tree.places(folder):
+        for place in folder.places:
             for item in self._reader.items(*place):
                 if fnmatchcase(item.name, word):
                     inside = Place(place.volume, f"{place.path}/{item.name}")
                     standing = _Standing(inside, item.is_directory, item.size_bytes)
                     found.setdefault(item.name, []).append(standing)
         for name in sorted(found):
-            path = f"{folder}/{name}"
+            path = f"{folder.path}/{name}"
             mounted = [self._standing(place) for place in self._tree.mounts.get(path, ())]
             yield path, [*filter(None, mounted), *found[name]]
 
@@ -223,6 +238,11 @@ class _Search:
         folder, _, name = place.path.rpartition("/")
         items = (item for item in self._reader.items(place.volume, folder) if item.name == name)
         return next((_Standing(place, i.is_directory, i.size_bytes) for i in items), None)
+
+
+def _is_kept(place: Place) -> bool:
+    """Whether it is the folder that e2fsck(8) puts into a filesystem for what it finds."""
+    return place.path == LOST_AND_FOUND and not place.volume.subvolume
 
 
 def _gaps(survey: Survey) -> tuple[Extent, ...]:

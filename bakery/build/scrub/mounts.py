@@ -63,8 +63,9 @@ class _Mounts:
         self._entries = [e for e in inspected.entries if self._is_own(e)]
         self._unsearched: list[Unsearched] = []
         self._named = list(self._everything())
-        roots = [m.device for e in self._entries for m in boot_devices.mentions(e.args)]
-        disk = next(filter(None, map(device_names.disk_of, roots)), "")
+        arguments = [m for e in self._entries for m in boot_devices.mentions(e.args)]
+        roots = (device_names.disk_of(m.device) for m in arguments if m.use == "root")
+        disk = next(filter(None, roots), "")
         self._devices = Devices(reader, [named.mention for named in self._named], disk)
         self._notes: list[str] = []
         self._unknown: list[Named] = []

@@ -8,7 +8,7 @@ from bakery.build.scrub.find import GPT_COPY_BYTES, Found, find
 from bakery.build.scrub.rules import Rule
 from bakery.disk.volumes.volumes import Partition, PartitionTable, Subvolume, Survey
 from bakery.host.errors import BakeryError
-from tests.build.scrub.trees import MIB, opened, volume
+from tests.build.scrub.trees import MIB, Files, opened, volume
 
 ROOT, HOME, SWAP = volume(1), volume(2), volume(3, "swap")
 TREE = {
@@ -111,6 +111,34 @@ def test_what_a_mount_hides_is_found_and_the_mount_point_stays():
     assert found(rule("~/.ssh"), tree=mounted, more=more, volumes=(ROOT, HOME)) == [
         *(("/id", 2), ("/home/a/.ssh/id", 6), ("/more", 1))
     ]
+
+
+def test_of_a_volume_the_folder_for_what_a_check_finds_stays():
+    tree = {"etc/fstab": "/dev/sda2 /var/tmp ext4\n", "var/tmp/lost+found/a": "1"}
+    more = {"/dev/sda2": {"lost+found/#12": "12", "lost+found/#13/x": "1", "b/lost+found/c": ""}}
+    told = found(rule("/var/tmp/*"), tree=tree, more=more, volumes=(ROOT, HOME))
+    assert told == [
+        *(("/b", 0), ("/var/tmp/lost+found", 1), ("/lost+found/#12", 2), ("/lost+found/#13", 1))
+    ]
+
+
+def test_folders_that_a_mount_hides_are_asked_for_where_they_are_alone(monkeypatch):
+    """Each question may start a program."""
+    asked = []
+    listed = Files.items
+
+    def items(self, where, path):
+        asked.append((where.name, path))
+        return listed(self, where, path)
+
+    monkeypatch.setattr(Files, "items", items)
+    tree = {"etc/fstab": "/dev/sda2 /var ext4\n", "var/log/x": "1"}
+    more = {"/dev/sda2": {"log/deep/y": "1", "lib/z": "1"}}
+    assert found(rule("/var/**/y"), tree=tree, more=more, volumes=(ROOT, HOME)) == [
+        ("/log/deep/y", 1)
+    ]
+    assert ("/dev/sda1", "/var/log") in asked
+    assert ("/dev/sda1", "/var/log/deep") not in asked and ("/dev/sda1", "/var/lib") not in asked
 
 
 def test_a_file_that_two_ways_lead_to_is_found_once():

@@ -112,6 +112,18 @@ def test_the_root_says_what_the_system_calls_its_disk():
     }
 
 
+def test_the_number_of_a_partition_says_what_it_may_be_whatever_the_disk_is_called():
+    args = entry("root=/dev/sda1 systemd.mount-extra=/dev/vda3:/b")
+    found = mounted(fstab("/dev/sdb2 /home ext4"), HOME, volume(3), entries=(args,))
+    assert [item.device for item in found.unsearched] == ["/dev/sdb2", "/dev/vda3"]
+    beside = mounted(fstab("/dev/sdb2 /b ext4", "/dev/sda2 /home ext4"), HOME, entries=(args,))
+    assert [item.device for item in beside.unsearched] == []
+    only_vda = entry(
+        "root=UUID=aaaa-1 systemd.mount-extra=/dev/vda2:/b systemd.mount-extra=/dev/nvme0n1p3:/c"
+    )
+    assert set(points(mounted({}, HOME, volume(3), entries=(only_vda,)))) == {"/b", "/c"}
+
+
 def test_volumes_that_share_a_name_are_all_searched():
     twin = volume(4, label="home")
     assert points(mounted(fstab("LABEL=home /home ext4"), HOME, twin)) == {
