@@ -16,12 +16,27 @@ from bakery.disk.volumes.volumes import Partition, PartitionTable, Volume
 from bakery.host.errors import BakeryError
 from bakery.image.engines.base import CannotServe, FileMissing
 from bakery.image.reader import Reader
-from bakery.system import device_names, fstab, lines, lvm_devices, mdadm, mount_units
+from bakery.system import (
+    device_names,
+    fstab,
+    initramfs,
+    lines,
+    lvm_devices,
+    mdadm,
+    mount_units,
+)
 from bakery.system.mention import Mention
 from bakery.system.mount_units import SUFFIXES
 
-FileKind = Literal["fstab", "crypttab", "mdadm", "unit", "table", "lvm"]
-"""`table` is the partition table; `lvm` is lvm.conf, of a system that LVM has bound to a disk."""
+FileKind = Literal["fstab", "crypttab", "mdadm", "unit", "initramfs", "table", "lvm"]
+"""`initramfs` are the settings of one; `table` is the partition table; `lvm` is lvm.conf, of a
+system that LVM has bound to a disk."""
+# What an initramfs is made with: a file, a folder of more, and how those in it are called.
+SETTINGS = (
+    (initramfs.tools_mentions, "/initramfs-tools/initramfs.conf", "/initramfs-tools/conf.d", ""),
+    (initramfs.dracut_mentions, "/dracut.conf", "/dracut.conf.d", ".conf"),
+)
+SETTINGS_LIMIT = 256
 MDADM_FILES = ("/mdadm.conf", "/mdadm/mdadm.conf")
 UNITS_LIMIT = 256
 DROP_INS = ".d"
@@ -83,6 +98,7 @@ def sources(reader: Reader, root: Volume, etc: str) -> Iterator[Source]:
     for name in MDADM_FILES:
         yield table(etc + name, "mdadm", mdadm.mentions)
     yield from _units(reader, root, etc)
+    yield from _settings(reader, root, etc)
     yield Source(THE_TABLE, partial(_by_type, reader, root, etc))
     yield Source(etc + LVM_DEVICES, partial(_bound, reader, root, etc))
 
@@ -137,6 +153,25 @@ def _unit(
     if found:
         named = (found.mention, *fstab.further(found.mention))
         yield from _file(reader, root, paths[found.text], "unit", said[found.text], named)
+
+
+def _settings(reader: Reader, root: Volume, etc: str) -> Iterator[Source]:
+    """The settings that the system's initramfs is made with."""
+    for read, file, folder, ending in SETTINGS:
+        names = sorted(i.name for i in reader.items(root, etc + folder) if not i.is_directory)
+        inside = [f"{folder}/{name}" for name in names if name.endswith(ending)]
+        if len(inside) > SETTINGS_LIMIT:
+            raise BakeryError(f"{etc}{folder} holds more than {SETTINGS_LIMIT} files")
+        for path in (file, *inside):
+            yield Source(etc + path, partial(_setting, reader, root, etc + path, read))
+
+
+def _setting(
+    reader: Reader, root: Volume, path: str, read: Callable[[bytes], tuple[Mention, ...]]
+) -> Iterator[DeviceFile]:
+    text = _unit_text(reader, root, path)
+    if text:
+        yield from _file(reader, root, path, "initramfs", text, read(text))
 
 
 def _generated(reader: Reader, root: Volume, etc: str) -> dict[str, bool]:
@@ -196,7 +231,7 @@ def _names(reader: Reader, root: Volume, folder: str) -> set[str]:
 
 
 def _unit_text(reader: Reader, root: Volume, path: str) -> bytes | None:
-    """A unit's text; None where it is masked, by a link to what is no file."""
+    """The text of a unit or a setting; None where a link to what is no file masks it."""
     try:
         return reader.engine.read_file(root, path)
     except FileMissing:

@@ -4,10 +4,12 @@ from typing import Literal
 
 import msgspec
 
-Use = Literal["root", "mount", "log", "swap", "resume", "unlock", "array", "lvm", "fips"]
+Use = Literal[
+    "root", "mount", "log", "swap", "resume", "unlock", "array", "lvm", "fips", "initramfs"
+]
 """`log` is a further device that a mount asks for, as an XFS its log; `unlock` a LUKS volume to be
 opened, `array` an MD array, `lvm` a group or a logical volume that the initramfs activates, `fips`
-where dracut looks for the kernel's checksum."""
+where dracut looks for the kernel's checksum, `initramfs` what its settings bake into that."""
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True):

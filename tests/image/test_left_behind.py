@@ -126,9 +126,11 @@ def expected(system: str, form: str, volume: Volume, group: str) -> str:
     """What becomes of a name, by the words of the rule and not by its code."""
     if system == "disk":
         return "noted" if form in OF_HARDWARE else ""
+    if group == "baked" and volume.device not in CARRIED[system]:
+        return "noted"
     if volume.device in CARRIED[system]:
         lives = form in OF_FILESYSTEM or (form in OF_LVM and system == "pv")
-        return "" if lives else "rewritten"
+        return "" if lives else "noted" if group == "baked" else "rewritten"
     if volume is ESP and group in ("needed", "optional"):
         return "taken out"
     return {
@@ -147,6 +149,7 @@ PLACES: dict[str, tuple[str, FileKind, Mention]] = {
     "fstab /": ("root", "fstab", at("", "root", "/")),
     "crypttab": ("initramfs", "crypttab", at("", "unlock", makes="x")),
     "unit": ("needed", "unit", at("", point="/srv/x")),
+    "initramfs settings": ("baked", "initramfs", at("", "initramfs", optional=True)),
     "wanted unit": ("optional", "unit", at("", point="/srv/x", optional=True)),
 }
 

@@ -118,6 +118,20 @@ def test_drop_ins_without_end_are_refused():
         found(files | {f"{OWN}/a.mount": BOOT_MOUNT})
 
 
+def test_what_an_initramfs_is_made_with_names_devices():
+    files = {
+        "etc/initramfs-tools/conf.d/resume": "RESUME=UUID=1\n",
+        "etc/dracut.conf.d/a.conf": 'kernel_cmdline="rd.luks.uuid=2"\n',
+        "etc/dracut.conf.d/a.txt": 'kernel_cmdline="rd.luks.uuid=3"\n',
+        "etc/initramfs-tools/conf.d/folder/resume": "RESUME=UUID=4\n",
+    }
+    told = found(files)
+    assert [(f.kind, [m.device for m in f.mentions]) for f in told.values()] == [
+        ("initramfs", ["UUID=1"]),
+        ("initramfs", ["UUID=2"]),
+    ]
+
+
 def test_each_source_is_read_by_itself():
     engine = Tree({ROOT.device: {"etc/fstab": "UUID=1 /a xfs\n", "etc/crypttab": "a UUID=2\n"}})
     engine.unreadable = {"/etc/fstab": "is torn"}

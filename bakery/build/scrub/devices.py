@@ -8,7 +8,7 @@ nothing here can be it, it is of another disk.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from bakery.disk.volumes.volumes import LUKS, LVM_MEMBER, TABLE, Volume
+from bakery.disk.volumes.volumes import LUKS, TABLE, Volume
 from bakery.host.errors import BakeryError
 from bakery.image.reader import Reader
 from bakery.image.subvolumes import mounted_with
@@ -98,15 +98,18 @@ class Devices:
         system calls its disk may differ from one boot to the next, the partition's number does not.
         """
         name = device_names.parsed(device)
-        closed = [c for c in self._all_closed(reached) if name.kind != "none"]
+        closed, unreached = self._all_closed(reached), self._unreached(reached)
         if name.kind in ("partuuid", "partlabel"):
             tables = {v.device for v in self._survey.volumes if v.type == TABLE}
-            closed = [one for one in closed if one.device in tables]
+            found = [one for one in closed if one.device in tables]
         elif name.kind == "partition":
-            closed = self._of_number(name.value, reached)
+            wanted = f"{device_names.FIRST_DISK}{name.value}"
+            found = [one for one in closed + unreached if one.device == wanted]
         elif name.kind in ("mapped", "unknown"):
-            closed += self._unreached(reached)
-        return next(iter(closed), None)
+            found = closed + unreached
+        else:
+            found = closed if name.kind != "none" else []
+        return next(iter(found), None)
 
     def pools(self) -> Iterator[Closed]:
         """What mounts itself."""
@@ -151,13 +154,9 @@ class Devices:
     def _shows(self, volume: Volume) -> bool:
         return self._survey.volume(volume.opened) is not None
 
-    def _of_number(self, number: str, reached: set[str]) -> list[Closed]:
-        device = f"{device_names.FIRST_DISK}{number}"
-        return [one for one in self._unreached(reached) if one.device == device]
-
     def _unreached(self, reached: set[str]) -> list[Closed]:
         return [
             Closed(volume.device, "is searched under no other name")
             for volume in self._survey.volumes
-            if volume.type not in (*SWAP_TYPES, LVM_MEMBER) and volume.device not in reached
+            if volume.type in READABLE and volume.device not in reached
         ]
