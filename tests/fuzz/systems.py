@@ -10,6 +10,7 @@ from bakery.system import (
     fstab,
     grub,
     grub_defaults,
+    initramfs,
     kargs,
     loader,
     mdadm,
@@ -83,7 +84,10 @@ def targets(_work: Path) -> list[Target]:
         Target("fstab", _without_devices, tiny.FSTAB),
         Target("crypttab", fstab.crypttab_mentions, b"home UUID=5a3e6a1c none luks,nofail\n"),
         Target("mount unit", _mounted, UNIT),
-        Target("mdadm.conf", mdadm.mentions, MDADM),
+        Target("mdadm.conf", _without_arrays, MDADM),
+        Target(
+            "settings of an initramfs", _baked, b'RESUME="UUID=1"\nkernel_cmdline+=" root=a "\n'
+        ),
         Target(
             "name of a device", lambda d: device_names.parsed(text(d)), b'UUID="2f"/PARTNROFF=1'
         ),
@@ -124,10 +128,20 @@ def _without_devices(data: bytes) -> bytes:
     return fstab.changed(data, {m.line: None for m in fstab.mentions(data)})
 
 
+def _without_arrays(data: bytes) -> bytes:
+    return mdadm.without(data, [m.line for m in mdadm.mentions(data)])
+
+
+def _baked(data: bytes) -> object:
+    return initramfs.tools_mentions(data), initramfs.dracut_mentions(data)
+
+
 def _mounted(data: bytes) -> object:
-    found = mount_units.mention(data, "srv.mount", required=True)
+    found = mount_units.mention([data, UNIT], "srv.mount", required=True)
     without = mount_units.without_device(data, "/srv")
-    return without, found and mount_units.renamed(data, found.line, "/dev/sdb1")
+    return without, found and mount_units.renamed(
+        [data, UNIT][found.text], found.mention.line, "/dev/sdb1"
+    )
 
 
 def _devices(data: bytes) -> object:
