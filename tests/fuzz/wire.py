@@ -222,6 +222,7 @@ def _fetched(data: bytes) -> object:
         connection = http.Connection.__new__(http.Connection)
         connection._place, connection._link = http.Place("192.0.2.1", 80, "/x"), link
         connection._token, connection._rest = "", b""
+        connection._paced = http._Paced(link)
         connection.ask(0, 9)
         return connection.take(9)
     return None
