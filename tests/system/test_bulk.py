@@ -4,13 +4,15 @@ import pytest
 
 from bakery.host.errors import BakeryError
 from bakery.system import bls, fstab, grub, grub_defaults, kargs, mount_units, os_release
+from bakery.system.grub import environment
+from tests.system.grub import worlds
 
 SEEDS = rb""" " ' a" '"' \ $ ${ $a { } {} # a= a=\ A="\ linux options export """.split()
 BLANKS = [b" ", b"\t", b"\n", b"a ", b"a\n", b"a=\\\n", b"a /boot\n", b"\0"]
 READERS = {
-    "grub": lambda text: grub.ordered(text, {"a": "x " * 1000}),
+    "grub": lambda text: worlds.run(text, a="x " * 1000),
     "set_args": lambda text: grub.set_args(text, "/k", lambda args: (*args, "z")),
-    "grubenv": lambda text: grub.parse_environment(grub.ENVIRONMENT_SIGNATURE + text),
+    "grubenv": lambda text: grub.parse_environment(environment.SIGNATURE + text),
     "defaults": lambda text: grub_defaults.change(text, {"a"}, ("b",)),
     "bls": lambda text: bls.parse(b"linux /k\n" + text, "x.conf"),
     "options": lambda text: bls.replace_options(text, "x"),
@@ -18,7 +20,7 @@ READERS = {
     "crypttab": lambda text: fstab.changed(
         text, {m.line: "x" for m in fstab.crypttab_mentions(text)}
     ),
-    "unit": lambda text: mount_units.mention(b"[Mount]\n" + text, "a.mount", required=True),
+    "unit": lambda text: mount_units.mention([b"[Mount]\n" + text], "a.mount", required=True),
     "release": os_release.parse,
     "kargs": lambda text: kargs.parse(text.decode("latin-1")),
 }

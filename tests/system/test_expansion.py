@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from bakery.host.errors import BakeryError
-from bakery.system import bls, expansion, grub
+from bakery.system import bls, expansion
+from tests.system.grub import worlds
 
 BIG = {"a": "A" * (63 << 10)}
 LITTLE_BYTES = 32 << 20
@@ -52,19 +53,25 @@ def test_a_menu_entry_does_not_grow_without_end(field, word):
     title = field == "title"
     text = MENU.replace("'{title}'", '"{title}"' if '"' not in word else "{title}")
     bombs = text.format(**SHORT | {field: word.strip() if title else word * 2000}) * 12
-    with pytest.raises(BakeryError, match="grow into a text of over"):
-        grub.ordered((bombs + MENU.format(**SHORT)).encode(), BIG)
+    script = (bombs + MENU.format(**SHORT)).encode()
+    if title:
+        with pytest.raises(BakeryError, match="grow into a text of over"):
+            worlds.run(script, **BIG)
+    else:
+        *bad, good = worlds.run(script, **BIG).entries
+        assert all("grow into a text of over" in entry.problem for entry in bad)
+        assert good.linux is not None
 
 
 def test_variables_that_double_each_other_do_not_grow_without_end():
     lines = ["set v0=AAAAAAAA"] + [f"set v{n}=$v{n - 1}$v{n - 1}" for n in range(1, 64)]
     text = "\n".join(lines) + "\n" + MENU.format(**SHORT)
     with pytest.raises(BakeryError, match="grow into a text of over"):
-        grub.ordered(text.encode())
+        worlds.run(text)
 
 
 def test_many_variables_of_middling_size_are_too_much_together():
     lines = [f"set v{n}=$a" for n in range(5000)]
     text = "\n".join(lines) + "\n" + MENU.format(**SHORT)
     with pytest.raises(BakeryError, match="out of all proportion"):
-        grub.ordered(text.encode(), {"a": "A" * (8 << 10)})
+        worlds.run(text, a="A" * (8 << 10))

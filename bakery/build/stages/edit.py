@@ -29,7 +29,7 @@ from bakery.image.inspection import inspect
 from bakery.image.left_behind import FileChange
 from bakery.image.reader import Reader
 from bakery.manifest.manifest import Edit
-from bakery.system import fstab, kargs, lvm_devices, mount_units
+from bakery.system import fstab, kargs, lvm_devices, mdadm, mount_units
 
 PATCH = "patch"
 MAPPED = "base"
@@ -140,8 +140,10 @@ def _edit_names(given: EditGiven, engine: Engine) -> list[str]:
 
 def _renamed(change: FileChange, text: bytes) -> bytes:
     """The file with the changed names; a device that is gone takes its line, or its unit, along."""
-    if change.kind in ("fstab", "mdadm"):
+    if change.kind == "fstab":
         return fstab.changed(text, change.devices)
+    if change.kind == "mdadm":  # the members' own UUIDs, which live on or go
+        return mdadm.without(text, change.devices)
     if change.kind == "crypttab":
         return fstab.changed(text, change.devices, fstab.CRYPTTAB_DEVICE_FIELD)
     ((line, device),) = change.devices.items()

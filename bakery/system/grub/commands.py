@@ -243,7 +243,7 @@ def match(machine: Machine, call: Call) -> int:
     if len(given.rest) != 2:
         raise Failed(status.BAD_ARGUMENT, "a pattern and a text are expected")
     pattern, text = given.rest
-    groups = regexp.match(pattern.text, text.text)
+    groups = regexp.match(pattern.text, text.text, machine.shared.steps)
     if groups is None:
         return status.TEST_FAILURE
     for wanted in given.all("set"):

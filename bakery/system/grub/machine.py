@@ -9,11 +9,17 @@ from bakery.system.grub.expand import Scope
 from bakery.system.grub.files import Disk, Files
 from bakery.system.grub.menu import File, Linux, Variable
 from bakery.system.grub.parse import Branches, Function
+from bakery.system.grub.regexp import Steps
 from bakery.system.grub.source import Source
 from bakery.system.grub.variables import Argument, Value, Variables
 from bakery.system.grub.world import World
 
-COMMAND_LIMIT = 50_000
+COMMAND_LIMIT = 30_000
+TEXT_LIMIT_CHARACTERS = 4 << 20
+"""Of all that commands are given in one run."""
+PATTERN_LIMIT = 1000
+"""How often paths are searched by a pattern in one run."""
+PATTERN_STEP_LIMIT = 300_000
 ENTRY_LIMIT = 1000
 NOTE_LIMIT = 50
 FUNCTION_LIMIT = 1000
@@ -80,6 +86,9 @@ class Shared:
     configs: dict[File, None] = field(default_factory=dict)
     commands: int = 0
     entries: int = 0
+    characters: int = 0
+    patterns: int = 0
+    steps: Steps = field(default_factory=lambda: Steps(PATTERN_STEP_LIMIT))
 
     def note(self, text: str) -> None:
         """Keeps what was passed over, each once."""
@@ -93,6 +102,20 @@ class Shared:
             raise BakeryError(
                 f"GRUB's scripts run more than {COMMAND_LIMIT} commands, and may never end"
             )
+
+    def count_text(self, characters: int) -> None:
+        """BakeryError where commands are given too much text, all together."""
+        self.characters += characters
+        if self.characters > TEXT_LIMIT_CHARACTERS:
+            raise BakeryError(
+                f"GRUB's scripts give their commands more than {TEXT_LIMIT_CHARACTERS} characters"
+            )
+
+    def count_pattern(self) -> None:
+        """BakeryError where paths are searched by patterns too often."""
+        self.patterns += 1
+        if self.patterns > PATTERN_LIMIT:
+            raise BakeryError(f"GRUB's scripts search paths more than {PATTERN_LIMIT} times")
 
     def count_entry(self) -> None:
         """BakeryError where a run comes to too many lines of menus."""

@@ -74,11 +74,24 @@ class _Either:
 _Node = _One | _Edge | _Group | _Repeat | _Row | _Either
 
 
-def match(pattern: str, text: str) -> tuple[str | None, ...] | None:
+@dataclass(slots=True)
+class Steps:
+    """How many steps matching may take yet."""
+
+    left: int = STEP_LIMIT
+
+    def count(self) -> None:
+        """BakeryError where none is left."""
+        self.left -= 1
+        if self.left < 0:
+            raise BakeryError("the patterns of GRUB's scripts take too many steps to match")
+
+
+def match(pattern: str, text: str, steps: Steps | None = None) -> tuple[str | None, ...] | None:
     """The texts of the whole and of each group; None where nothing matches, or it is no pattern.
 
-    The match begins as early as it can and is the longest there. BakeryError where it takes too
-    many steps to tell.
+    The match begins as early as it can and is the longest there. BakeryError where `steps` are
+    too few to tell.
     """
     if len(pattern) > PATTERN_LIMIT or len(text) > TEXT_LIMIT:
         raise BakeryError("GRUB's script matches a pattern or a text out of all proportion")
@@ -89,7 +102,7 @@ def match(pattern: str, text: str) -> tuple[str | None, ...] | None:
         return None
     if reader.at < len(pattern):
         return None
-    matcher = _Matcher(text, longest="|" in pattern)
+    matcher = _Matcher(text, steps or Steps(), longest="|" in pattern)
     for start in range(len(text) + 1):
         spans = matcher.at(node, start, reader.groups)
         if spans:
@@ -207,10 +220,10 @@ class _Reader:
 class _Matcher:
     """Tries the ways to match, the longest of each part first, and counts its steps."""
 
-    def __init__(self, text: str, *, longest: bool) -> None:
+    def __init__(self, text: str, steps: Steps, *, longest: bool) -> None:
         self.text = text
         self.longest = longest
-        self.steps = 0
+        self.steps = steps
         self.best: Spans = ()
 
     def at(self, node: _Node, start: int, groups: int) -> Spans:
@@ -232,9 +245,7 @@ class _Matcher:
 
     def _try(self, node: _Node, at: int, spans: Spans, then: _Then) -> bool:
         """Whether the search is over: the node matches at `at`, and so does all that follows."""
-        self.steps += 1
-        if self.steps > STEP_LIMIT:
-            raise BakeryError(f"a pattern of GRUB's script takes more than {STEP_LIMIT} steps")
+        self.steps.count()
         match node:
             case _One(fits):
                 found = at < len(self.text) and fits(self.text[at])
@@ -275,11 +286,9 @@ class _Matcher:
         count = 0
         while count < most and at + count < len(self.text) and fits(self.text[at + count]):
             count += 1
-            self.steps += 1
+            self.steps.count()
         for length in range(count, least - 1, -1):
-            self.steps += 1
-            if self.steps > STEP_LIMIT:
-                raise BakeryError(f"a pattern of GRUB's script takes more than {STEP_LIMIT} steps")
+            self.steps.count()
             if then(at + length, spans):
                 return True
         return False

@@ -217,13 +217,20 @@ class _Runner:
 
     def _arguments(self, words: tuple[Word, ...], block: str | None = None) -> list[Argument]:
         machine = self.machine
-        return expand.arguments(words, machine.variables, machine.scope, self._matching, block)
+        found = expand.arguments(words, machine.variables, machine.scope, self._matching, block)
+        machine.shared.count_text(sum(len(arg.text) for arg in found))
+        return found
 
     def _matching(self, pattern: str) -> list[str] | None:
         if not self.machine.has_wildcards:
             return None
         files = self.machine.files
-        return wildcards.matching(pattern, files.names, files.exists)
+
+        def names(folder: str) -> tuple[str, ...] | None:
+            self.machine.shared.count_pattern()
+            return files.names(folder)
+
+        return wildcards.matching(pattern, names, files.exists)
 
     def _set_result(self, result: int) -> None:
         self.machine.variables.put("?", str(result))

@@ -12,7 +12,8 @@ from bakery.cli import params as cli
 from bakery.host.errors import BakeryError
 from bakery.manifest import manifest
 from bakery.openstack.ironic import params, releases
-from bakery.system import grub, kargs
+from bakery.system import kargs
+from tests.system.grub import worlds
 
 CHECKSUM = "a002a2c2e44240db614e09e82c7822322253bfcaad0226f3ff9befb9f96d315f"
 OSTREE = f"/ostree/boot.0/fedora-atomic/{CHECKSUM}/0"
@@ -357,9 +358,11 @@ def test_grub_accepts_the_entry_and_hands_on_the_same_arguments(args, tmp_path):
     script = tmp_path / "grub.cfg"
     script.write_text(text + "\n")
     subprocess.run(["grub-script-check", script], check=True)
-    (entry,) = grub.ordered(text.encode())
-    assert list(entry.args) == args
-    assert (entry.linux, entry.initrd) == ("/fedora-atomic-kernel", ("/fedora-atomic-ramdisk",))
+    files = ("/fedora-atomic-kernel", "/fedora-atomic-ramdisk")
+    (entry,) = worlds.run(text + "\n", files).entries
+    assert entry.linux is not None
+    assert list(entry.linux.args) == args
+    assert (entry.linux.file.path, *(file.path for file in entry.initrds)) == files
 
 
 def test_json_has_the_arguments_as_a_list_and_what_stands_out():

@@ -13,7 +13,8 @@ from typing import NamedTuple
 GRUB_EMU = "grub-emu"
 BOOT = "oracle_boot"
 PATIENCE_SECONDS = 60
-# In the order of what GRUB's own loaders do: an error unloads what was loaded before.
+# In the order of what GRUB's own loaders do: an error unloads what was loaded before. Blanks are
+# said as @_, because GRUB breaks a line at a blank, and drops it.
 PRELUDE = f"""function oracle_linux {{
   unset oracle_kind
   if [ -f "$1" ]; then
@@ -26,24 +27,31 @@ PRELUDE = f"""function oracle_linux {{
   fi
   return 5
 }}
+function oracle_say {{
+  oracle_text="$1"
+  while regexp -s 1:oracle_head -s 2:oracle_tail '^([^ ]*) (.*)' "$oracle_text"; do
+    oracle_text="${{oracle_head}}@_${{oracle_tail}}"
+  done
+  echo "@arg<$oracle_text>@."
+}}
 function linux {{
   oracle_linux "$1"
   if [ "$?" != 0 ]; then return 5; fi
-  echo "@linux ($root) $1"
+  echo "@linux ($root) $1@."
   shift
-  for oracle_arg in "$@"; do echo "@arg <$oracle_arg>"; done
+  for oracle_arg in "$@"; do oracle_say "$oracle_arg"; done
   return 0
 }}
 function linux16 {{ linux "$@"; }}
 function linuxefi {{ linux "$@"; }}
 function initrd {{
   if [ "$oracle_kind" != linux -o "$#" = 0 ]; then return 18; fi
-  echo "@initrds"
+  echo "@initrds@."
   for oracle_arg in "$@"; do
     if [ -f "$oracle_arg" ]; then
-      echo "@initrd ($root) $oracle_arg"
+      echo "@initrd ($root) $oracle_arg@."
     else
-      echo "@missing $oracle_arg"
+      echo "@missing $oracle_arg@."
       return 5
     fi
   done
@@ -55,7 +63,7 @@ function chainloader {{
   unset oracle_kind
   if [ -f "$1" ]; then
     oracle_kind=chain
-    echo "@chain ($root) $1"
+    echo "@chain ($root) $1@."
     return 0
   fi
   return 5
@@ -67,6 +75,7 @@ set timeout=0
 export timeout
 """
 _FAILED = ("Failed to boot both default and fallback entries", "grub> ", "GNU GRUB  version")
+_SAID = re.compile(r"@(linux|chain|arg|initrds|initrd|missing) ?(.*?)@\.")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -115,22 +124,21 @@ def _output(folder: Path, device_map: Path) -> str:
 
 
 def _started(output: str) -> Started:
-    """The last that was loaded before `boot`."""
+    """The last that was loaded before `boot`. A terminal breaks lines where it likes."""
     started = Started()
-    for line in output.splitlines():
-        kind, _, rest = line.strip().partition(" ")
+    for kind, rest in _SAID.findall(output.replace("\n", "")):
         match kind:
-            case "@linux":
+            case "linux":
                 started = Started(linux=_file(rest))
-            case "@chain":
+            case "chain":
                 started = Started(chainloader=_file(rest))
-            case "@arg":
-                started = started._replace(args=(*started.args, rest[1:-1]))
-            case "@initrds":
+            case "arg":
+                started = started._replace(args=(*started.args, rest[1:-1].replace("@_", " ")))
+            case "initrds":
                 started = started._replace(initrds=(), missing=False)
-            case "@initrd":
+            case "initrd":
                 started = started._replace(initrds=(*started.initrds, _file(rest)))
-            case "@missing":
+            case "missing":
                 started = started._replace(initrds=(), missing=True)
     return started
 

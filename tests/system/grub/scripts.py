@@ -21,6 +21,9 @@ LITERALS = (
     "-3",
     "x=y",
 )
+NUMBERS = ("7", "8", "12", "-3", "0x10", "010", "16", "z")
+NUMBER_SIGNS = ("-eq", "-ne", "-lt", "-le", "-gt", "-ge")
+TEXT_SIGNS = ("=", "==", "!=", '"<"', '">="')
 BOOT_LINE = "oracle_boot\n"
 """Stands at the end of each entry, for the oracle: see there."""
 
@@ -130,13 +133,16 @@ class Script:
         path = self._pick(
             *KERNELS, *INITRDS, *MISSING, "vmlinuz-1", "/", "/boot/", "(hd0,msdos2)", "/empty", ""
         )
+        literal = self._pick(*LITERALS)
+        number, other = self._pick(*NUMBERS), self._pick(*NUMBERS)
+        first, second = self._pick("2", "9", "11"), self._pick("2", "10", "3")
         choices = [
-            f'"${name}" {self._pick("=", "==", "!=", chr(34) + "<" + chr(34), chr(34) + ">=" + chr(34))} "{self._pick(*LITERALS)}"',
-            f"x${name} = x{self._pick(*LITERALS)}",
+            f'"${name}" {self._pick(*TEXT_SIGNS)} "{literal}"',
+            f"x${name} = x{literal}",
             f'{self._pick("-n", "-z")} "${name}"',
             f'{self._pick("-f", "-d", "-e", "-s")} "{path}"',
-            f'"{self._pick("7", "12", "-3", "0x10", "010", "z")}" {self._pick("-eq", "-ne", "-lt", "-le", "-gt", "-ge")} "{self._pick("7", "8", "16", "-3", "x")}"',
-            f"vmlinuz-{self._pick('2', '9', '11')} {self._pick('-pgt', '-plt')} vmlinuz-{self._pick('2', '10', '3')}",
+            f'"{number}" {self._pick(*NUMBER_SIGNS)} "{other}"',
+            f"vmlinuz-{first} {self._pick('-pgt', '-plt')} vmlinuz-{second}",
             f'"${name}"',
             f"! {self._pick('-f /nope', '-n x', '-z x')}",
         ]
@@ -273,7 +279,8 @@ class Script:
         )
         body = f"set c=$c$i{self._pick('', ' ', ',')}\n" if self._chance(0.5) else self._inner()
         if self._chance(0.3):
-            body += f'if [ "${variable}" = x ]; then {self._pick("break", "continue", "break 2", "continue 2")}; fi\n'
+            way_out = self._pick("break", "continue", "break 2", "continue 2")
+            body += f'if [ "${variable}" = x ]; then {way_out}; fi\n'
             body += self._set()
         return f"for {variable} in{words}; do\n{body}done" + self._end()
 
@@ -371,19 +378,27 @@ class Script:
         was, self.in_function = self.in_function, True
         self.depth += 2
         body = self._many(self._statement, 0, 2)
-        body += f"{self._pick('linux', 'linux', 'linux', 'linux16', 'linuxefi')} {self._path(KERNELS)} e={self.entries}{self._words(0, 4)}{self._pick('', ' $c', ' $kernelopts')}\n"
+        body += self._linux()
         if self._chance(0.8):
-            body += f"{self._pick('initrd', 'initrd', 'initrd16')} {self._path(INITRDS)}{' ' + self._path(INITRDS) if self._chance(0.2) else ''}\n"
+            more = " " + self._path(INITRDS) if self._chance(0.2) else ""
+            name = self._pick("initrd", "initrd", "initrd16")
+            body += f"{name} {self._path(INITRDS)}{more}\n"
         if self._chance(0.1):
             body = f"chainloader {self._path(KERNELS)}\n"
         if self._chance(0.15):
-            body = f"if {self._condition()}; then\n{body}else\nlinux {self._path(KERNELS)} panic=-1\nfi\n"
+            other = f"linux {self._path(KERNELS)} panic=-1"
+            body = f"if {self._condition()}; then\n{body}else\n{other}\nfi\n"
         self.depth -= 2
         self.in_function = was
         body += BOOT_LINE
         title, options = self._title(), self._options()
         head = f"{title} {options}" if self._chance(0.8) else f"{options} {title}"
         return f"menuentry {head} {{{self._pick(chr(10), ' ')}{body}}}\n"
+
+    def _linux(self) -> str:
+        name = self._pick("linux", "linux", "linux", "linux16", "linuxefi")
+        last = self._pick("", " $c", " $kernelopts")
+        return f"{name} {self._path(KERNELS)} e={self.entries}{self._words(0, 4)}{last}\n"
 
     def _submenu(self) -> str:
         self.menu_depth += 1
