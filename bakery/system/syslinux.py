@@ -302,8 +302,9 @@ class _Parser:
         return msgspec.structs.replace(longer, places=places)
 
     def of_menu(self) -> Entry | None:
-        """What a menu program starts: the label of DEFAULT, or that of the menu it begins with."""
-        found = self._labelled(_parted(self.text("default"))[0])
+        """What a menu program starts: the default of the menu it begins with; where UI called it,
+        the label of DEFAULT."""
+        found = self._labelled(_parted(self.text("default"))[0]) if "ui" in self.said else None
         return found if found and not found.hidden else self._start.first()
 
     def _labelled(self, name: str) -> Entry | None:

@@ -34,10 +34,11 @@ def targets(work: Path) -> list[Target]:
         Target("add-on of a UKI", _addon, programs.uki(folder, _ADDON)),
         Target("lines of a loader", _lines, b"title 'a b'\n# no\r\nlinux\t/vmlinuz\n\toptions x\n"),
         Target("entry of systemd-boot", _entry, _ENTRY),
+        Target("entry of systemd-boot for a UKI", _entry, b"uki /EFI/a.efi\nprofile 2\n"),
         Target("loader.conf", systemd_boot.parse, b"timeout 3\ndefault debian-*\nauto-entries no"),
         Target("pattern of systemd-boot", _matched, b"[a-c]*.conf\na-6.1.conf"),
         Target("GRUB as an EFI program", _loader, programs.grub_program(folder, config="set a\n")),
-        Target("shim", _loader, programs.uki(folder, _SHIM)),
+        Target("shim", _loader, _shim(folder)),
         Target("shim's CSV", efi_fallback.parse, "shimx64.efi,A,b,c\n".encode("utf-16-le")),
         Target("GRUB's core image", _core, _packed_core(folder)),
         Target("boot sector", grub_core.boot_code, _BOOT_SECTOR.read_bytes()),
@@ -97,7 +98,8 @@ def _entry(data: bytes) -> object:
     found = systemd_entry.of_type_1(data, "a+3-1.conf", place="esp", machine="x86_64")
     if isinstance(found, systemd_entry.LeftOut):
         return found
-    menu = systemd_boot.menu(systemd_boot.Configuration(default="a*"), [found, found])
+    asked = systemd_boot.Configuration(default="a*")
+    menu = systemd_boot.menu(asked, [found, found], loader="systemd-boot 252.39")
     return found.arguments, menu
 
 
@@ -111,6 +113,11 @@ def _loader(data: bytes) -> object:
     found = efi_program.read(read_at)
     place = found.grub and found.grub.memdisk
     return found, place and _read_memdisk(grub_memdisk.opened(read_at, place))
+
+
+def _shim(folder: Path) -> bytes:
+    """A program that says that it is shim: what the stub says of itself goes."""
+    return programs.uki(folder, _SHIM).replace(b".sbat\0\0\0", b".own\0\0\0\0", 1)
 
 
 def _memdisk(data: bytes) -> object:
@@ -130,7 +137,8 @@ def _fat(data: bytes) -> object:
     files = fat_files.Files(programs.read_at(data))
     root = files.find("/")
     listed = list(files.entries(root)) if root else []
-    return [files.read(one, 1 << 16) for one in listed], files.find("/EFI/Größe/deep/File.conf")
+    read = [files.read(one, 1 << 20) for one in (*listed, files.find("/boot/big")) if one]
+    return read, files.find("/EFI/Größe/deep/File.conf")
 
 
 def _packed_core(folder: Path) -> bytes:

@@ -145,6 +145,7 @@ def test_ui_counts_before_default_which_then_names_the_menus_own() -> None:
     assert chosen(f"ui vesamenu.c32\ndefault a\ntimeout 9\n{labels}").label == "a"
     assert chosen(f"default a\nui menu.c32\ntimeout 9\n{labels}").label == "a"
     assert chosen(f"default m\nlabel m\ncom32 menu.c32\nmenu hide\n{labels}").label == "b"
+    assert chosen(f"default m\nlabel m\ncom32 menu.c32\n{labels}").label == "b"
     assert chosen(f"default menu.c32\n{labels.replace('menu default', '')}").label == "a"
 
 
