@@ -189,7 +189,7 @@ def test_other_kernels_keep_their_arguments():
 
 
 def test_a_sealed_image_is_told_and_its_entry_refused():
-    files = {ESP: {PROGRAM: unified("root=/dev/sda3 a")}, BOOT: KERNELS, ROOT: SYSTEM}
+    files: Files = {ESP: {PROGRAM: unified("root=/dev/sda3 a")}, BOOT: KERNELS, ROOT: SYSTEM}
     after, asked, first = changed(files)
     assert after == {volume: dict(tree) for volume, tree in files.items()}
     assert arg_places.sealed([first], first) == (ImageFile(ESP.name, f"/{PROGRAM}"),)

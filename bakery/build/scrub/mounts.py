@@ -17,10 +17,11 @@ from bakery.build.scrub.unsearched import Unsearched
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
 from bakery.image import mentions
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry
+from bakery.image.boot.esp import ESP_TYPES, XBOOTLDR_TYPES
 from bakery.image.engines.base import CannotServe
 from bakery.image.inspection import Inspection
-from bakery.image.left_behind import ESP_TYPES, KERNEL_ARGUMENT
+from bakery.image.left_behind import KERNEL_ARGUMENT
 from bakery.image.mentions import THE_TABLE
 from bakery.image.reader import Place, Reader
 from bakery.system import boot_devices, device_names
@@ -28,7 +29,7 @@ from bakery.system.fstab import tidy
 from bakery.system.mention import Mention
 
 # Where systemd mounts boot partitions that nobody mounts (systemd-gpt-auto-generator(8)).
-BOOT_PARTITIONS = {ESP_TYPES[0]: "/efi", "BC13C2FF-59E6-4262-A352-B275FD6F7172": "/boot"}
+BOOT_PARTITIONS = {ESP_TYPES[0]: "/efi", XBOOTLDR_TYPES[0]: "/boot"}
 THE_DISK = "the disk itself"
 
 

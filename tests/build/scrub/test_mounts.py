@@ -14,7 +14,7 @@ from bakery.disk.volumes.volumes import (
     Subvolume,
     VolumeGroup,
 )
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry, ImageFile
 from bakery.image.engines.base import CannotServe
 from bakery.image.mentions import MOUNTED_BY_TYPE
 from bakery.image.reader import Place
@@ -58,10 +58,10 @@ def entry(args, root="/dev/sda1", etc="/etc"):
         *(),
         id="a",
         title="a",
-        kernel="/k",
+        kernel=ImageFile("/dev/sda1", "/k"),
         initrds=(),
         args=tuple(args.split()),
-        config="",
+        config=ImageFile("/dev/sda1", "/c"),
         root=root,
         etc=etc,
     )

@@ -15,6 +15,7 @@ from tests.image.boot.machines import (
     KERNELS,
     PROGRAM,
     ROOT,
+    Tree,
     entry,
     grub,
     grub_of_bios,
@@ -24,9 +25,10 @@ from tests.image.boot.machines import (
 )
 from tests.system import programs
 
+Files = Mapping[Volume, Tree]
 BIOS = "(hd0,gpt2)/grub"
-BY_BIOS = {**KERNELS, "grub/grub.cfg": entry("bios")}
-BY_UEFI = {PROGRAM: grub(), "EFI/test/grub.cfg": entry("uefi"), **KERNELS}
+BY_BIOS: Tree = {**KERNELS, "grub/grub.cfg": entry("bios")}
+BY_UEFI: Tree = {PROGRAM: grub(), "EFI/test/grub.cfg": entry("uefi"), **KERNELS}
 
 
 def test_where_both_are_there_uefis_entry_counts_and_that_is_said():
@@ -46,7 +48,7 @@ def test_where_both_are_there_uefis_entry_counts_and_that_is_said():
 
 def test_where_both_come_to_the_same_it_is_one_entry_and_nothing_is_said():
     stub = "search --label boot --set\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n"
-    files = {ESP: {PROGRAM: grub(), "EFI/test/grub.cfg": stub}, BOOT: BY_BIOS}
+    files: Files = {ESP: {PROGRAM: grub(), "EFI/test/grub.cfg": stub}, BOOT: BY_BIOS}
     reader = machine(files, disk=grub_of_bios(BIOS))
     (found,) = read(reader).entries
     assert found.firmware == ("uefi", "bios")
@@ -66,7 +68,7 @@ def test_what_no_firmware_comes_to_is_kept_and_that_is_said():
 
 
 def test_two_menus_that_start_the_same_have_the_places_of_both():
-    uefi = {PROGRAM: grub(), "EFI/test/grub.cfg": "set root=hd0,gpt2\n" + entry("bios")}
+    uefi: Tree = {PROGRAM: grub(), "EFI/test/grub.cfg": "set root=hd0,gpt2\n" + entry("bios")}
     (found,) = read(machine({ESP: uefi, BOOT: BY_BIOS})).entries
     assert [place.file for place in found.places] == [
         ImageFile(ESP.name, "/EFI/test/grub.cfg"),
@@ -117,7 +119,7 @@ class Case(NamedTuple):
     home: Volume
     folder: str
 
-    def files(self) -> dict[Volume, Mapping[str, str | bytes]]:
+    def files(self) -> Files:
         """The image; decoys stand in all other places of menus."""
         known = {
             "uuid": self.home.uuid,
@@ -135,7 +137,11 @@ class Case(NamedTuple):
         decoys = {f"{folder[1:]}/grub.cfg": entry("decoy", 3) for folder in FOLDERS}
         found = {volume: {**KERNELS, **decoys} for volume in (ESP, BOOT, ROOT)}
         found[self.home] |= menus
-        program = {PROGRAM: grub(), "EFI/test/grub.cfg": stub, "EFI/BOOT/grub.cfg": entry("decoy")}
+        program: Tree = {
+            PROGRAM: grub(),
+            "EFI/test/grub.cfg": stub,
+            "EFI/BOOT/grub.cfg": entry("decoy"),
+        }
         return {**found, ESP: {**found[ESP], **program}}
 
 
@@ -171,7 +177,7 @@ def test_each_loader_reads_its_own_files_alone(loader: str):
         "systemd-boot": programs.SYSTEMD_BOOT.read_bytes(),
         "nothing known": b"x",
     }[loader]
-    esp = {
+    esp: Tree = {
         PROGRAM: program,
         "EFI/test/grub.cfg": entry("grub"),
         "loader/entries/a.conf": loader_entry("systemd-boot", 2),
