@@ -149,9 +149,7 @@ def _entry(data: bytes) -> object:
 
 
 def _edited(data: bytes) -> object:
-    old = kargs.parse("root=/dev/sda1 ro quiet")
-    edit = loader.change(("quiet",), ("nomodeset",))
-    return loader.in_entry(data, "a.conf", edit, old, edit(old))
+    return loader.in_entry(data, loader.change(("quiet",), ("nomodeset",)))
 
 
 def _menu_edited(data: bytes) -> object:

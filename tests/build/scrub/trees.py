@@ -4,7 +4,7 @@ from typing import Any
 
 from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import PartitionTable, Survey, Volume, VolumeGroup
-from bakery.image.boot_entries import BootEntry
+from bakery.image.boot.entry import BootEntry
 from bakery.image.engines.base import CannotServe, DirectoryEntry, FileMissing, Item
 from bakery.image.inspection import Inspection
 from bakery.image.reader import Reader
