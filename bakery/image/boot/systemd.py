@@ -9,6 +9,7 @@ from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.reader import Reader
 from bakery.system import kargs, systemd_boot, systemd_entry, uki
+from bakery.system.systemd_boot import Menu
 from bakery.system.systemd_entry import ENTRIES_FOLDER, IMAGES_FOLDER, Entry, LeftOut
 
 FILES_LIMIT = 256
@@ -49,7 +50,7 @@ def read(reader: Reader, asked: Asked) -> Reading:
         loader="systemd-boot",
         menus=(ImageFile(asked.esp.name, systemd_boot.CONFIGURATION),) if text is not None else (),
         entries=tuple(_entry(reader, asked, found[one], one) for one in listed[:ENTRIES_LIMIT]),
-        problem=_problem(listed, menu.chosen),
+        problem=_problem(menu),
         goes_on=_goes_on(reader, asked, listed[0]) if menu.chosen is not None else None,
     )
 
@@ -63,10 +64,10 @@ def _goes_on(reader: Reader, asked: Asked, first: Entry) -> ImageFile | None:
     return None if unified.is_image(reader.bytes_of(volume, path)) else ImageFile(volume.name, path)
 
 
-def _problem(listed: list[Entry], chosen: int | None) -> str:
-    if not listed:
+def _problem(menu: Menu) -> str:
+    if menu.chosen is None:
         return "systemd-boot finds no entry"
-    return "" if chosen is not None else "systemd-boot shows its menu and waits for somebody"
+    return "systemd-boot shows its menu and waits for somebody" if menu.waits else ""
 
 
 def _found(reader: Reader, asked: Asked) -> dict[Entry, ImageFile]:
