@@ -153,7 +153,8 @@ def _edited(data: bytes) -> object:
 
 
 def _menu_edited(data: bytes) -> object:
-    return grub.set_args(data, "/vmlinuz-6.1", loader.change(("quiet",), ("nomodeset",)))
+    change = loader.change(("quiet",), ("nomodeset",))
+    return worlds.edited(data, _menu(data), "/boot/vmlinuz-6.1", change)
 
 
 def _disks(script: bytes, **files: bytes) -> worlds.Disks:
@@ -164,7 +165,7 @@ def _disks(script: bytes, **files: bytes) -> worlds.Disks:
     return worlds.Disks({"hd0": {**config, **kernels, **more}}, {("fs-uuid", "2f6e1f4a"): "hd0"})
 
 
-def _menu(data: bytes) -> object:
+def _menu(data: bytes) -> grub.Menu:
     return grub.run(_disks(data), {"root": "hd0", "prefix": "(hd0)/boot/grub", **KNOWN})
 
 

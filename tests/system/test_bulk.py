@@ -11,7 +11,7 @@ SEEDS = rb""" " ' a" '"' \ $ ${ $a { } {} # a= a=\ A="\ linux options export """
 BLANKS = [b" ", b"\t", b"\n", b"a ", b"a\n", b"a=\\\n", b"a /boot\n", b"\0"]
 READERS = {
     "grub": lambda text: worlds.run(text, a="x " * 1000),
-    "set_args": lambda text: grub.set_args(text, "/k", lambda args: (*args, "z")),
+    "edited": lambda text: worlds.edited(text, worlds.run(text), "/k", lambda a: (*a, "z")),
     "grubenv": lambda text: grub.parse_environment(environment.SIGNATURE + text),
     "defaults": lambda text: grub_defaults.change(text, {"a"}, ("b",)),
     "bls": lambda text: bls.parse(b"linux /k\n" + text, "x.conf"),

@@ -5,7 +5,7 @@ sources that it follows are GRUB's own, those of Fedora and RHEL (rhboot/grub2) 
 more: `blscfg`, `increment`, names in `default` and `fallback`.
 """
 
-from bakery.system.grub.edit import same_kernel, set_args, spell
+from bakery.system.grub.edit import spell
 from bakery.system.grub.environment import parse_environment
 from bakery.system.grub.menu import Entry, File, Item, Linux, Menu, Place, Submenu, Variable
 from bakery.system.grub.ordered import MenuEntry, ordered
@@ -28,7 +28,5 @@ __all__ = [
     "ordered",
     "parse_environment",
     "run",
-    "same_kernel",
-    "set_args",
     "spell",
 ]

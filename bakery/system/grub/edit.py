@@ -6,7 +6,6 @@ from bakery.host.errors import BakeryError
 from bakery.host.printable import shown
 from bakery.system import kargs
 from bakery.system.grub.expand import unescaped
-from bakery.system.grub.files import tidied
 from bakery.system.grub.loading import LINUX, handed_on
 from bakery.system.grub.menu import File, Place
 from bakery.system.grub.parse import Command, lines, walk
@@ -16,28 +15,11 @@ from bakery.system.grub.words import Kind, Word, quote
 _HERE = File("", "grub.cfg")
 
 
-def set_args(text: bytes, kernel: str, change: kargs.Change, ostree: str | None = None) -> bytes:
-    """`text` with the arguments of each line that boots `kernel` put through `change`.
-
-    With `ostree`, only lines with that `ostree=` value. `change` sees an argument that holds a
-    variable (`$vt_handoff`) as it is written, and it stays so; lines it leaves alone keep every
-    byte. `text` itself where no line boots `kernel`.
-    """
-
-    def wanted(command: Command) -> bool:
-        args = tuple(map(_as_seen, command.words[2:]))
-        return same_kernel(_path(command.words[1]), kernel) and (
-            ostree is None or kargs.value(args, "ostree") == ostree
-        )
-
-    source = of_file(text, _HERE)
-    return _changed(text, source, [c for c in _linux_lines(source) if wanted(c)], change)
-
-
 def change_args(text: bytes, place: Place, change: kargs.Change) -> bytes:
     """`text`, a script, with the arguments at `place` (of a `Linux`) put through `change`.
 
-    As `set_args` otherwise. BakeryError where no `linux` line has its arguments there.
+    `change` sees an argument that holds a variable (`$vt_handoff`) as it is written, and it stays
+    so. Every other byte stays. BakeryError where no `linux` line has its arguments there.
     """
     source = of_file(text, place.file)
     found = [command for command in _linux_lines(source) if _span(source, command) == place]
@@ -66,11 +48,6 @@ def change_value(text: bytes, place: Place, change: kargs.Change) -> bytes:
         return text
     value = '"' + kargs.join(new).replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return text[: place.start] + f'{value}"'.encode("latin-1") + text[place.end :]
-
-
-def same_kernel(one: str, other: str) -> bool:
-    """Whether two paths name one kernel, seen from the root or from /boot."""
-    return one.removeprefix("/boot/").lstrip("/") == other.removeprefix("/boot/").lstrip("/")
 
 
 def spell(arg: str) -> str:
@@ -114,13 +91,6 @@ def _changed(text: bytes, source: Source, commands: list[Command], change: kargs
             pieces += [text[done : place.start], line.encode("latin-1")]
             done = place.end
     return b"".join([*pieces, text[done:]])
-
-
-def _path(word: Word) -> str:
-    """The path of a kernel without GRUB's device, tidied; as it is where it is none."""
-    value = _value(word)
-    path = value.partition(")")[2] if value.startswith("(") else value
-    return decoded(tidied(path) or path)
 
 
 def _as_seen(word: Word) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from bakery.system import grub
-from bakery.system.grub import Kind, Platform
+from bakery.system import grub, kargs
+from bakery.system.grub import Kind, Platform, edit
 
 
 class Disks:
@@ -56,3 +56,12 @@ def run(
     disk = {"/boot/grub/grub.cfg": script, "/k": b"kernel", "/i": b"initrd", **named}
     world = Disks({"hd0,gpt2": disk}, {("fs-uuid", "1234"): "hd0,gpt2"})
     return grub.run(world, {"root": "hd0,gpt2", "prefix": "(hd0,gpt2)/boot/grub", **start})
+
+
+def edited(text: bytes, menu: grub.Menu, kernel: str, change: kargs.Change) -> bytes:
+    """A grub.cfg with the arguments changed of every entry of its menu that starts a kernel."""
+    found = (e.linux.place for e in menu.entries if e.linux and e.linux.file.path == kernel)
+    scripts = {place for place in found if place.kind == "script"}
+    for place in sorted(scripts, key=lambda place: place.start, reverse=True):
+        text = edit.change_args(text, place, change)
+    return text
