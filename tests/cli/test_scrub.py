@@ -156,6 +156,12 @@ def test_what_was_written_is_told_with_where_the_rest_is_kept(asked, tmp_path):
     assert "was not written" not in told("scrub", "a.qcow2", "--dry-run", *more)
 
 
+def test_what_is_found_is_told_before_anything_is_written(asked, tmp_path):
+    asked.found = FOUND
+    looked = told("scrub", "a.qcow2", "--dry-run")
+    assert told("scrub", "a.qcow2", "-o", tmp_path / "out") == f"{looked}written: {tmp_path}/out\n"
+
+
 def test_links_are_followed_to_what_is_written(asked, tmp_path):
     (tmp_path / "real").write_bytes(b"")
     (tmp_path / "link").symlink_to("real")

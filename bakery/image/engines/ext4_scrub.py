@@ -64,6 +64,8 @@ STATUS = re.compile(rb"^Inode: ([0-9]+) +Type: (\w+).*?^Links: ([0-9]+) ", re.MU
 # Inodes have 32 bits and blocks 48; what is longer is no number of a filesystem's.
 NUMBER = re.compile(r"[0-9]{1,15}")
 E2FSCK_MENDED = (0, 1)  # EXIT CODE: no errors; errors corrected
+# A folder that holds itself, or that debugfs is made to tell of so, would have no end.
+DEPTH_LIMIT, FOLDERS_LIMIT = 256, 20_000
 KIND = 0o170000
 DIRECTORY = 0o040000
 FILE = 0o100000
@@ -235,6 +237,8 @@ class _Filesystem:
         if '"' in path or not path.isprintable():
             raise CannotServe(f"{path} is not a name that debugfs can be given")
         if path not in self._known:
+            if path.count("/") > DEPTH_LIMIT or len(self._known) >= FOLDERS_LIMIT:
+                raise CannotServe(f"{self._device} holds folders that are too deep, or too many")
             told = self._debugfs([f'ls -p "{path}"']).stdout.decode("utf-8", "surrogateescape")
             lines = [line for line in told.splitlines() if line.startswith("/")]
             matches = [match for line in lines if (match := LISTED.fullmatch(line))]

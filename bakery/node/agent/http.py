@@ -16,6 +16,7 @@ LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGN
 RANGE = re.compile(rb"\r\ncontent-range:[ \t]*bytes ([0-9]{1,18})-([0-9]{1,18})/", re.IGNORECASE)
 HEAD_LIMIT = 65536
 SILENCE_SECONDS = 20.0
+LEAST_BYTES_PER_SECOND = 16 << 10  # a server that gives less is none to wait for
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 
 
@@ -57,6 +58,33 @@ def fetch(place: Place, limit: int, token: str, patience: float, body: bytes = b
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
+class _Paced:
+    """What comes of a socket; TimeoutError where it comes too slowly.
+
+    Of every SILENCE_SECONDS that were spent in waiting, each second has to bring its share: a byte
+    now and then is no answer. A head is shorter than that share, and so has one such time in all.
+    """
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link, self._got, self._waited = link, 0, 0.0
+
+    def into(self, view: memoryview) -> int:
+        """The next bytes are in `view`: how many, 0 where the other end has closed."""
+        started = time.monotonic()
+        self._link.settimeout(max(0.001, SILENCE_SECONDS - self._waited))
+        try:
+            got = self._link.recv_into(view)
+        except TimeoutError:
+            got = -1
+        self._waited += time.monotonic() - started
+        self._got += max(0, got)
+        if got < 0 or self._waited >= SILENCE_SECONDS:
+            if self._got < LEAST_BYTES_PER_SECOND * SILENCE_SECONDS:
+                raise TimeoutError(0, "the server sends too slowly")
+            self._got, self._waited = 0, 0.0
+        return got if got >= 0 else self.into(view)
+
+
 class Connection:
     """A connection to the server of one file; OSError where it breaks, `with` closes it."""
 
@@ -69,6 +97,7 @@ class Connection:
         self._link = socket.socket(kind, socket.SOCK_STREAM)
         self._link.settimeout(SILENCE_SECONDS)
         self._rest = b""
+        self._paced = _Paced(self._link)
         try:
             self._link.connect(where)
         except OSError:
@@ -102,7 +131,7 @@ class Connection:
         view[:kept], self._rest = self._rest[:kept], self._rest[kept:]
         view = view[kept:]
         while view:
-            got = self._link.recv_into(view)
+            got = self._paced.into(view)
             if not got:
                 raise ConnectionResetError("the connection was closed early")
             view = view[got:]
@@ -115,7 +144,9 @@ class Connection:
         extra += f"Content-Length: {len(body)}\r\n" if body else ""
         head = f"{'POST' if body else 'GET'} {place.path} HTTP/1.1\r\nHost: {host}:{place.port}\r\n"
         self._link.sendall(f"{head}{self._token}{extra}\r\n".encode("ascii") + body)
+        self._paced = _Paced(self._link)
         answer = self._head()
+        self._paced = _Paced(self._link)
         status, length, part = STATUS.match(answer), LENGTH.search(answer), RANGE.search(answer)
         if not status or not length:
             raise OSError(0, "the answer is not HTTP")
@@ -126,10 +157,11 @@ class Connection:
         return int(length[1]), int(part[1]) if part else 0
 
     def _head(self) -> bytes:
+        room = memoryview(bytearray(HEAD_LIMIT))
         while b"\r\n\r\n" not in self._rest:
-            piece = self._link.recv(HEAD_LIMIT)
-            if not piece or len(self._rest) > HEAD_LIMIT:
+            got = self._paced.into(room)
+            if not got or len(self._rest) > HEAD_LIMIT:
                 raise ConnectionResetError("the connection was closed early")
-            self._rest += piece
+            self._rest += room[:got].tobytes()
         head, _, self._rest = self._rest.partition(b"\r\n\r\n")
         return head + b"\r\n"

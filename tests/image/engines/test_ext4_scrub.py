@@ -301,3 +301,14 @@ def test_zeros_that_cannot_be_made_are_told(tmp_path: Path):
     ):
         ext4_scrub._zero(file.fileno(), [Extent(0, 4096)])
     assert ext4_scrub._behind(Extent(100, 50), 8) == Extent(108, 42)
+
+
+def test_a_folder_that_would_have_no_end_is_refused(view: Any):
+    class Endless(dict[str, str]):
+        def get(self, line: str, other: str = "") -> str:  # type: ignore[override]
+            folder = listing((11, 0o040755, "a"))
+            return folder if line.startswith("ls") else super().get(line, other)
+
+    view.printed = Endless(view.printed)
+    with pytest.raises(CannotServe, match="too deep, or too many"):
+        filesystem(view).take([Taking(VOLUME, "/a", "remove")])
