@@ -176,7 +176,7 @@ def test_ranges_come_after_one_another_on_one_connection(serving):
             r"/base.zst: the server, or a proxy, has changed it \(content-encoding: gzip\)",
         ),
         (
-            b"HTTP/1.1 206 S\r\nContent-Range: bytes 10-12/99\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 206\r\nContent-Range: bytes 10-12/99\r\nTransfer-Encoding: chunked\r\n\r\n",
             r"has changed it \(transfer-encoding: chunked\)",
         ),
         (answer(416, b""), "/base.zst: HTTP 416"),
