@@ -105,7 +105,7 @@ class Bmc:
             if error.returncode > 0:
                 raise BakeryError(f"{self.name} cannot be talked to: {error.message}") from None
             raise self._failure(Answer(kind="no-answer"), request) from None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise self._failure(Answer(kind="no-answer"), request) from None
         if answer.kind:
             raise self._failure(answer, request)

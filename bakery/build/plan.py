@@ -117,7 +117,7 @@ def _why(stage: AnyStage, job: Job, work: WorkDir) -> str:
     for folder in sorted(work.path.glob(f"{stage.name}-*")):
         try:
             old = msgspec.json.decode((folder / INPUTS).read_bytes(), type=dict[str, Any])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, RecursionError):
             continue
         new = msgspec.json.decode(msgspec.json.encode(stage.inputs(job)))  # as it was written
         changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli.options import BUILD, EXISTING_FOLDER, FILE, FOLDER, PATH, Output, output, several
+from bakery.cli.options import (
+    BUILD,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    FILE,
+    FOLDER,
+    PATH,
+    Output,
+    output,
+    several,
+)
 
 if TYPE_CHECKING:
     from bakery.devstack.finding import Finding
@@ -44,7 +54,13 @@ SIZES = several(
     ),
     click.option("--node-cpus", "cpus", type=click.IntRange(1, 64), default=1),
     click.option("--host-ip", metavar="ADDRESS", help="HOST_IP of devstack."),
-    click.option("--password", help="Password of every service: letters and digits.  [random]"),
+    click.option(
+        "--password-file",
+        type=EXISTING_FILE,
+        metavar="FILE",
+        help="A file (mode 0600) whose first line is the password of every service: letters and "
+        "digits.  [random]",
+    ),
     click.option("--log-folder", metavar="PATH", help="Folder for the nodes' console logs."),
     MEMORY,
     click.option("--replace", is_flag=True, help="Overwrite files with other content."),
@@ -227,11 +243,14 @@ def _settings(
     import secrets
 
     from bakery.devstack import host, localconf, settings
+    from bakery.host import secret_file
     from bakery.host.errors import BakeryError
 
     machine = _host(options.pop("host_gib"))
     replace = bool(options.pop("replace"))
-    usual = {"release": "", "password": secrets.token_hex(12)}
+    file = options.pop("password_file")
+    password = secret_file.first_line(file) if isinstance(file, Path) else secrets.token_hex(12)
+    usual = {"release": "", "password": password}
     made = settings.make(build, **(usual | _given(options)))  # type: ignore[arg-type]
     for level, says in host.memory_faults(machine, made.nodes, made.node_memory_mib):
         if level == "error":

@@ -15,7 +15,7 @@ from bakery.cli.options import FILE, PATH, Output, output, reads_images
     type=FILE,
     required=True,
     metavar="KEY",
-    help="Private key that opens the archive.",
+    help="Private key (mode 0600) that opens the archive.",
 )
 @click.option(
     "-o", "--output", "out_image", type=FILE, help="Write a new image instead of replacing IMAGE."
@@ -31,7 +31,9 @@ def command(
     one in one step.
     """
     from bakery.build.scrub import work
+    from bakery.host import secret_file
 
+    secret_file.check(private_key)
     target = (out_image or image).resolve()
     restored = work.restore(image, target, recovery, private_key, out.report)
     out.print(f"{out_image or image}: {restored.files} files, {restored.size_bytes} bytes restored")

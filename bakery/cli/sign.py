@@ -15,7 +15,7 @@ from bakery.cli.options import BUILD, FILE, Output, output
     type=FILE,
     required=True,
     metavar="FILE",
-    help="Private key, Ed25519, PEM: openssl genpkey -algorithm ed25519 -out FILE.",
+    help="Private key (mode 0600), Ed25519, PEM: openssl genpkey -algorithm ed25519 -out FILE.",
 )
 @click.option(
     "--days",
@@ -33,11 +33,13 @@ def command(out: Output, directory: Path, key: Path, days: int, node: str | None
     the list's serial. A node that knows both writes nothing else, and nothing older.
     """
     from bakery.conductor import write_list
+    from bakery.host import secret_file
     from bakery.host.folders import write_whole
     from bakery.manifest import manifest
 
     build = manifest.load(directory)
     private = write_list.read_key(key)
+    secret_file.check(key)
     path = build.directory / f"{build.manifest.name}.plan"
     terms = write_list.terms(build, node or "", days=days)
     content = write_list.of_whole_disk(build, terms, private)

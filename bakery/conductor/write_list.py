@@ -48,14 +48,17 @@ def terms(
     days: int = TRY_DAYS,
     encrypted_to: bytes = b"",
 ) -> Terms:
-    """Those of a list that is made now: the seconds since the epoch are its serial."""
-    now = int(time.time())
+    """Those of a list that is made now: the milliseconds since the epoch are its serial.
+
+    Of two lists that are made in one second the later one has to be known, too.
+    """
+    now = time.time()
     return Terms(
         build=build.manifest.key,
-        serial=now,
+        serial=int(now * 1000),
         node=node,
         disk_bytes=disk_bytes,
-        expires=now + days * DAY_SECONDS,
+        expires=int(now) + days * DAY_SECONDS,
         encrypted_to=encrypted_to.hex(),
     )
 

@@ -95,7 +95,11 @@ def make(
             f"the base does not fit on a disk of {disk_gib} GiB", f"--disk {least} or more"
         )
     _check("--nodes", str(nodes), 1 <= nodes <= NODE_LIMIT, f"1 to {NODE_LIMIT}")
-    _check("--password", password, _PASSWORD.fullmatch(password), "letters and digits only")
+    if not _PASSWORD.fullmatch(password):  # which is not shown
+        raise UsageError(
+            "the first line of --password-file cannot be a password of devstack's services",
+            "it takes letters and digits only, 64 at most",
+        )
     _check("--host-ip", host_ip, not host_ip or _ADDRESS.fullmatch(host_ip), "an IPv4 address")
     _check("--log-folder", log_folder, _FOLDER.fullmatch(log_folder), "an absolute plain path")
     return Settings(

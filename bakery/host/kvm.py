@@ -164,7 +164,7 @@ def _remembered(key: str) -> Acceleration | None:
         with folders.check(_cache_file()).open("rb") as file:
             content = file.read(CACHE_LIMIT_BYTES)
         return msgspec.json.decode(content, type=dict[str, Acceleration]).get(key)
-    except (OSError, folders.Untrusted, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, folders.Untrusted, msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -90,7 +90,7 @@ class WorkDir:
             stamps = msgspec.json.decode((folder / RECORD).read_bytes(), type=dict[str, Stamp])
             intact = all(Stamp.of(folder / name) == stamp for name, stamp in stamps.items())
             linked = any(path.is_symlink() for path in folder.iterdir())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, RecursionError):
             return None
         return folder if intact and not linked else None
 

@@ -237,6 +237,6 @@ def refuse_unsafe(path: Path, checked: safety.CheckReport) -> None:
 def _recall(memory: Path, state: State) -> _Remembered | None:
     try:
         known = msgspec.json.decode(memory.read_bytes(), type=_Remembered)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
     return known if known.state == state and known.check_version == CHECK_VERSION else None

@@ -105,7 +105,7 @@ def _answer(process: run.Process, seconds: float) -> Answer:
 def _understood(process: run.Process, said: bytes) -> Answer:
     try:
         return msgspec.json.decode(said, type=Answer)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         run.end(process)
         assert process.stderr is not None
         words = run.tail(process.stderr.read(ANSWER_LIMIT_BYTES), lines=2)

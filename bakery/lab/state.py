@@ -147,7 +147,7 @@ def find(folder: Path) -> Lab | None:
             lab = msgspec.json.decode(file.read(RECORD_LIMIT_BYTES), type=Lab)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise BakeryError(f"{folder / RECORD} cannot be read: {error}", "bakery lab down") from None
     return lab if lab.keeper_pid == pid else None
 

@@ -181,7 +181,7 @@ def read_log(path: Path) -> Iterator[LogEntry]:
         while (line := file.readline(LOG_LINE_BYTES)).endswith(b"\n"):
             try:
                 yield msgspec.json.decode(line, type=LogEntry)
-            except msgspec.MsgspecError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise BakeryError(f"{path} is not a wire log: {error}") from error
 
 

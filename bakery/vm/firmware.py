@@ -80,7 +80,7 @@ def _usable(path: Path, board: Board) -> Uefi | None:
         with path.open("rb") as file:
             text = file.read(DESCRIPTOR_LIMIT_BYTES)
         descriptor = msgspec.json.decode(text, type=_Descriptor)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None  # an empty file hides a descriptor; one we cannot read is not for us
     code, variables = descriptor.mapping.executable, descriptor.mapping.nvram_template
     if not _suits(descriptor, board) or code is None or variables is None:

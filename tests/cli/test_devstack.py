@@ -41,7 +41,10 @@ def test_the_numbers_are_bounded_and_what_is_not_said_is_left_to_the_release(for
 def test_a_local_conf_has_what_the_options_say(build, tmp_path):
     words = ("--release", "yoga", "--nodes", "2", "--node-cpus", "3", "--node-memory", "4096")
     more = ("--node-disk", "20", "--host-ip", "192.0.2.7", "--log-folder", "/var/log/nodes")
-    answer = document("devstack", "local.conf", build, *words, *more, "--password", "secret1")
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("secret1\n")
+    answer = document("devstack", "local.conf", build, *words, *more, "--password-file", password)
     assert answer == {"files": ["local.conf"], "release": "yoga", "nodes": 2}
     lines = (tmp_path / "local.conf").read_text().splitlines()
     for line in (

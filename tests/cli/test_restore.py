@@ -7,7 +7,7 @@ from tests.cli.inside import document, told, usage
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(tmp_path, monkeypatch):
     calls = []
 
     def restore(image, target, recovery, key, _report):
@@ -15,6 +15,8 @@ def asked(monkeypatch):
         return Restored(2, 300)
 
     monkeypatch.setattr("bakery.build.scrub.work.restore", restore)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").touch(mode=0o600)
     return calls
 
 

@@ -17,6 +17,7 @@ PUBLIC = KEY.public_key().public_bytes_raw().hex()
 def key(tmp_path):
     path = tmp_path / "key"
     path.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
     return path
 
 
@@ -32,7 +33,7 @@ def test_the_plan_lies_beside_the_base_and_its_signature_holds(tmp_path, key, mo
         KEY.public_key().verify(bytes.fromhex(signature.decode()), content)
     assert set(build.directory.iterdir()) == before | {plan}
     step = json.loads(lines[2].removeprefix("deploy step "))
-    arguments = {"plan_url": "http://SERVER/sample.plan", "plan_key": PUBLIC, "plan_serial": 7}
+    arguments = {"plan_url": "http://SERVER/sample.plan", "plan_key": PUBLIC, "plan_serial": 7900}
     assert step == {
         "interface": "deploy", "step": "write_packed_image", "priority": 80, "args": arguments
     }  # fmt: skip
@@ -50,7 +51,7 @@ def test_whom_a_list_is_for_and_how_long_is_signed_too(tmp_path, key):
         content = (build.directory / "sample.plan").read_bytes().split(b"\n", 1)[1]
         terms = json.loads(content)
         assert (terms["node"], terms["serial"]) == (node, serial)
-        assert terms["expires"] == serial + days * 86400
+        assert terms["expires"] == serial // 1000 + days * 86400
     assert numbers("sign") == {"--days": (1, 3650, 90)}
 
 

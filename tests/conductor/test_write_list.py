@@ -40,10 +40,16 @@ def test_the_terms_of_a_list_that_is_made_now(tmp_path):
     build, before = builds.build(tmp_path / "build"), int(time.time())
     terms = write_list.terms(build, "node-1", 512, days=3)
     assert (terms.build, terms.node, terms.disk_bytes) == ("k1", "node-1", 512)
-    assert before <= terms.serial <= time.time()
-    assert terms.expires == terms.serial + 3 * 86400
+    assert before <= terms.serial / 1000 <= time.time()
+    assert terms.expires == terms.serial // 1000 + 3 * 86400
     assert terms.encrypted_to == ""
     assert write_list.terms(build, encrypted_to=b"\xab").encrypted_to == "ab"
+
+
+def test_the_later_of_two_lists_of_one_second_has_the_higher_serial(tmp_path, monkeypatch):
+    build, now = builds.build(tmp_path / "build"), iter((1000.25, 1000.75))
+    monkeypatch.setattr("bakery.conductor.write_list.time.time", lambda: next(now))
+    assert write_list.terms(build).serial < write_list.terms(build).serial
 
 
 def test_a_whole_disk_is_one_piece_from_the_first_byte_which_the_node_understands(tmp_path):

@@ -207,7 +207,11 @@ def test_the_command_prints_file_and_line_and_ends_with_1(tmp_path):
 def test_the_command_writes_once_and_only_over_its_own(tmp_path):
     folder = put(tmp_path / "build", BUILD)
     path = tmp_path / "local.conf"
-    words = ["local.conf", str(folder), "-o", str(path), "--password", "abc", "--memory", "64"]
+    words = ["local.conf", str(folder), "-o", str(path), "--memory", "64", "--password-file"]
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("abc")
+    words.append(str(password))
     assert CliRunner().invoke(cli.command, words).exit_code == 0
     assert path.stat().st_mode & 0o777 == 0o600
     assert CliRunner().invoke(cli.command, words).exit_code == 0
@@ -216,7 +220,7 @@ def test_the_command_writes_once_and_only_over_its_own(tmp_path):
     assert "IRONIC_VM_COUNT=1" in path.read_text()
     assert CliRunner().invoke(cli.command, [*words, "--nodes", "2", "--replace"]).exit_code == 0
     assert "IRONIC_VM_COUNT=2" in path.read_text()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["build", "local.conf"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["build", "local.conf", "password"]
 
 
 def test_the_command_refuses_nodes_the_machine_has_no_memory_for(tmp_path):

@@ -1,25 +1,33 @@
 """What a cloud's services answer, and the files that describe its nodes."""
 
 import base64
+import contextlib
 import gzip
 import json
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 
+from bakery.host.errors import BakeryError
+from bakery.host.run import Completed
+from bakery.manifest import manifest
 from bakery.openstack.connection import json_of, plain
-from bakery.openstack.glance import embedded, handover, health, records
+from bakery.openstack.glance import embedded, handover, health, images, pulse, rbd, records
+from bakery.openstack.glance.find import Published
 from bakery.openstack.ironic import (
     answers,
     config_drive,
     document,
     nodes_file,
+    params,
     root_device,
     session,
     validate,
 )
-from tests.fuzz.files import MANIFEST, in_file
-from tests.fuzz.target import Target, text
+from bakery.system import kargs
+from tests.fuzz.files import MANIFEST
+from tests.fuzz.target import Target, in_file, text
 
 STORES = b'[{"id": "a", "mountpoint": "/srv/glance"}, {"id": "b", "mountpoint": "/srv/b"}]'
 IMAGE = """{"id": "7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10", "status": "active", "name": "tiny",
@@ -64,14 +72,20 @@ INSTACKENV = json.dumps(
         ]
     }
 ).encode()
+LOCATIONS = b'[{"url": "rbd://f/pool/a/snap", "metadata": {"store": "ceph"}}]'
+SNAPSHOTS = b'[{"id": 4, "name": "snap", "size": 1048576, "protected": "true"}]'
+ARGS = b'root=UUID=1 ro quiet console=ttyS0,115200n8 dyndbg="file a" ostree=/ostree/boot.1/a'
 NODE = b"""{"uuid": "1be26c0b-03f2-4d2e-ae87-c02d7f33c123", "name": "one",
 "traits": ["HW_CPU_X86_VMX"], "provision_state": "available",
 "maintenance": false, "boot_interface": "ilo-virtual-media",
-"driver_info": {"ipmi_password": "******"}, "properties": {"cpu_arch": "x86_64", "local_gb": 40,
+"driver_info": {"ipmi_password": "******"}, "properties": {"cpu_arch": "x86_64", "local_gb": "40",
 "root_device": {"size": ">= 100", "wwn": "0x5000"}, "capabilities": "boot_mode:uefi"},
 "instance_info": {"root_device": null, "configdrive": "******"}, "last_error": "<b>no</b>",
 "disks": [{"name": "/dev/sda", "size": 214748364800, "rotational": true, "wwn": "0x5000"}],
 "nodes": [{"uuid": "a"}], "enabled_boot_interfaces": ["pxe"], "state": "error"}"""
+PUBLISHED = Published(
+    records.Image(id="a", status="active"), MANIFEST, manifest.decode(MANIFEST, "fuzz"), ()
+)
 REFUSAL = json.dumps({"error_message": json.dumps({"faultstring": "Node is locked"})}).encode()
 
 
@@ -87,6 +101,15 @@ def targets(work: Path) -> list[Target]:
             "config drive", in_file(work / "drive", config_drive.packed), base64.b64encode(drive)
         ),
         Target("image record", _image, IMAGE.encode()),
+        Target("locations of an image", _locations, LOCATIONS),
+        Target(
+            "progress of an image",
+            lambda d: pulse.sent_bytes(_image_sent(text(d))),
+            b"1048576 7 whole",
+        ),
+        Target("name of an image", _of_the_name, b"fedora-atomic @ 1/2"),
+        Target("rbd's snapshots", _snapshot, SNAPSHOTS),
+        Target("arguments for a cloud", _forms, ARGS),
         Target("embedded manifest", _unpacked, json.dumps(embedded.pack(MANIFEST)).encode()),
         Target("store metadata", in_file(work / "store.json", handover.stores), STORES),
         Target("node of a cloud", _node, NODE),
@@ -107,7 +130,50 @@ def _unpacked(data: bytes) -> object:
         properties = msgspec.convert(answer, dict[str, str])
     except msgspec.ValidationError:
         return None
-    return embedded.unpack(properties)
+    return embedded.names(properties), embedded.unpack(properties)
+
+
+class _Service(images.Images):
+    """An image service that answers by these bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.project, self._data = "", data
+
+    def get(self, image_id: str) -> records.Image:
+        return records.Image(id=image_id, status="active")
+
+    def _ask(self, *_words: object, **_options: object) -> object:
+        return json_of(self._data, "an answer", "image service")
+
+
+def _locations(data: bytes) -> object:
+    return _Service(data).locations("7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10")
+
+
+def _image_sent(words: str) -> records.Image:
+    return records.Image(id="a", status="active", properties={records.SENT: words})
+
+
+def _of_the_name(data: bytes) -> object:
+    return _Service(b'{"images": []}').named(text(data))
+
+
+def _snapshot(data: bytes) -> object:
+    store = rbd.RbdStore("pool", "", "")
+    with mock.patch.object(rbd.RbdStore, "_client", return_value=Completed(0, data, b"")):
+        return store._snapshot("a")
+
+
+def _forms(data: bytes) -> object:
+    """Each form by itself: what one cannot say another may."""
+    made = manifest.decode(MANIFEST, "fuzz")
+    args = kargs.parse(text(data))
+    request = params.Request(msgspec.structs.replace(made, kernel_args=args))
+    told = []
+    for form in params.FORMS:
+        with contextlib.suppress(BakeryError):
+            told.append(params.render(form, request))
+    return told, params.document(request)
 
 
 def _image(data: bytes) -> object:
@@ -130,6 +196,7 @@ def _node(data: bytes) -> object:
         answers.driver("ipmi", answer, answer.get("properties")),
         root_device.problem(wanted, disks, 1 << 30),
         validate.boot_of(node),
+        validate._disk(node, PUBLISHED),
         validate.other_processor(node, "x86_64"),
         config_drive.is_on(node),
     )

@@ -1,8 +1,11 @@
 """Files that somebody else may have written or a crash cut: manifests, recipes, keys, journals."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 from uuid import UUID
 
 import msgspec
@@ -14,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from bakery.build import plan
 from bakery.build.recipe import read as recipe
 from bakery.build.scrub import rules
 from bakery.conductor import write_list
@@ -24,12 +28,16 @@ from bakery.devstack import verdicts
 from bakery.devstack.host import Host
 from bakery.devstack.journal import Journal as DevstackJournal
 from bakery.devstack.steps import Answer
+from bakery.host import kvm
+from bakery.host.errors import BakeryError
 from bakery.host.printable import printable, printable_json, printable_lines, shown
 from bakery.host.workdir import WorkDir
+from bakery.image import source
+from bakery.lab import state
 from bakery.manifest import manifest
-from bakery.netboot import leases
+from bakery.netboot import leases, wire_events
 from bakery.recovery import header, keys, members, packing, records
-from tests.fuzz.target import Target, text
+from tests.fuzz.target import Target, in_file, text
 from tests.recovery import pairs
 
 NODE = UUID(int=1)
@@ -57,6 +65,25 @@ why = "it is ours"
 paths = ["/etc/secret/**", "~/.ssh/id_*"]
 action = "empty"
 keep = ["/etc/secret/public"]
+"""
+FAULTY = b"""name = "lab"
+"a key" = 1
+[source]
+image = "disk.qcow2"
+"two words" = {"three more" = 2}
+"""
+INPUTS = b'{"version": 1, "image": "sha256:01", "options": {"layout": "pv"}}'
+MEMORY = msgspec.json.encode(
+    {
+        "state": {"device": 1, "inode": 2, "size_bytes": 3, "mtime_ns": 4, "ctime_ns": 5},
+        "digest": "sha256:00",
+        "checked": {"path": "a", "format": "raw", "virtual_size_bytes": 3, "findings": []},
+        "table": None,
+        "check_version": source.CHECK_VERSION,
+    }
+)
+KVM = b'{"key": {"kind": "kvm", "reason": "a trial guest ran under kvm"}}'
+WIRE = b"""{"unix_seconds":1.5,"event":{"type":"dhcp","mac":"52:54:00:4c:00:01","message":"INFORM"}}
 """
 AGE = b"age-encryption.org/v1\n-> X25519 abc\nZGVm\n--- bWFj\n" + bytes(64)
 PAX = b"26 SCHILY.xattr.user.a=bc\n19 mtime=1700000.5\n12 path=a/b\n"
@@ -92,16 +119,6 @@ def targets(work: Path) -> list[Target]:
     ]
 
 
-def in_file(path: Path, parse: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A parser of a file, as one of bytes."""
-
-    def parsed(data: bytes) -> object:
-        path.write_bytes(data)
-        return parse(path)
-
-    return parsed
-
-
 def _of_a_user(work: Path) -> list[Target]:
     folder = work / "recipe"
     folder.mkdir()
@@ -116,11 +133,17 @@ def _of_a_user(work: Path) -> list[Target]:
 
     return [
         Target("recipe", in_file(folder / "lab.toml", recipe.read), RECIPE),
+        Target("recipe with a fault", in_file(folder / "fault.toml", _faulty), FAULTY),
         Target("scrub rules", in_file(work / "rules.toml", rules.load), RULES),
         Target("local.conf", in_file(local_conf, checked), LOCAL_CONF),
         Target("devstack's answers", _answers, SERVER),
         *_keys(work),
     ]
+
+
+def _faulty(path: Path) -> None:
+    with contextlib.suppress(BakeryError):
+        recipe.read(path)
 
 
 def _answers(data: bytes) -> object:
@@ -161,8 +184,51 @@ def _of_a_state(work: Path) -> list[Target]:
         Target(
             "stamps", in_file(result / "result.json", lambda _: draft.result("base", "0")), b"{}"
         ),
+        Target("inputs of a stage", in_file(result / "inputs.json", _why(draft)), INPUTS),
+        Target("memory of an image", in_file(work / "source.json", _recalled), MEMORY),
+        Target("memory of KVM", _of_kvm(work / "kvm.json"), KVM),
+        Target("record of a lab", _of_a_lab(work / "lab"), _lab()),
+        Target("log of the wire", in_file(work / "wire", _logged), WIRE),
         Target("devstack's journal", in_file(steps.path, lambda _: steps.read()), STEPS),
     ]
+
+
+def _why(draft: WorkDir) -> Callable[[Path], object]:
+    """Why a stage would run, by what it was given the last time."""
+    stage = SimpleNamespace(name="base", inputs=lambda _job: {"version": 1, "image": "sha256:00"})
+    return lambda _: plan._why(stage, None, draft)  # type: ignore[arg-type]
+
+
+def _recalled(path: Path) -> object:
+    return source._recall(path, source.State(1, 2, 3, 4, 5))
+
+
+def _of_kvm(path: Path) -> Callable[[bytes], object]:
+    def parsed(_path: Path) -> object:
+        with mock.patch.object(kvm, "_cache_file", return_value=path):
+            return kvm._remembered("key")
+
+    return in_file(path, parsed)
+
+
+def _of_a_lab(folder: Path) -> Callable[[bytes], object]:
+    folder.mkdir(mode=0o700)
+
+    def parsed(_path: Path) -> object:
+        with mock.patch.object(state, "keeper_pid", return_value=7):
+            return state.find(folder)
+
+    return in_file(folder / state.RECORD, parsed)
+
+
+def _lab() -> bytes:
+    bmc = state.BmcAccess("192.168.77.1", 6230, "admin", "secret")
+    node = state.Node("node-1", str(NODE), "52:54:00:4c:00:01", "bios", "e1000", "d", 1, bmc, "c")
+    return msgspec.json.encode(state.Lab("f", "192.168.77.1/24", "lab", 7, True, "tcg", (node,)))
+
+
+def _logged(path: Path) -> object:
+    return list(wire_events.read_log(path))
 
 
 def _record() -> bytes:

@@ -2,13 +2,15 @@
 
 import io
 import os
+import struct
 import subprocess
 import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from bakery.disk import digest
-from bakery.disk.extents import Extent, ReadAt, of_file
+from bakery.disk.extents import Extent, ReadAt
 from bakery.disk.formats import detect, peek, qcow2, qcow2_map, safety, vdi, vhd, vmdk
 from bakery.disk.formats import second_opinion as inspector
 from bakery.disk.packed import frames, packed_index
@@ -23,23 +25,27 @@ from bakery.disk.volumes import (
     partitions,
     xfs,
 )
-from bakery.disk.volumes.volumes import TOP_LEVEL, Subvolume, Volume
+from bakery.disk.volumes.volumes import Subvolume, Volume
+from bakery.image.engines import view
 from bakery.image.subvolumes import mounted_with
+from bakery.node.agent import bootloader
 from bakery.node.agent import image as agent_image
 from bakery.node.agent.zstd import Decompressor
 from bakery.system import architecture
 from tests import tiny
-from tests.disk.volumes import disks_4k, pvs
-from tests.fuzz.target import Target, text
+from tests.disk.volumes import btrfses, disks_4k, pvs
+from tests.fuzz.target import Target, in_file, text
 
 DISK_BYTES = 6 << 30
 MIB = 1 << 20
 SECTOR_4K = disks_4k.SECTOR
 PAGE_BYTES = 4096
-BTRFS_BYTES = 128 << 20
+BTRFS_LABEL_AT = 64 << 10
 _VOLUME = Volume("/dev/sda1", 1, (), "btrfs", subvolumes=(Subvolume(256, "@/a", False),))
 XFS_BYTES = 320 << 20
 XFS_LOG_BYTES = 16 << 10
+XFS_ROOT, XFS_LEAF = 20, 21
+"""Blocks behind what a new one has in use there."""
 EXTENDED = (
     b"\0" * 446 + bytes.fromhex("00000000 0f000000 00080000 00100000") + b"\0" * 48 + b"\x55\xaa"
 )
@@ -60,6 +66,11 @@ def targets(work: Path) -> list[Target]:
         *_of_filesystems(work),
         *_of_a_base(),
         Target("kernel head", architecture.of_kernel, _kernel_head()),
+        Target("kernel head, ELF", architecture.of_kernel, ELF),
+        Target(
+            "image to be shown", in_file(work / "shown", view._refuse_external_data), image[:80]
+        ),
+        Target("boot loader, on a node", _loader(work), _table_of_efi()),
     ]
 
 
@@ -151,7 +162,7 @@ def _of_filesystems(work: Path) -> list[Target]:
         file.truncate(8 * MIB)
     subprocess.run(["mkfs.ext4", "-q", "-F", plain], check=True)
     superblock, log = _xfs(work)
-    of_btrfs = _Btrfs(work)
+    of_btrfs = _Btrfs()
     return [
         Target("btrfs", of_btrfs.read, of_btrfs.seed),
         Target(
@@ -163,6 +174,9 @@ def _of_filesystems(work: Path) -> list[Target]:
         Target("size of a filesystem", _sizes, plain.read_bytes()[:head]),
         Target(
             "XFS", lambda d: _of_xfs(d[: len(superblock)], d[len(superblock) :]), superblock + log
+        ),
+        Target(
+            "XFS, a tree of two levels", lambda d: _counted(superblock, d), _tree_of_two_levels()
         ),
     ]
 
@@ -193,26 +207,18 @@ def _table_4k(work: Path) -> bytes:
 
 
 class _Btrfs:
-    """The pages of a btrfs that hold anything: where each lies, and what they are joined."""
+    """The pages of a btrfs that lead to its files: where each lies, and what they are joined."""
 
-    def __init__(self, work: Path) -> None:
-        source, image = work / "tree", work / "seed.btrfs"
-        (source / "etc").mkdir(parents=True)
-        (source / "etc/fstab").write_bytes(tiny.FSTAB)
-        (source / "link").symlink_to("etc/fstab")
-        with image.open("wb") as file:
-            file.truncate(BTRFS_BYTES)
-        words = ["mkfs.btrfs", "-q", "-n", "4096", "-m", "single", "-d", "single", "--rootdir"]
-        subprocess.run([*words, source, image], check=True, capture_output=True)
+    def __init__(self) -> None:
+        device = btrfses.load("system")
+        label = device[BTRFS_LABEL_AT + 32 : BTRFS_LABEL_AT + 48]
         pages: list[bytes] = []
         self._places: dict[int, int] = {}
-        with image.open("rb") as file:
-            for extent in of_file(file.fileno()):
-                for place in range(extent.offset, extent.end, PAGE_BYTES):
-                    page = os.pread(file.fileno(), PAGE_BYTES, place)
-                    if any(page):
-                        self._places[place // PAGE_BYTES] = len(pages)
-                        pages.append(page)
+        for place in range(0, btrfses.SIZE_BYTES, PAGE_BYTES):
+            page = device[place : place + PAGE_BYTES]
+            if page[32:48] == label:
+                self._places[place // PAGE_BYTES] = len(pages)
+                pages.append(page)
         self.seed = b"".join(pages)
 
     def read(self, data: bytes) -> object:
@@ -222,11 +228,11 @@ class _Btrfs:
             first, last = offset // PAGE_BYTES, -(-(offset + length) // PAGE_BYTES)
             got = b"".join(self._page(data, number) for number in range(first, last))
             start = offset - first * PAGE_BYTES
-            return got[start : start + max(0, min(length, BTRFS_BYTES - offset))]
+            return got[start : start + max(0, min(length, btrfses.SIZE_BYTES - offset))]
 
         files = btrfs_files.Files(read_at)
-        top = files.top(TOP_LEVEL)
-        found = files.find(top, b"/link")
+        top = files.top(btrfses.SUBVOLUMES[0].id)
+        found = files.find(top, b"/etc/into")
         names = files.directory(top.node)
         return files.subvolumes(), names, found and files.status(found.node)
 
@@ -260,6 +266,27 @@ def _of_xfs(head: bytes, log: bytes) -> object:
 
     clean = xfs.is_clean(read_at, superblock)
     return clean, xfs.shared(read_at, superblock, Extent(64 << 10, 4096))
+
+
+def _tree_of_two_levels() -> bytes:
+    """The counts of an XFS's first group: the root, and the leaf it leads to."""
+    room = (PAGE_BYTES - xfs.BTREE_HEADER_BYTES) // xfs.KEY_AND_POINTER_BYTES
+    root = xfs.REFCOUNT_MAGIC + struct.pack(">HH", 1, 1)
+    root = root.ljust(xfs.BTREE_HEADER_BYTES, b"\0") + struct.pack(">I", 0)
+    root = root.ljust(xfs.BTREE_HEADER_BYTES + 4 * room, b"\0") + struct.pack(">I", XFS_LEAF)
+    leaf = xfs.REFCOUNT_MAGIC + struct.pack(">HH", 0, 1)
+    leaf = leaf.ljust(xfs.BTREE_HEADER_BYTES, b"\0") + struct.pack(">III", 16, 1, 2)
+    return root.ljust(PAGE_BYTES, b"\0") + leaf.ljust(PAGE_BYTES, b"\0")
+
+
+def _counted(head: bytes, tree: bytes) -> bool:
+    """Whether the 17th block is shared, by the superblock of `head` and the counts in `tree`."""
+    told = bytearray(head.ljust((XFS_LEAF + 1) * PAGE_BYTES, b"\0"))
+    superblock = xfs.read(_inside(head, XFS_BYTES))
+    struct.pack_into(">II", told, superblock.sector_bytes + 88, XFS_ROOT, 2)
+    root = XFS_ROOT * PAGE_BYTES
+    told[root : root + 2 * PAGE_BYTES] = tree[: 2 * PAGE_BYTES].ljust(2 * PAGE_BYTES, b"\0")
+    return xfs.shared(_inside(bytes(told), XFS_BYTES), superblock, Extent(64 << 10, PAGE_BYTES))
 
 
 def _of_a_base() -> list[Target]:
@@ -307,6 +334,26 @@ def _kernel_head() -> bytes:
     head[0x202:0x206], head[0x236:0x238] = b"HdrS", b"\x01\0"
     head[0x240:0x246] = b"PE\0\0" + (0x8664).to_bytes(2, "little")
     return bytes(head)
+
+
+# As far as it tells the processor: arm64's, of 64 bits and little-endian (elf(5)).
+ELF = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x02\0\xb7\0" + bytes(44)
+
+
+def _table_of_efi() -> bytes:
+    """A disk that no BIOS starts from, with a GPT of one EFI system partition."""
+    disk = bytearray(4 * 512)
+    disk[450], disk[510:512] = 0xEE, b"\x55\xaa"
+    disk[512:520] = bootloader.GPT_SIGNATURE
+    struct.pack_into("<QII", disk, 512 + 72, 2, 4, 128)
+    disk[1024 + 128 : 1024 + 144] = bootloader.ESP_GUID
+    return bytes(disk)
+
+
+def _loader(work: Path) -> Callable[[bytes], object]:
+    """As of a disk, which has more than its first sectors."""
+    there = in_file(work / "disk", lambda path: bootloader.is_there(str(path)))
+    return lambda data: there(data.ljust(4 * 512, b"\0"))
 
 
 def _check(work: Path, data: bytes) -> object:

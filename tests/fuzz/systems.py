@@ -1,8 +1,14 @@
 """The files of a system in an image: boot entries, GRUB's menu, fstab, packages."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
-from bakery.build.sbom import dpkg
+from bakery.build.sbom import cyclonedx, document, dpkg, spdx
+from bakery.build.sbom.packages import Installed
+from bakery.build.scrub import homes
+from bakery.build.scrub.tree import Tree
+from bakery.disk.volumes.volumes import Partition, PartitionTable, Survey, Volume
+from bakery.image.reader import Place
 from bakery.system import (
     bls,
     boot_devices,
@@ -10,8 +16,10 @@ from bakery.system import (
     fstab,
     grub,
     grub_defaults,
+    initramfs,
     kargs,
     loader,
+    lvm_devices,
     mdadm,
     menu,
     mount_units,
@@ -71,6 +79,21 @@ DEVICES = (
 )
 
 
+PASSWD = b"root:x:0:0:root:/root:/bin/bash\nuser:x:1000:1000:,,,:/home/user:/bin/sh\n"
+BY_ID = b"/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001-part2"
+MAPPED = b"/dev/disk/by-id/dm-name-v-a\\x2fb"
+LVM_CONF = b'config {\n}\ndevices {\n\tdir = "/dev"\n\t# use_devicesfile = 1\n}\n'
+PARTITIONS = tuple(
+    Partition(n, n << 20, 1 << 20, "83", name=f"part-{n}", uuid=f"2f6e-0{n}") for n in (2, 3)
+)
+DISK = Survey(
+    8 << 20,
+    PartitionTable("gpt", "5a", PARTITIONS),
+    (),
+    tuple(Volume(one.device, one.size_bytes, (), "ext4", uuid="2f") for one in PARTITIONS),
+)
+
+
 def targets(_work: Path) -> list[Target]:
     """All of them."""
     return [
@@ -83,11 +106,17 @@ def targets(_work: Path) -> list[Target]:
         Target("fstab", _without_devices, tiny.FSTAB),
         Target("crypttab", fstab.crypttab_mentions, b"home UUID=5a3e6a1c none luks,nofail\n"),
         Target("mount unit", _mounted, UNIT),
-        Target("mdadm.conf", mdadm.mentions, MDADM),
+        Target("mdadm.conf", _without_arrays, MDADM),
         Target(
-            "name of a device", lambda d: device_names.parsed(text(d)), b'UUID="2f"/PARTNROFF=1'
+            "settings of an initramfs", _baked, b'RESUME="UUID=1"\nkernel_cmdline+=" root=a "\n'
         ),
+        Target("name of a device", lambda d: _named(text(d)), b"PARTUUID=2f6e-02/PARTNROFF=1"),
+        Target("link to a device", lambda d: _named(text(d)), BY_ID),
+        Target("name of a mapped device", lambda d: _named(text(d)), MAPPED),
+        Target("lvm.conf", _switched_off, LVM_CONF),
+        Target("LVM's devices", lvm_devices.binds, b"VERSION=1.1.2\nIDTYPE=sys_wwid IDNAME=a\n"),
         Target("devices of arguments", _devices, DEVICES),
+        Target("passwd", _users, PASSWD),
         Target("os-release", os_release.parse, tiny.ROOT["etc/os-release"]),
         Target("kernel arguments", lambda d: _arguments(text(d)), ARGS.encode()),
         Target("arguments for boot programs", lambda d: _for_boot_programs(text(d)), ARGS.encode()),
@@ -97,6 +126,7 @@ def targets(_work: Path) -> list[Target]:
         ),
         Target("version", lambda d: versions.sort_key(text(d)), b"6.12.0~rc1^git-25.el9_4.x86_64"),
         Target("dpkg's database", lambda d: dpkg.parse(d, "status"), STATUS),
+        Target("bills of material", _billed, STATUS),
     ]
 
 
@@ -121,13 +151,48 @@ def _menu_edited(data: bytes) -> object:
 
 
 def _without_devices(data: bytes) -> bytes:
-    return fstab.changed(data, {m.line: None for m in fstab.mentions(data)})
+    lines = [mention.line for mention in fstab.mentions(data)]
+    fstab.changed(data, dict.fromkeys(lines, "/dev/sdb1"))
+    return fstab.changed(data, dict.fromkeys(lines))
+
+
+def _named(name: str) -> object:
+    return device_names.named(name, DISK), device_names.disk_of(name)
+
+
+def _switched_off(config: bytes) -> bytes:
+    line = lvm_devices.switch_line(config)
+    return lvm_devices.switched_off(config, line) if line else config
+
+
+def _users(data: bytes) -> object:
+    """The homes that a scrub looks into."""
+    reader = SimpleNamespace(text=lambda _volume, _path: data)
+    tree = Tree({"": (Place(DISK.volumes[0], ""),)})
+    return list(homes._users(reader, tree))  # type: ignore[arg-type]
+
+
+def _billed(data: bytes) -> object:
+    """As the documents that a build's user is handed."""
+    installed = Installed("debian", "12", tuple(sorted(dpkg.parse(data, "status"))))
+    subject = document.subject("sample", "sha256:" + "5a" * 32, installed)
+    return spdx.encode(subject), cyclonedx.encode(subject)
+
+
+def _without_arrays(data: bytes) -> bytes:
+    return mdadm.without(data, [m.line for m in mdadm.mentions(data)])
+
+
+def _baked(data: bytes) -> object:
+    return initramfs.tools_mentions(data), initramfs.dracut_mentions(data)
 
 
 def _mounted(data: bytes) -> object:
-    found = mount_units.mention(data, "srv.mount", required=True)
+    found = mount_units.mention([data, UNIT], "srv.mount", required=True)
     without = mount_units.without_device(data, "/srv")
-    return without, found and mount_units.renamed(data, found.line, "/dev/sdb1")
+    return without, found and mount_units.renamed(
+        [data, UNIT][found.text], found.mention.line, "/dev/sdb1"
+    )
 
 
 def _devices(data: bytes) -> object:

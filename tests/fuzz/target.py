@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from bakery.host.errors import BakeryError
@@ -21,6 +22,16 @@ class Target(NamedTuple):
     name: str
     parse: Callable[[bytes], object]
     seed: bytes
+
+
+def in_file(path: Path, parse: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """A parser of a file, as one of bytes."""
+
+    def parsed(data: bytes) -> object:
+        path.write_bytes(data)
+        return parse(path)
+
+    return parsed
 
 
 def text(data: bytes) -> str:

@@ -14,7 +14,7 @@ from bakery.conductor.journal import Deployment
 from bakery.conductor.peer import Peer
 from bakery.disk import digest
 from bakery.disk.packed import packed_index
-from bakery.netboot import dhcp_packet, http_message, tftp
+from bakery.netboot import boot_config, dhcp_packet, firmware_files, http_message, tftp
 from bakery.netboot.tftp_transfer import Transfer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import readable
@@ -23,8 +23,9 @@ from bakery.node.agent import hints, http, kernel_args, multicast, network, proo
 from bakery.node.agent import tftp as agent_tftp
 from bakery.node.agent.disks import Disk
 from bakery.node.agent.exchange import Exchange
+from bakery.system import kargs
 from tests.conductor.peers import peer_at
-from tests.fuzz.target import Target, latin, said
+from tests.fuzz.target import Target, latin, said, text
 
 DISCOVER = dhcp_packet.encode(
     dhcp_packet.Packet(
@@ -46,6 +47,7 @@ NODE_ARGS = (
     'ironic_api_url=http://192.168.77.1:6385 troubleshoot=0 root_device="size=>= 100" '
     "ip=192.168.77.128:192.168.77.1::255.255.255.0 BOOTIF=01-52-54-00-4c-00-01"
 )
+BOOT_ARGS = b'ro quiet dyndbg="file a +p" ostree=/ostree/boot.1/a console=ttyS0'
 HINTS = "size=>= 100,vendor=<or> ata <or> scsi,rotational=false,wwn=s== 0x5000"
 LEASE = b"""ip=192.168.77.128
 subnet=255.255.255.0
@@ -82,6 +84,7 @@ def _of_the_conductor() -> list[Target]:
         ),
         Target("iSCSI login", _login, _logged_in()),
         Target("NBD", _disk, _served_disk()),
+        Target("boot configuration", _configured, BOOT_ARGS),
         Target("text of the wire", lambda d: readable(latin(d)), b"\x1b]0;a\x07 pxelinux.0"),
     ]
 
@@ -89,7 +92,18 @@ def _of_the_conductor() -> list[Target]:
 def _dhcp(data: bytes) -> object:
     """A packet, and what would be sent on of it."""
     packet = dhcp_packet.parse(data)
-    return packet and dhcp_packet.parse(dhcp_packet.encode(packet))
+    files = firmware_files.BootFiles("a", "b", "c", "d")
+    return files.of(packet), dhcp_packet.parse(dhcp_packet.encode(packet))
+
+
+def _configured(data: bytes) -> object:
+    """Of a build whose manifest has such arguments, for each boot program."""
+    args = boot_config.ironic_args(kargs.parse(text(data)))
+    boot = boot_config.Boot("n/kernel", "n/ramdisk", args)
+    config = boot_config.BootConfig(mac="52:54:00:4c:00:01", deploy=boot, boot_partition=boot)
+    root = boot_config.BootConfig.switched(config, "boot_partition", root="UUID=1")
+    forms = (boot_config.pxelinux, boot_config.grub)
+    return [form(root) for form in forms], boot_config.ipxe(root, "http://192.0.2.1:6385")
 
 
 def _acknowledged(data: bytes) -> object:
@@ -188,6 +202,7 @@ def _of_a_node() -> list[Target]:
         Target("frames' address", lambda d: http.parse(latin(d)), b"http://[fe80::1]:6385/x/y"),
         Target("lease of a node", lambda d: network.parse_lease(latin(d)), LEASE),
         Target("HTTP answer", _fetched, ANSWER),
+        Target("answer of the API", _status, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 OK\r\n"),
         Target("TFTP answer", _answered, b"\0\x03\0\x01token of a try"),
         Target("signed list", _listed, _pieces()),
         Target("signature", _signed, _SIGNED),
@@ -207,9 +222,15 @@ def _fetched(data: bytes) -> object:
         connection = http.Connection.__new__(http.Connection)
         connection._place, connection._link = http.Place("192.0.2.1", 80, "/x"), link
         connection._token, connection._rest = "", b""
+        connection._paced = http._Paced(link)
         connection.ask(0, 9)
         return connection.take(9)
     return None
+
+
+def _status(data: bytes) -> None:
+    with said(data) as link, contextlib.suppress(OSError):
+        agent_api._status(link)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The bounds of one HTTP connection: time, rate and size; and which route answers."""
 
 import contextlib
+import os
 import socket
 from types import SimpleNamespace
 
@@ -11,7 +12,11 @@ from bakery.netboot.http import HttpServer
 from bakery.netboot.http_connection import LEAST_BYTES_PER_SECOND, Site, _Pace, _Timed
 from bakery.netboot.http_message import Refused, Request, Response
 from bakery.netboot.tree import Tree
+from bakery.netboot.wire_events import Event, Http
 from tests.netboot.test_http_ends import served
+
+SHRINKING_BYTES = 256 << 20
+"""More than the sockets' buffers hold."""
 
 
 @pytest.fixture
@@ -168,3 +173,25 @@ def test_a_body_may_be_as_long_as_its_bound_and_a_refused_client_sees_the_end(mo
         assert posted(server.port, bytes(100)).startswith(b"HTTP/1.1 202")
         assert posted(server.port, bytes(101)).startswith(b"HTTP/1.1 413")
     assert lengths == [100]
+
+
+def test_a_file_that_shrinks_while_it_is_sent_ends_the_connection_and_is_told(tmp_path):
+    events: list[Event] = []
+    tree, path = Tree(), tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(SHRINKING_BYTES)
+    tree.put("file", path)
+    with HttpServer("127.0.0.1", tree, events.append) as server, socket.socket() as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        link.settimeout(10.0)
+        link.connect(("127.0.0.1", server.port))
+        link.sendall(b"GET /file HTTP/1.1\r\n\r\n")
+        got = len(link.recv(1))
+        os.truncate(path, 0)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := link.recv(1 << 20):
+                got += len(piece)
+    (event,) = events
+    assert got < SHRINKING_BYTES
+    assert isinstance(event, Http)
+    assert event.reason == "the file shrank while it was being sent"

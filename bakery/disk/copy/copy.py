@@ -26,7 +26,7 @@ from bakery.host.sandbox import Cage, run_confined
 Progress = Callable[[int, int], None]
 Landed = Callable[[Extent, dict[int, bytes] | None], None]
 
-PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
+PERCENT = re.compile(rb"\(([0-9]{1,3}(?:\.[0-9]{1,9})?)/100%\)")
 COROUTINES = 8
 LIMITS = Limits(memory_bytes=2 << 30)
 TIMEOUT_SECONDS = 6 * 3600.0
@@ -232,7 +232,7 @@ def scaled(
     def take(output: bytes) -> None:
         found = PERCENT.findall(output)
         if found:
-            progress(at + int(length * float(found[-1]) / 100), size)
+            progress(at + int(length * min(1.0, float(found[-1]) / 100)), size)
 
     return take
 

@@ -175,12 +175,15 @@ class Files:
         return Node(location.object, FIRST_OBJECT, DIRECTORY)
 
     def _target(self, node: Node) -> bytes:
-        """Where a link leads, as it is written."""
+        """Where a link leads, as it is written.
+
+        Up to a NUL, as the kernel takes it: mkfs.btrfs --rootdir writes one behind it.
+        """
         root = self._root(node.tree)
         item = self._trees.item(root, Key(node.number, EXTENT_DATA, 0)) if root else None
         if item is None or len(item) < INLINE_OFFSET or item[20] != INLINE or item[16]:
             raise BakeryError(f"the btrfs is damaged: link {node.number} leads nowhere")
-        return item[INLINE_OFFSET:]
+        return item[INLINE_OFFSET:].partition(b"\0")[0]
 
     def _root(self, number: int) -> Root | None:
         if number not in self._roots:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bakery.host import run
 from bakery.host.errors import BakeryError
+from bakery.host.printable import shown
 
 LINE_LIMIT_BYTES = 8000
 ANSWER_LIMIT_BYTES = 16 << 20
@@ -26,6 +27,7 @@ ERROR_LIMIT_LINES = 2
 ANSWER_SECONDS = 180.0
 END_SECONDS = 60.0
 
+NUMBER = re.compile(r"[0-9]{1,20}")
 _WHERE = re.compile(r"^(\*stdin\*:[0-9]+: )?(libguestfs: )?(error: )?")
 
 
@@ -171,6 +173,17 @@ def command_line(*words: str) -> bytes:
     if len(data) > LINE_LIMIT_BYTES:
         raise BakeryError(f"a name of {len(data)} bytes is too long: {words[-1][:60]!r}…")
     return data
+
+
+def number(answer: str) -> int:
+    """The number from 0 on that an answer is; BakeryError where it is none.
+
+    The appliance has read a stranger's image, and may be the stranger's by now.
+    """
+    text = answer.strip()
+    if not NUMBER.fullmatch(text):
+        raise BakeryError(f"the appliance answered {shown(text)} where a number belongs")
+    return int(text)
 
 
 def quoted(word: str) -> str:

@@ -1,6 +1,7 @@
 """Files of the filesystem an appliance has mounted at its root, as guestfish tells of them."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from bakery.image.engines.base import DirectoryEntry, Item
 from bakery.image.engines.guestfish import CommandRefused, Guestfish
 
 ENTRY_LIMIT = 20_000
+MODE_LIMIT = 1 << 16
+STATUS_LINE = re.compile(r"^(st_[a-z_]+): (-?[0-9]{1,20})$", re.MULTILINE)
 # How a filesystem is mounted: nothing of it is run.
 SAFE = "nodev,nosuid,noexec"
 # Read-only alone still replays a dirty journal (mount(8), FILESYSTEM-SPECIFIC MOUNT OPTIONS).
@@ -70,20 +73,22 @@ def status(fish: Guestfish, path: str) -> Status:
 
 
 def _status(answer: str) -> Status:
-    told = {
-        key: int(value)
-        for key, _, value in (line.partition(": ") for line in answer.splitlines())
-        if value
-    }
-    return Status(
-        device=told["st_dev"],
-        inode=told["st_ino"],
-        mode=told["st_mode"],
-        owner=(told["st_uid"], told["st_gid"]),
-        size=told["st_size"],
-        accessed=(told["st_atime_sec"], told["st_atime_nsec"]),
-        modified=(told["st_mtime_sec"], told["st_mtime_nsec"]),
-    )
+    told = {name: int(value) for name, value in STATUS_LINE.findall(answer)}
+    try:
+        found = Status(
+            device=told["st_dev"],
+            inode=told["st_ino"],
+            mode=told["st_mode"],
+            owner=(told["st_uid"], told["st_gid"]),
+            size=told["st_size"],
+            accessed=(told["st_atime_sec"], told["st_atime_nsec"]),
+            modified=(told["st_mtime_sec"], told["st_mtime_nsec"]),
+        )
+    except KeyError as error:
+        raise BakeryError(f"the appliance told of a file without its {error}") from None
+    if not 0 <= found.mode < MODE_LIMIT or found.size < 0:
+        raise BakeryError("the appliance told of a file with an impossible mode or size")
+    return found
 
 
 def regular(fish: Guestfish, path: str) -> Status:

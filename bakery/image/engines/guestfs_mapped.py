@@ -14,7 +14,7 @@ import msgspec
 
 from bakery.disk.volumes.volumes import LUKS, Volume, VolumeGroup
 from bakery.host.errors import BakeryError
-from bakery.image.engines.guestfish import CommandRefused, Guestfish
+from bakery.image.engines.guestfish import CommandRefused, Guestfish, number
 from bakery.image.engines.survey import Found
 
 KEY_LIMIT_BYTES = 8 << 10
@@ -60,7 +60,7 @@ def mapped(fish: Guestfish, opened: Iterable[str], known: Iterable[Volume]) -> I
         if device in have:
             continue
         try:
-            size = int(fish.ask("blockdev-getsize64", device))
+            size = number(fish.ask("blockdev-getsize64", device))
         except CommandRefused:  # it is listed, and the kernel could not activate it
             continue
         yield Found(device, (), size)

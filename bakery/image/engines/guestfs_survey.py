@@ -21,7 +21,7 @@ from bakery.disk.volumes import btrfs, gpt, partitions
 from bakery.disk.volumes.volumes import PartitionTable, Subvolume, Survey, Volume
 from bakery.host.errors import BakeryError
 from bakery.image.engines import guestfs_mapped
-from bakery.image.engines.guestfish import CommandRefused, Guestfish
+from bakery.image.engines.guestfish import CommandRefused, Guestfish, number
 from bakery.image.engines.guestfs_files import mount_options
 from bakery.image.engines.survey import (
     BLKID,
@@ -39,8 +39,10 @@ from bakery.image.engines.survey import (
 LABEL = "image"
 BY_LABEL = f"/dev/disk/guestfs/{LABEL}"
 SUBVOLUME = re.compile(
-    r"btrfssubvolume_id: (\d+)\n +btrfssubvolume_top_level_id: \d+\n +btrfssubvolume_path: (.*)\n\}"
+    r"btrfssubvolume_id: ([0-9]{1,20})\n +btrfssubvolume_top_level_id: [0-9]+\n"
+    r" +btrfssubvolume_path: (.*)\n\}"
 )
+EXIT_CODE = re.compile(r"[0-9]{1,3}")
 BLOCK_BYTES = 1 << 20
 BLOCK_LIMIT = 64
 
@@ -50,7 +52,7 @@ def survey(fish: Guestfish, scratch: Path, key: bytes | None = None) -> Survey:
 
     BakeryError for a table not to be believed, and for a key that opens nothing.
     """
-    size = int(fish.ask("blockdev-getsize64", DISK))
+    size = number(fish.ask("blockdev-getsize64", DISK))
     reader = _Reader(fish, scratch / "block", size)
     table = _table(fish, reader, size)
     plain = [_asked(fish, one) for one in (partitioned(table) if table else [whole_disk(size)])]
@@ -84,7 +86,7 @@ def _asked(fish: Guestfish, found: Found) -> Volume:
     name = shlex.quote(inside(device))
     answer = fish.ask("debug", "sh", f"{' '.join(BLKID)} {name}; echo EXIT=$?")
     printed, _, code = answer.rpartition("EXIT=")
-    if not code.strip().isdigit():
+    if not EXIT_CODE.fullmatch(code.strip()):
         raise BakeryError(f"blkid did not answer about {device}")
     return _with_subvolumes(
         fish, found.holding(int(code), printed.encode("utf-8", "surrogateescape"))
@@ -98,7 +100,7 @@ def _with_subvolumes(fish: Guestfish, volume: Volume) -> Volume:
     try:
         fish.ask("mount-options", mount_options(volume, write=False), volume.device, "/")
         listed = fish.ask("btrfs-subvolume-list", "/")
-        default = int(fish.ask("btrfs-subvolume-get-default", "/"))
+        default = number(fish.ask("btrfs-subvolume-get-default", "/"))
         fish.ask("umount-all")
     except CommandRefused as error:
         return msgspec.structs.replace(volume, unreadable=error.message)

@@ -18,6 +18,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from bakery.disk.blockdevs import BACKED_FORMATS
 from bakery.disk.extents import Extent, ReadAt
 from bakery.disk.formats import qcow2
@@ -36,6 +38,17 @@ SHOWN_INSIDE = Path("/tmp")  # noqa: S108 - the cage has a /tmp of its own
 OVERLAY_NAME = "overlay.qcow2"
 SHOWN_NAME = "shown"
 DAEMON_LIMITS = Limits(memory_bytes=2 << 30, cpu_seconds=600, file_bytes=1 << 40)
+
+
+class _BlockImage(msgspec.Struct, frozen=True, rename="kebab"):
+    virtual_size: int
+
+
+class _BlockNode(msgspec.Struct, frozen=True, rename="kebab"):
+    """A node as `query-named-block-nodes` tells of it (qemu-qmp-ref(7): BlockDeviceInfo)."""
+
+    image: _BlockImage
+    node_name: str = ""
 
 
 class View:
@@ -178,8 +191,7 @@ class View:
                 f"{self.source} cannot be opened as {self.source_format}: {reason}",
                 "see: bakery check IMAGE",
             ) from error
-        sizes = {node["node-name"]: node["image"]["virtual-size"] for node in nodes}
-        return int(sizes["source"])
+        return _size(nodes)
 
     def _add_overlay(self) -> None:
         """Make the overlay: an empty qcow2 that names the source, opened over `source`."""
@@ -226,6 +238,18 @@ class View:
         """Take back what `_show` showed."""
         self.monitor.call("block-export-del", {"id": name})
         self.monitor.wait_for("BLOCK_EXPORT_DELETED", {"id": name})
+
+
+def _size(told: object) -> int:
+    """The virtual size of `source`, in bytes, by what a daemon that has read the image tells."""
+    try:
+        nodes = msgspec.convert(told, list[_BlockNode])
+    except msgspec.ValidationError as error:
+        raise BakeryError(f"qemu tells of its nodes what makes no sense: {error}") from None
+    sizes = [node.image.virtual_size for node in nodes if node.node_name == "source"]
+    if not sizes or sizes[0] < 0:
+        raise BakeryError("qemu does not tell the size of the image")
+    return sizes[0]
 
 
 def _refuse_external_data(source: Path) -> None:

@@ -102,8 +102,8 @@ def _ask(way: Way, request: bytes) -> int:
 
 def _status(link: socket.socket) -> int:
     """The status of the first answer that is not an interim one (1xx)."""
-    answer = b""
-    while len(answer) < ANSWER_LIMIT:
+    answer, deadline = b"", time.monotonic() + ANSWER_SECONDS
+    while len(answer) < ANSWER_LIMIT and (left := deadline - time.monotonic()) > 0:
         head, end, rest = answer.partition(b"\r\n\r\n")
         match = STATUS.match(answer)
         if match and end and int(match[1]) >= 200:
@@ -112,6 +112,7 @@ def _status(link: socket.socket) -> int:
         if match and end:
             answer = rest
             continue
+        link.settimeout(left)
         piece = link.recv(4096)
         if not piece:
             break

@@ -6,6 +6,7 @@ stand between; one that changes what it hands on is asked not to (RFC 9110, 12.5
 """
 
 import re
+import socket
 import time
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ UNCHANGED = "Accept-Encoding: identity\r\nCache-Control: no-transform\r\n"
 INTERIM_LIMIT = 8
 HEAD_LIMIT = 65536
 SILENCE_SECONDS = 20.0
+LEAST_BYTES_PER_SECOND = 16 << 10  # a server that gives less is none to wait for
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 
 
@@ -71,6 +73,33 @@ def fetch(place: Place, limit: int, token: str, patience: float, body: bytes = b
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
+class _Paced:
+    """What comes of a socket; TimeoutError where it comes too slowly.
+
+    Of every SILENCE_SECONDS that were spent in waiting, each second has to bring its share: a byte
+    now and then is no answer. A head is shorter than that share, and so has one such time in all.
+    """
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link, self._got, self._waited = link, 0, 0.0
+
+    def into(self, view: memoryview) -> int:
+        """The next bytes are in `view`: how many, 0 where the other end has closed."""
+        started = time.monotonic()
+        self._link.settimeout(max(0.001, SILENCE_SECONDS - self._waited))
+        try:
+            got = self._link.recv_into(view)
+        except TimeoutError:
+            got = -1
+        self._waited += time.monotonic() - started
+        self._got += max(0, got)
+        if got < 0 or self._waited >= SILENCE_SECONDS:
+            if self._got < LEAST_BYTES_PER_SECOND * SILENCE_SECONDS:
+                raise TimeoutError(0, "the server sends too slowly")
+            self._got, self._waited = 0, 0.0
+        return got if got >= 0 else self.into(view)
+
+
 class Connection:
     """A connection to the server of one file; OSError where it breaks, `with` closes it.
 
@@ -82,6 +111,7 @@ class Connection:
         self._token = f"X-Auth-Token: {token}\r\n" if token else ""
         self._rest = b""
         self._link = (way or Way(place.host, place.port)).connect(SILENCE_SECONDS)
+        self._paced = _Paced(self._link)
 
     def __enter__(self) -> "Connection":
         return self
@@ -124,7 +154,7 @@ class Connection:
         view[:kept], self._rest = self._rest[:kept], self._rest[kept:]
         view = view[kept:]
         while view:
-            got = self._link.recv_into(view)
+            got = self._paced.into(view)
             if not got:
                 raise ConnectionResetError("the connection was closed early")
             view = view[got:]
@@ -137,7 +167,9 @@ class Connection:
         extra += f"Content-Length: {len(body)}\r\n" if body else ""
         head = f"{'POST' if body else 'GET'} {place.path} HTTP/1.1\r\nHost: {host}:{place.port}\r\n"
         self._link.sendall(f"{head}{UNCHANGED}{self._token}{extra}\r\n".encode("ascii") + body)
+        self._paced = _Paced(self._link)
         status, answer = self._answer()
+        self._paced = _Paced(self._link)
         not_now.check(status, answer)
         if status not in wanted:
             raise Refused(f"{place.path}: HTTP {status}")
@@ -166,10 +198,11 @@ class Connection:
         return int(length[1])
 
     def _head(self) -> bytes:
+        room = memoryview(bytearray(HEAD_LIMIT))
         while b"\r\n\r\n" not in self._rest:
-            piece = self._link.recv(HEAD_LIMIT)
-            if not piece or len(self._rest) > HEAD_LIMIT:
+            got = self._paced.into(room)
+            if not got or len(self._rest) > HEAD_LIMIT:
                 raise ConnectionResetError("the connection was closed early")
-            self._rest += piece
+            self._rest += room[:got].tobytes()
         head, _, self._rest = self._rest.partition(b"\r\n\r\n")
         return head + b"\r\n"

@@ -6,6 +6,7 @@ interfaces `direct` and `ramdisk`).
 """
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -24,6 +25,7 @@ from bakery.system import architecture
 Method = Literal["direct", "ramdisk"]
 
 GIB = 1 << 30
+GIGABYTES = re.compile(r"[0-9]{1,18}")
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 FREE = frozenset({"available", "deploy failed", "error"})
 UNDER_WAY = frozenset({"deploying", "wait call-back", "deploy hold"})
@@ -204,7 +206,7 @@ def _disk(node: NodeThere, image: Published) -> list[str]:
     """Whether its disk is known to be too small."""
     size = image.manifest.artifacts["base"].size_bytes
     told = str(fields_of(node, "properties").get("local_gb") or "")
-    if told.isascii() and told.isdigit() and int(told) * GIB < size:
+    if GIGABYTES.fullmatch(told) and int(told) * GIB < size:
         return [f"its disk (local_gb {told}) is smaller than the image, {-(-size // GIB)} GiB"]
     return []
 

@@ -5,6 +5,7 @@ mark that the typed line itself does not contain, made of a random word.
 """
 
 import base64
+import re
 import secrets
 
 import msgspec
@@ -13,6 +14,7 @@ from bakery.host.errors import UsageError
 from bakery.vm.prove.session import Session
 
 ATTEMPTS = 3
+EXIT_CODE = re.compile(r"[0-9]{1,3}")
 ANSWER_SECONDS = 60.0
 OUTPUT_LIMIT_CHARACTERS = 1 << 20
 # A terminal takes lines of 4095 bytes (termios(3), canonical mode); base64 adds a third.
@@ -89,7 +91,7 @@ class Answer:
         """Take one whole line."""
         if text.startswith(f"{self._mark}-end-"):
             code = text.removeprefix(f"{self._mark}-end-").strip()
-            self._exit_code = int(code) if code.isdecimal() else None
+            self._exit_code = int(code) if EXIT_CODE.fullmatch(code) else None
             self.ended = True
         elif self.begun and self._room > 0:
             self._output.append(text[: self._room])

@@ -214,3 +214,14 @@ def test_qemus_percents_are_told_as_bytes_of_the_destination():
     take(b"    (100.00/100%)\r\n")
     assert told == [(8 * MIB, 9 * MIB), (9 * MIB, 9 * MIB)]
     assert copy.scaled(None, 7 * MIB, 2 * MIB, 9 * MIB) is None
+
+
+@pytest.mark.parametrize("printed", [b"(100.01/100%)", b"(999/100%)"])
+def test_no_more_than_all_is_told_whatever_is_printed(printed: bytes):
+    told: list[tuple[int, int]] = []
+    take = copy.scaled(lambda *step: told.append(step), 10, 20, 30)
+    assert take
+    take(b"(" + b"9" * 400 + b"/100%)")
+    assert told == []
+    take(printed)
+    assert told == [(30, 30)]

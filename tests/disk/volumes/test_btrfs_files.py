@@ -148,3 +148,9 @@ def test_a_subvolume_that_hangs_on_itself_has_no_path():
     key = struct.Struct("<QBQ")
     files = changed(key.pack(HOME, 144, TOP_LEVEL), key.pack(HOME, 144, HOME))
     assert HOME not in [one.id for one in files.subvolumes()]
+
+
+def test_a_link_ends_at_a_nul_which_mkfs_writes_behind_it():
+    above = b"../../../../../../etc/fstab"
+    files = changed(above, b"../etc/fstab".ljust(len(above), b"\0"))
+    assert plain(files, "/etc/above") == "etc/fstab"

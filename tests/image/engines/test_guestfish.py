@@ -17,6 +17,7 @@ from bakery.image.engines.guestfish import (
     Guestfish,
     GuestfishEnded,
     command_line,
+    number,
     quoted,
     reason,
 )
@@ -184,3 +185,10 @@ def test_a_key_is_read_by_its_command_alone_and_never_taken_for_one(tmp_path: Pa
         assert fish.ask("echo", "in step") == "in step\n"
     finally:
         fish.kill()
+
+
+@pytest.mark.parametrize("answer", ["", "x", "-1", "1 2", "²", "9" * 5000])
+def test_what_is_no_number_is_none_of_the_appliances(answer: str):
+    assert number("7\n") == 7
+    with pytest.raises(BakeryError, match="where a number belongs"):
+        number(answer)

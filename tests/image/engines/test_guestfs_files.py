@@ -103,3 +103,27 @@ def test_a_path_begins_at_the_root_and_is_plain_text():
 def test_an_entry_of_a_link_that_leads_nowhere_is_no_folder(fish: Any, tmp_path: Path):
     entry = DirectoryEntry("to nothing", is_directory=False)
     assert entry in files.entries(fish, "/folder", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("st_mode: 33188", "st_mode: 1844674407370", "impossible mode or size"),
+        ("st_mode: 33188", "st_mode: -1", "impossible mode or size"),
+        ("st_size: 7", "st_size: -7", "impossible mode or size"),
+        ("st_size: 7", "st_size: x", "without its 'st_size'"),
+        ("st_size: 7", "st_size: " + "9" * 5000, "without its 'st_size'"),
+    ],
+)
+def test_an_impossible_status_is_refused(old: str, new: str, said: str):
+    answer = "".join(
+        f"st_{name}: {value}\n"
+        for name, value in (
+            *(("dev", 1), ("ino", 2), ("mode", 33188), ("uid", 0), ("gid", 0), ("size", 7)),
+            *(("atime_sec", -3), ("atime_nsec", 4), ("mtime_sec", 5), ("mtime_nsec", 6)),
+        )
+    )
+    assert (files._status(answer).size, files._status(answer).accessed) == (7, (-3, 4))
+    assert old in answer
+    with pytest.raises(BakeryError, match=said):
+        files._status(answer.replace(old, new))

@@ -231,3 +231,31 @@ def test_what_the_daemon_said_is_told_and_what_another_engine_can_do_stays_so(
         View(raw, "raw", tmp_path)
     assert type(caught.value) is kind
     assert caught.value.message == f"no ({raw} is odd)"
+
+
+@pytest.mark.parametrize(("error", "said"), [(BakeryError("no"), ""), (KeyboardInterrupt(), "odd")])
+def test_where_nothing_was_said_or_bakery_was_interrupted_the_error_stays_what_it_is(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, said: str
+):
+    def refuse(*_words: object, **_options: object) -> str:
+        raise error
+
+    monkeypatch.setattr(View, "_show", refuse)
+    monkeypatch.setattr(Cell, "log", lambda _cell: said)
+    with pytest.raises(type(error)) as caught:
+        View(raw, "raw", tmp_path)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (None, "makes no sense"),
+        ([{"node-name": "source", "image": {"virtual-size": "big"}}], "makes no sense"),
+        ([{"node-name": "other", "image": {"virtual-size": 7}}], "does not tell the size"),
+        ([{"node-name": "source", "image": {"virtual-size": -7}}], "does not tell the size"),
+    ],
+)
+def test_a_daemon_that_an_image_has_taken_over_is_not_believed(told: object, said: str):
+    with pytest.raises(BakeryError, match=said):
+        view._size(told)

@@ -5,6 +5,7 @@ import http.server
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -259,3 +260,20 @@ def test_a_request_names_the_server_as_it_was_named():
         "Host: [fd00::1]:6385",
     ]
     assert ("Content-Length: 2" in head, body) == (True, "{}")
+
+
+def test_interim_answers_without_end_are_left(monkeypatch):
+    monkeypatch.setattr(api, "ANSWER_SECONDS", 0.3)
+    ours, theirs = socket.socketpair()
+    began = time.monotonic()
+
+    def go_on() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                theirs.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with ours, theirs:
+        threading.Thread(target=go_on, daemon=True).start()
+        with pytest.raises(OSError, match="not HTTP"):
+            api._status(ours)
+    assert time.monotonic() - began < 10

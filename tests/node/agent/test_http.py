@@ -248,3 +248,57 @@ def test_a_server_that_says_nothing_is_not_waited_for_without_end(serving):
     with Connection(serving(b"").place) as connection:
         assert connection._link.gettimeout() == http.SILENCE_SECONDS
     assert connection._link.fileno() == -1
+
+
+class Dripping:
+    """A server's end that gives `count` bytes at a time, `seconds` apart, by a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int, seconds: float) -> None:
+        self.now, self._count, self._seconds = 0.0, count, seconds
+        self._left, self._due = 0.0, seconds
+        monkeypatch.setattr(http, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def settimeout(self, seconds: float) -> None:
+        self._left = seconds
+
+    def recv_into(self, view: memoryview) -> int:
+        waited = min(self._left, self._due)
+        self.now, self._due = self.now + waited, self._due - waited
+        if self._due > 0:
+            raise TimeoutError
+        self._due = self._seconds
+        return min(len(view), self._count)
+
+
+def taken(end: Dripping, count: int) -> bytes:
+    """So many bytes, as a connection takes them whose answer has begun."""
+    connection = Connection.__new__(Connection)
+    connection._rest, connection._paced = b"", http._Paced(end)  # type: ignore[arg-type]
+    return connection.take(count)
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, 1.0), (1, 19.9), (16000, 1.0), (1, 30.0)])
+def test_a_server_that_gives_too_little_is_left(monkeypatch, count, seconds):
+    end = Dripping(monkeypatch, count, seconds)
+    with pytest.raises(TimeoutError, match="too slowly"):
+        taken(end, 1 << 20)
+    assert end.now == pytest.approx(http.SILENCE_SECONDS)
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(17000, 1.0), (400_000, 15.0), (500_000, 19.0)])
+def test_a_server_that_keeps_the_least_rate_is_listened_to(monkeypatch, count, seconds):
+    end = Dripping(monkeypatch, count, seconds)
+    assert len(taken(end, 10 * count)) == 10 * count
+    assert end.now == pytest.approx(10 * seconds)
+
+
+def test_a_head_that_trickles_in_has_one_such_time_in_all(monkeypatch):
+    connection = Connection.__new__(Connection)
+    end = Dripping(monkeypatch, 1000, 6.0)
+    connection._rest, connection._paced = b"", http._Paced(end)  # type: ignore[arg-type]
+    with pytest.raises(TimeoutError, match="too slowly"):
+        connection._head()
+    assert end.now == pytest.approx(http.SILENCE_SECONDS)

@@ -105,6 +105,14 @@ def test_a_disk_too_small_is_left_alone(source):
     assert disk.done == []
 
 
+def test_a_disk_that_ends_where_the_data_does_is_taken(source):
+    disk = Memory(33 * MIB)
+    write(disk, source, told)
+    last = source.layout.rest[-1]
+    assert last.at + last.length == disk.size_bytes
+    assert disk.content[last.at :] == last.data
+
+
 @pytest.mark.parametrize("reads_ahead", [1, 8])
 def test_as_many_reads_are_under_way_as_the_disk_likes(source, reads_ahead):
     disk = Memory(SIZE, reads_ahead=reads_ahead)

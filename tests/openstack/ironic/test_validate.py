@@ -172,6 +172,7 @@ def test_a_node_that_cannot_take_it_is_told_with_the_reason(there, words):
     [
         properties(local_gb="6", capabilities="boot_mode:bios"),
         properties(local_gb="unknown", capabilities="boot_mode"),
+        properties(local_gb="0" * 5000),
         properties(capabilities="boot_option:local"),
     ],
 )

@@ -13,7 +13,7 @@ from bakery.host.errors import UsageError
 from bakery.host.report import Step
 from bakery.vm.console import Console
 from bakery.vm.prove.session import Session
-from bakery.vm.prove.shell import Login, check, run_in_guest
+from bakery.vm.prove.shell import Answer, Login, check, run_in_guest
 
 SECONDS = 60.0
 FAKE_LOGIN = Path(__file__).with_name("fake_login.py")
@@ -204,3 +204,12 @@ def test_what_cannot_be_typed_is_refused():
         check("x" * 3000, Login())
     with pytest.raises(UsageError, match="control characters"):
         check("true", Login("root\nid", ""))
+
+
+@pytest.mark.parametrize("code", ["1000", "-1", "²", "x", ""])
+def test_an_exit_code_that_is_none_is_not_known(code):
+    answer = Answer("MARK", 100)
+    for line in ("MARK-begin", f"MARK-end-{code}"):
+        answer.line(line)
+    assert answer.ended
+    assert answer.command("id").exit_code is None
