@@ -1,7 +1,8 @@
 """A node's power and its next boot device, over IPMI, with any BMC that speaks it (v2.0, lanplus).
 
 Every request is a process of its own (`ipmi_worker.py`), so that it ends in time whatever the BMC
-does.
+does. Until then, what passes by itself is waited for: a BMC that is busy, is starting, has no free
+session, or is slow to answer.
 """
 
 import sys
@@ -9,14 +10,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bakery.bmc.ipmi_worker import Answer, Device, Power, Request
+from bakery.bmc.ipmi_worker import Answer, Device, Firmware, Power, Request
 from bakery.host.errors import BakeryError
 from bakery.host.run import Arg, CommandFailed, run
 
 IPMI_PORT = 623
-# How long pyghmi takes to give up on an address where nobody is, and something for a busy machine.
-ANSWER_SECONDS = 30.0
-POWER_SECONDS = 60.0
+# A BMC that is restarted is back after a minute or two, and forgets sessions that were not closed
+# after one (IPMI v2.0, 6.12.15).
+SECONDS = 120.0
+SILENCE_SECONDS = 30.0
+# For the program that asks to start, and to see that its time is over; the machine may be busy.
+START_SECONDS = 15.0
 # RMCP+ has 20 bytes for a password and 16 for a name (IPMI v2.0, 13.20 and 22.30).
 PASSWORD_LIMIT_BYTES = 20
 NAME_LIMIT_BYTES = 16
@@ -26,9 +30,11 @@ ANSWER_LIMIT_BYTES = 64 << 10
 class Bmc:
     """One node's BMC. All calls wait for its answer, and raise BakeryError where it has none.
 
-    There is one message for each of: no answer, login denied, request refused, request not carried
-    out in time. `enter` turns a command into one that runs where the BMC can be reached (a lab's
-    `Lab.enter`); without it that is here.
+    There is one message for each of: no way to it, no answer, login denied, request refused, not
+    ready in time, request not carried out in time. A request may take `seconds`, in which the BMC
+    may be without an answer for `silence_seconds`. `firmware` is the node's: a BMC is told which
+    one its next boot device is for. `enter` turns a command into one that runs where the BMC can
+    be reached (a lab's `Lab.enter`); without it that is here.
     """
 
     def __init__(
@@ -38,17 +44,25 @@ class Bmc:
         username: str = "",
         password: str = "",
         *,
+        firmware: Firmware = "uefi",
         enter: Callable[[Sequence[Arg]], Sequence[Arg]] = lambda argv: argv,
-        answer_seconds: float = ANSWER_SECONDS,
-        power_seconds: float = POWER_SECONDS,
+        seconds: float = SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         if len(username.encode()) > NAME_LIMIT_BYTES:
             raise BakeryError(f"'{username}' is too long for a user of a BMC (16 bytes)")
         if len(password.encode()) > PASSWORD_LIMIT_BYTES:
             raise BakeryError("the BMC's password is longer than the 20 bytes IPMI has for it")
-        self._access = Request(address, port, username, password, seconds=power_seconds)
+        self._access = Request(
+            address,
+            port,
+            username,
+            password,
+            firmware=firmware,
+            seconds=seconds,
+            silence=silence_seconds,
+        )
         self._enter = enter
-        self._answer_seconds = answer_seconds
 
     @property
     def name(self) -> str:
@@ -77,7 +91,7 @@ class Bmc:
     def _do(self, request: Request) -> Answer:
         """Have an order carried out. It is given on standard input: it holds the password."""
         words: list[Arg] = [sys.executable, "-P", "-m", "bakery.bmc.ipmi_worker"]
-        seconds = self._answer_seconds + (request.seconds if request.power else 0)
+        seconds = request.seconds + START_SECONDS
         try:
             done = run(
                 self._enter(words),
@@ -109,13 +123,20 @@ class Bmc:
                 f"{self.name} refuses to {_asked(request)}{words}",
                 "check what its own web page or ipmitool says about the node",
             )
+        if answer.kind == "busy":
+            return BakeryError(
+                f"{self.name} was not ready to {_asked(request)} "
+                f"within {request.seconds:g} s{words}",
+                "wait until it is; close the sessions that others hold, or restart the BMC",
+            )
         if answer.kind == "late":
             return BakeryError(
                 f"{self.name} did not {_asked(request)} within {request.seconds:g} s",
                 "look at the node; then try again",
             )
+        what = "cannot be reached" if answer.kind == "unreachable" else "does not answer"
         return BakeryError(
-            f"{self.name} does not answer{words}",
+            f"{self.name} {what}{words}",
             "check address, port (623), cable, and that IPMI over LAN is enabled",
         )
 

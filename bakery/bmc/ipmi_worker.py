@@ -2,9 +2,10 @@
 
     python3 -P -m bakery.bmc.ipmi_worker < REQUEST > ANSWER
 
-pyghmi may wait without end, answers from its own threads, and keeps sessions in globals; as a
-process it can be bounded, and requests to many BMCs do not meet. Source: IPMI v2.0 rev. 1.1, 28.2
-Get Chassis Status, 28.3 Chassis Control.
+pyghmi answers from its own threads, and keeps sessions in globals; as a process it can be bounded,
+and requests to many BMCs do not meet. What passes by itself (a BMC that is busy, is starting, or
+has no free session) is tried again for as long as the request may take. Source: IPMI v2.0
+rev. 1.1, 28.2 Get Chassis Status, 28.3 Chassis Control, 28.12 Set System Boot Options, table 28-14.
 """
 
 import sys
@@ -16,25 +17,33 @@ import msgspec
 from bakery.bmc.ipmi_sockets import repair
 
 if TYPE_CHECKING:
-    from pyghmi.ipmi.command import Command
+    from bakery.bmc.ipmi_session import Pace, Session
 
 CHASSIS = 0x00
 GET_STATUS = 0x01
 CONTROL = 0x02
+SET_BOOT_OPTIONS = 0x08
 CONTROLS = {"off": 0, "on": 1}
-DEVICES = {"network": "network", "disk": "hd"}
+VALID_BIT_CLEARING, BOOT_FLAGS = 3, 5
+# With it the BMC does not forget the boot flags where the node starts more than a minute later.
+NOT_AFTER_A_MINUTE = 0x08
+FLAGS_VALID, FLAGS_PERSISTENT, FLAGS_EFI = 0x80, 0x40, 0x20
+DEVICES = {"network": 0x04, "disk": 0x08}
 ASK_AGAIN_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 5.0
 
 Power = Literal["on", "off"]
 Device = Literal["network", "disk"]
-Kind = Literal["", "no-answer", "denied", "refused", "late"]
+Firmware = Literal["bios", "uefi"]
+Kind = Literal["", "unreachable", "no-answer", "denied", "refused", "busy", "late"]
 
 
 class Request(msgspec.Struct, frozen=True):
     """What is asked of the BMC at an address.
 
-    With `power` the node is switched on or off and waited for, `seconds` at most; with `device`
-    its next boot device is set; with neither its power is asked.
+    With `power` the node is switched on or off and waited for; with `device` its next boot device
+    is set, for the `firmware` it has; with neither its power is asked. It may take `seconds` in
+    all, and the BMC may be silent for `silence` of them.
     """
 
     address: str
@@ -44,7 +53,9 @@ class Request(msgspec.Struct, frozen=True):
     power: Power | None = None
     device: Device | None = None
     persistent: bool = False
-    seconds: float = 60.0
+    firmware: Firmware = "uefi"
+    seconds: float = 120.0
+    silence: float = 30.0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -56,7 +67,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Failure(Exception):
-    """The order was not carried out."""
+    """The order was not carried out; `busy` and `no-answer` may pass."""
 
     def __init__(self, kind: Kind, words: str = "") -> None:
         super().__init__(words)
@@ -65,83 +76,115 @@ class Failure(Exception):
 
 
 def perform(request: Request) -> Answer:
-    """Log in, do what is asked, log out."""
-    try:
-        command = _log_in(request)
-        if request.device:
-            _boot_from(command, request.device, persistent=request.persistent)
-            return Answer()
-        if request.power:
-            _switch(command, request.power, request.seconds)
-        return Answer(_power(command))
-    except Failure as failure:
-        return Answer(kind=failure.kind, words=failure.words)
-
-
-def _log_in(request: Request) -> "Command":
-    from pyghmi.exceptions import IpmiException
-    from pyghmi.ipmi.command import Command
+    """Log in, do what is asked, log out; all of it again while what is in the way may pass."""
+    from bakery.bmc.ipmi_session import Pace
 
     repair()
+    pace, pause = Pace(request.seconds, request.silence), ASK_AGAIN_SECONDS
+    while True:
+        try:
+            return _tried(request, pace)
+        except Failure as failure:
+            if failure.kind == "no-answer":
+                pace.missed()
+            if not _may_pass(failure, pace):
+                return Answer(kind=failure.kind, words=failure.words)
+            if failure.kind == "busy":
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _may_pass(failure: Failure, pace: "Pace") -> bool:
+    if pace.is_over:
+        return False
+    return failure.kind == "busy" or (failure.kind == "no-answer" and not pace.is_silent)
+
+
+def _tried(request: Request, pace: "Pace") -> Answer:
+    session = _log_in(request, pace)
     try:
-        return Command(
-            bmc=request.address,
-            port=request.port,
-            userid=request.username,
-            password=request.password,
-        )
+        if request.device:
+            _boot_from(session, request, pace)
+            return Answer()
+        if request.power:
+            _switch(session, request.power, pace)
+        return Answer(_power(session, pace))
+    finally:
+        session.logout(sessionok=False)
+
+
+def _log_in(request: Request, pace: "Pace") -> "Session":
+    from pyghmi.exceptions import IpmiException
+
+    from bakery.bmc.ipmi_codes import login_passes
+    from bakery.bmc.ipmi_session import Session
+
+    try:
+        return Session(request.address, request.port, request.username, request.password, pace)
     except IpmiException as error:
         words = str(error)
-        # Without an answer pyghmi has nothing to say.
-        silent = words in ("", "None", "timeout", "Session failed to initialize")
-        raise Failure("no-answer" if silent else "denied", "" if silent else words) from None
     except OSError as error:
-        raise Failure("no-answer", error.strerror or str(error)) from None
+        # The name has no address, or there is no way to it.
+        raise Failure("unreachable", error.strerror or str(error)) from None
+    # Without an answer pyghmi has nothing to say.
+    if words in ("", "None", "timeout", "Session failed to initialize"):
+        raise Failure("no-answer")
+    raise Failure("busy" if login_passes(words) else "denied", words)
 
 
-def _switch(command: "Command", power: Power, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    if _power(command) == power:
+def _switch(session: "Session", power: Power, pace: "Pace") -> None:
+    if _power(session, pace) == power:
         return
-    _ask(command, CONTROL, [CONTROLS[power]])
-    while _power(command) != power:
-        if time.monotonic() >= deadline:
+    _ask(session, CONTROL, [CONTROLS[power]], pace)
+    while _power(session, pace) != power:
+        if pace.is_over:
             raise Failure("late")
         time.sleep(ASK_AGAIN_SECONDS)
 
 
-def _power(command: "Command") -> Power:
-    state = _ask(command, GET_STATUS, [])
+def _power(session: "Session", pace: "Pace") -> Power:
+    state = _ask(session, GET_STATUS, [], pace)
     if not state:
         raise Failure("refused", "an empty answer")
     return "on" if state[0] & 1 else "off"
 
 
-def _boot_from(command: "Command", device: Device, *, persistent: bool) -> None:
-    from pyghmi.exceptions import IpmiException
-
+def _boot_from(session: "Session", request: Request, pace: "Pace") -> None:
+    """Set the boot flags. A BMC that forgets them after a minute whatever it is told may do so."""
+    assert request.device
     try:
-        command.set_bootdev(DEVICES[device], persist=persistent)
-    except IpmiException as error:
-        raise _refusal(str(error)) from None
+        _ask(session, SET_BOOT_OPTIONS, [VALID_BIT_CLEARING, NOT_AFTER_A_MINUTE], pace)
+    except Failure as failure:
+        if failure.kind != "refused":
+            raise
+    flags = FLAGS_VALID | (FLAGS_PERSISTENT if request.persistent else 0)
+    flags |= FLAGS_EFI if request.firmware == "uefi" else 0
+    data = [BOOT_FLAGS, flags, DEVICES[request.device], 0, 0, 0]
+    _ask(session, SET_BOOT_OPTIONS, data, pace)
 
 
-def _ask(command: "Command", number: int, data: list[int]) -> bytes:
-    """A chassis command's answer, behind its completion code."""
+def _ask(session: "Session", command: int, data: list[int], pace: "Pace") -> bytes:
+    """A chassis command's answer, behind its completion code; given again while that may pass."""
     from pyghmi.exceptions import IpmiException
+    from pyghmi.ipmi.private.util import get_ipmi_error
 
-    try:
-        response = command.raw_command(netfn=CHASSIS, command=number, data=data)
-    except IpmiException as error:
-        raise _refusal(str(error)) from None
-    if "error" in response:
-        raise _refusal(str(response["error"]))
-    return bytes(response["data"])
+    from bakery.bmc.ipmi_codes import OK, passes
 
-
-def _refusal(words: str) -> Failure:
-    lost = words in ("timeout", "Session no longer connected")
-    return Failure("no-answer" if lost else "refused", words)
+    while True:
+        try:
+            answer = session.raw_command(netfn=CHASSIS, command=command, data=data)
+        except IpmiException as error:
+            raise Failure("no-answer", str(error)) from None
+        code = answer["code"]
+        if code == OK:
+            return bytes(answer["data"])
+        if answer.get("error") == "timeout":
+            raise Failure("no-answer")
+        passing = passes(CHASSIS + 1, command, code)
+        if not passing or pace.is_over:
+            words = f"{get_ipmi_error(answer)} ({code:02X}h)"
+            raise Failure("busy" if passing else "refused", words)
+        time.sleep(ASK_AGAIN_SECONDS)
 
 
 def main() -> int:

@@ -37,6 +37,8 @@ class Scrub(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: Path | None = None
     recovery: Recovery | None = None
+    leave_unsearched: tuple[str, ...] = ()
+    """The names of what may stay as it is since it cannot be searched."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

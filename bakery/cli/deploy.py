@@ -238,6 +238,7 @@ def _specs(lab: "Lab", names: tuple[str, ...]) -> tuple["NodeSpec", ...]:
             BmcAccess(node.bmc.address, node.bmc.port, node.bmc.username, node.bmc.password),
             node.console,
             processor=node.processor,
+            firmware=node.firmware,
         )
         for node in found.values()
     )

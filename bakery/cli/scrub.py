@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 @click.option(
     "--public-key", type=FILE, metavar="KEY", help="Public key to encrypt it for: RSA or age."
 )
+@click.option(
+    "--leave-unsearched",
+    "leave",
+    multiple=True,
+    metavar="NAME",
+    help="Leave as it is what is mounted there and cannot be searched (repeatable).",
+)
 @reads_images
 @output
 def command(
@@ -34,13 +41,15 @@ def command(
     own: Path | None,
     recovery: Path | None,
     public_key: Path | None,
+    leave: tuple[str, ...],
 ) -> None:
     """Write IMAGE without keys, credentials, histories, logs, identity and deleted data.
 
     What is found is listed first: the rule, the path, its bytes, and why. The image itself is never
-    changed; with --in-place a new one replaces it in one step.
+    changed; with --in-place a new one replaces it in one step. What the system uses and cannot be
+    searched is an error, unless it is named by --leave-unsearched.
     """
-    from bakery.build.scrub import rules, work
+    from bakery.build.scrub import rules, unsearched, work
 
     target = _target(image, out_image, in_place=in_place, dry_run=dry_run)
     kept = _kept(recovery, public_key)
@@ -53,7 +62,8 @@ def command(
         def show(findings: "Findings") -> None:
             _print(out, image, findings)
 
-        findings = work.scrub_file(image, target, known, kept, out.report, show)
+        request = work.Request(rules=known, recovery=kept, leave_unsearched=leave)
+        findings = work.scrub_file(image, target, request, out.report, show)
     archive = str(recovery) if kept and target and findings.kept else None
     if target:
         out.print(f"written: {out_image or image}" + (f", kept in {archive}" if archive else ""))
@@ -67,6 +77,8 @@ def command(
             **_fields(findings),
         }
     )
+    if target is None:  # as it would be for a run that writes
+        unsearched.refuse(findings.unsearched, leave)
 
 
 def _target(image: Path, out_image: Path | None, *, in_place: bool, dry_run: bool) -> Path | None:
@@ -97,6 +109,8 @@ def _print(out: Output, image: Path, findings: "Findings") -> None:
 
     for note in findings.notes:
         out.print(f"note: {note}")
+    for item in findings.unsearched:
+        out.print(f"not searched: {item.told}")
     rows = [(f.rule, f"{f.device}:{f.path}", str(f.size_bytes), f.why) for f in findings.files]
     rows += [
         ("swap", volume.device, str(volume.size_bytes), "swapped-out memory of programs")
@@ -121,5 +135,6 @@ def _fields(findings: "Findings") -> dict[str, object]:
         "swap_volumes": [volume.device for volume in findings.swaps],
         "cleared_volumes": [volume.device for volume in findings.filesystems],
         "gap_bytes": sum(gap.length for gap in findings.gaps),
+        "unsearched": findings.unsearched,
         "notes": findings.notes,
     }

@@ -153,7 +153,7 @@ class Conductor:
                 seal_of=self._seal_of,
             )
         means = Means(
-            power=Bmc(bmc.address, bmc.port, bmc.username, bmc.password),
+            power=Bmc(bmc.address, bmc.port, bmc.username, bmc.password, firmware=spec.firmware),
             boot=offer,
             write=pull.write if pull else writer(self._build, request.extras),
             release=release,

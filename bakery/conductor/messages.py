@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from bakery.bmc.ipmi_worker import Firmware
 from bakery.conductor.journal import State, Visit
 from bakery.conductor.partition import Extras
 from bakery.host.report import Event
@@ -25,6 +26,7 @@ class NodeSpec(msgspec.Struct, frozen=True):
 
     `replaces` names the deployment whose system may be overwritten, by its disk's identity: a
     node that runs any other is refused. `processor` is as uname(1) names it; empty: not known.
+    `firmware` is what its BMC is told that it boots by.
     """
 
     name: str
@@ -34,6 +36,7 @@ class NodeSpec(msgspec.Struct, frozen=True):
     console: str
     replaces: UUID | None = None
     processor: str = ""
+    firmware: Firmware = "uefi"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

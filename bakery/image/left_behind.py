@@ -21,9 +21,10 @@ from bakery.system.kargs import Args
 from bakery.system.mention import Mention
 
 Fate = Literal["travels", "left", "elsewhere", "none"]
-Group = Literal["root", "boot", "asked", "needed", "optional", "swap", "initramfs", "fips"]
+Group = Literal["root", "boot", "asked", "needed", "optional", "swap", "initramfs", "fips", "baked"]
 """What a mention is to the boot: `boot` are kernels and firmware, which a base is given apart;
-`asked` is what the user said he can do without; `initramfs` is waited for before the root is."""
+`asked` is what the user said he can do without; `initramfs` is waited for before the root is;
+`baked` is what the initramfs was made with, which nothing changes but making it anew."""
 
 POLICY: dict[Group, dict[Fate, Done]] = {
     "root": {"left": "rewritten", "elsewhere": "rewritten"},
@@ -34,6 +35,7 @@ POLICY: dict[Group, dict[Fate, Done]] = {
     "swap": {"left": "taken out", "elsewhere": "taken out"},
     "initramfs": {"left": "taken out", "elsewhere": "noted"},
     "fips": {"left": "refused", "elsewhere": "refused"},
+    "baked": {"left": "noted", "elsewhere": "noted"},
 }
 """What is done where a name does not travel; what is not in it is no matter for a word."""
 
@@ -47,6 +49,11 @@ ANOTHER_DISK = "is of another disk, and stays as it is"
 FIPS = "the kernel's checksum"
 OF_ANY_DISK = "may be of this disk or of another, and stays as it is"
 OF_HARDWARE = "is this disk only where the node calls it the same"
+BAKED = (
+    "may be baked into the initramfs, which would wait for it: where that is so, make it anew "
+    "without, and build again"
+)
+IN_AN_OPTION = "is named by an option of a mount, which is not rewritten"
 NAMELESS = "has no UUID to name it by as UUID=…"
 BOUND = (
     "is the only one LVM will look at, so other volumes than the root may stay away: delete "
@@ -275,8 +282,15 @@ class Rule:
             done = POLICY[self._group(mention)].get(fate)
         if done is None:
             return None
+        if mention.use == "initramfs":
+            use, done = "the initramfs", "noted"
+            return LeftBehind(
+                device=mention.device, use=use, named_in=named_in, done=done, now=BAKED
+            )
         now = self._why_elsewhere(mention) if done == "noted" and fate == "elsewhere" else ""
-        if done == "rewritten":
+        if done == "rewritten" and mention.use == "log":
+            done, now = "refused", IN_AN_OPTION
+        elif done == "rewritten":
             volume = self._meant(mention)
             now = f"UUID={volume.uuid}" if volume.uuid else NAMELESS
             done = done if volume.uuid else "refused"
@@ -300,9 +314,9 @@ class Rule:
         return "none" if made else name.kind
 
     def _group(self, mention: Mention) -> Group:
-        if mention.use == "mount":
+        if mention.use in ("mount", "log"):
             return self._group_of_mount(mention)
-        groups: dict[str, Group] = {"root": "root", "fips": "fips"}
+        groups: dict[str, Group] = {"root": "root", "fips": "fips", "initramfs": "baked"}
         groups |= {"swap": "swap", "resume": "swap"}
         return groups.get(mention.use, "initramfs")
 
@@ -347,7 +361,7 @@ class Rule:
 
 def _grows(file: DeviceFile, change: FileChange) -> bool:
     """Whether a changed file cannot keep its length."""
-    by_line = {mention.line: mention for mention in file.mentions}
+    by_line = {mention.line: mention for mention in reversed(file.mentions)}  # a line's own first
     growth = 0
     for line, device in change.devices.items():
         mention = by_line[line]

@@ -29,6 +29,7 @@ BOOT_FLAGS = 5  # the parameter that names the boot device; 0 to 4 are its bookk
 PARAMETER_VERSION = 1
 FLAGS_VALID = 0x80
 FLAGS_PERSISTENT = 0x40
+FLAGS_EFI = 0x20
 DEVICES: dict[int, BootDevice | None] = {0: None, 1: "network", 2: "disk"}
 DEVICE_NUMBERS = {device: number for number, device in DEVICES.items()}
 
@@ -112,6 +113,7 @@ class VirtualBmc(Bmc):  # type: ignore[misc]
     def __init__(self, node: VirtualNode) -> None:
         access = node.bmc
         self._node = node
+        self._efi_flag = 0
         super().__init__(
             {access.username: access.password},
             port=access.port,
@@ -178,7 +180,8 @@ class VirtualBmc(Bmc):  # type: ignore[misc]
             session.send_ipmi_response(code=PARAMETER_NOT_SUPPORTED)
             return
         device, persistent = self._node.override
-        flags = FLAGS_VALID | (FLAGS_PERSISTENT if persistent else 0) if device else 0
+        kept = FLAGS_VALID | self._efi_flag | (FLAGS_PERSISTENT if persistent else 0)
+        flags = kept if device else 0
         number = DEVICE_NUMBERS[device] << 2
         session.send_ipmi_response(data=[PARAMETER_VERSION, BOOT_FLAGS, flags, number, 0, 0, 0])
 
@@ -194,6 +197,8 @@ class VirtualBmc(Bmc):  # type: ignore[misc]
         if number not in DEVICES:
             return INVALID_FIELD
         device = DEVICES[number] if data[1] & FLAGS_VALID else None
+        # Which firmware it is for is taken note of: a node has one alone.
+        self._efi_flag = data[1] & FLAGS_EFI
         self._node.boot_from(device, persistent=bool(data[1] & FLAGS_PERSISTENT))
         return OK
 

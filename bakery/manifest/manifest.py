@@ -36,6 +36,8 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     scrubbed: bool = False
     files_added: tuple[str, ...] = ()
     """Paths of the running system."""
+    left_unsearched: tuple[str, ...] = ()
+    """What the scrub could not search and was told to leave: mount points, devices, files."""
     became: str = ""
     """The digest of the image it became where it was scrubbed or files were added. All else that
     the manifest says is then of that image, whose bytes are the base's but for `edits`."""

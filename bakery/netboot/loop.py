@@ -17,7 +17,7 @@ from bakery.netboot.wire_events import Seldom, Sink, Trouble, readable
 SO_BINDTODEVICE = 25  # socket(7); not in Python's socket module on every build
 TICK_SECONDS = 0.5
 
-OnReadable = Callable[[], None]
+OnReadable = Callable[[], object]
 
 
 class Loop(ABC):

@@ -45,6 +45,8 @@ RESEND_SECONDS, RESENDS = 1.0, 8
 TRANSFER_LIMIT_SECONDS = 3600.0
 REQUESTS_AT_ONCE = 32
 
+Peer = tuple[str, int]
+
 READ, WRITE, ERROR = 1, 2, 5
 UNDEFINED, NOT_FOUND, NOT_ALLOWED, ILLEGAL = 0, 1, 2, 4
 
@@ -71,7 +73,7 @@ def parse_request(data: bytes) -> ReadRequest:
     if len(data) < 2 or len(data) > REQUEST_LIMIT_BYTES:
         raise Refusal(ILLEGAL, "the request is malformed")
     operation = struct.unpack_from("!H", data)[0]
-    words = data[2:].split(b"\0")
+    words = data[2:].split(b"\0")  # the last one is what stands behind the last zero byte
     path = readable(words[0])
     if operation == WRITE:
         raise Refusal(NOT_ALLOWED, "this server is read-only", path)
@@ -87,11 +89,16 @@ def parse_request(data: bytes) -> ReadRequest:
 
 
 def _options(words: list[bytes], path: str) -> dict[str, int]:
-    """The known options among names and values; unknown ones are left out (RFC 2347)."""
-    if len(words) % 2:
+    """The known options among names and values; unknown ones are left out (RFC 2347).
+
+    Firmware sends more zero bytes than its strings need (EDK2 one). An option has a name, so they
+    are no options; behind them nothing else may stand.
+    """
+    count = next((n for n in range(0, len(words), 2) if not words[n]), len(words))
+    if count % 2 or any(words[count:]):
         raise Refusal(ILLEGAL, "the options are malformed", path)
     known: dict[str, int] = {}
-    for name, value in zip(words[::2], words[1::2], strict=True):
+    for name, value in zip(words[:count:2], words[1:count:2], strict=True):
         key = name.lower().decode("latin-1")
         if key not in ("blksize", "tsize"):
             continue
@@ -105,22 +112,29 @@ def _options(words: list[bytes], path: str) -> dict[str, int]:
     return known
 
 
-@dataclass
+@dataclass(eq=False)
 class _Session:
     """A transfer under way. Times are monotonic seconds, `sent` that of the last packet.
 
-    `heard` is whether its client has answered: the source of a datagram is easily made up.
+    `peer` is the client's address and port, `request` what it asked with. `heard` is whether it
+    has answered: the source of a datagram is easily made up.
     """
 
     transfer: Transfer
     socket: socket.socket
-    client: str
+    peer: Peer
+    request: bytes
     path: str
     opened: Opened
     started: float
     sent: float
     resends: int = 0
     heard: bool = False
+
+    @property
+    def client(self) -> str:
+        """The client's address."""
+        return self.peer[0]
 
 
 class TftpServer(Loop):
@@ -146,7 +160,7 @@ class TftpServer(Loop):
         self.port = port
         self._interface = interface
         self._tree = tree
-        self._sessions: dict[tuple[str, int], _Session] = {}
+        self._sessions: list[_Session] = []
         self._shares = Shares(SESSIONS, SESSIONS_PER_CLIENT, SESSIONS_RESERVED, known)
         self._refusals = Seldom(seconds=1.0)
         self._socket: socket.socket | None = None
@@ -162,13 +176,13 @@ class TftpServer(Loop):
 
     def closing(self) -> None:
         """End what is under way."""
-        for session in list(self._sessions.values()):
+        for session in list(self._sessions):
             self._fail(session, "the server stops")
 
     def tick(self) -> None:
         """Send again what was not acknowledged, and give up where that has no end."""
         now = time.monotonic()
-        for session in list(self._sessions.values()):
+        for session in list(self._sessions):
             if now - session.started > TRANSFER_LIMIT_SECONDS:
                 self._fail(session, "the transfer takes too long")
             elif now - session.sent <= RESEND_SECONDS:
@@ -183,34 +197,53 @@ class TftpServer(Loop):
         assert self._socket is not None
         for _ in range(REQUESTS_AT_ONCE):
             data, client = self._socket.recvfrom(REQUEST_LIMIT_BYTES + 1)
-            if client in self._sessions or data[:2] == struct.pack("!H", ERROR):
-                continue  # a request sent twice: the first answer is on its way, or sent again
+            if data[:2] == struct.pack("!H", ERROR) or self._is_under_way(client, data):
+                continue
             try:
                 request = parse_request(data)
-                self._serve(client, request)
+                self._serve(client, request, data)
             except Refusal as refusal:
                 self._refuse(client, refusal)
 
-    def _serve(self, client: tuple[str, int], request: ReadRequest) -> None:
+    def _is_under_way(self, client: Peer, data: bytes) -> bool:
+        """Whether a request has its answer on the way, or sent again: the network brought it twice.
+
+        Another request from a port with a transfer is answered beside it. A client has one at a
+        time: it goes on with either, which ends the other. That is not ended before, for the
+        request may be somebody else's, or the same one late.
+        """
+        for session in [one for one in self._sessions if one.peer == client]:
+            self._catch_up(session)
+        mine = [one for one in self._sessions if one.peer == client]
+        return any(one.request == data and not one.heard for one in mine)
+
+    def _catch_up(self, session: _Session) -> None:
+        """Take what the client sent to a transfer before its request, such as an error."""
+        for _ in range(REQUESTS_AT_ONCE):
+            if session not in self._sessions or not self._go_on(session):
+                return
+
+    def _serve(self, client: Peer, request: ReadRequest, data: bytes) -> None:
         if not self._shares.take(client[0]) and not self._take_over(client[0]):
             raise Refusal(UNDEFINED, "too many transfers are under way", readable(request.path))
         try:
-            self._begin(client, request, self._find(client, request))
+            self._begin(client, request, self._find(client, request), data)
         except BaseException:
             self._shares.give_back(client[0])
             raise
 
     def _take_over(self, address: str) -> bool:
         """A place of the client's own, of a transfer that it never answered to."""
-        for session in self._sessions.values():
+        for session in self._sessions:
             if session.client == address and not session.heard:
                 self._fail(session, "another request of the client's came")
                 return self._shares.take(address)
         return False
 
-    def _find(self, client: tuple[str, int], request: ReadRequest) -> Opened:
+    def _find(self, client: Peer, request: ReadRequest) -> Opened:
         try:
-            opened = self._tree.open(request.path, Asker(client[0]))
+            # No served name has a backslash: to some firmware it is a slash.
+            opened = self._tree.open(request.path.replace("\\", "/"), Asker(client[0]))
         except Forbidden as error:
             raise Refusal(NOT_ALLOWED, str(error), readable(request.path)) from None
         except OSError as error:
@@ -220,7 +253,7 @@ class TftpServer(Loop):
             raise Refusal(NOT_FOUND, "there is no such file", readable(request.path))
         return opened
 
-    def _begin(self, client: tuple[str, int], request: ReadRequest, opened: Opened) -> None:
+    def _begin(self, client: Peer, request: ReadRequest, opened: Opened, data: bytes) -> None:
         path = readable(request.path)
         now = time.monotonic()
         try:
@@ -229,21 +262,26 @@ class TftpServer(Loop):
         except (Broken, OSError) as error:
             opened.file.close()
             raise Refusal(UNDEFINED, f"the file cannot be sent: {error}", path) from error
-        session = _Session(transfer, sock, client[0], path, opened, now, now)
-        self._sessions[client] = session
+        session = _Session(transfer, sock, client, data, path, opened, now, now)
+        self._sessions.append(session)
         self.watch(sock, functools.partial(self._go_on, session))
         self.on_event(TftpAsked(client[0], path, opened.size_bytes))
         self._send(session)
 
-    def _go_on(self, session: _Session) -> None:
-        """Take one packet of a transfer; whatever is wrong with it ends this transfer alone."""
+    def _go_on(self, session: _Session) -> bool:
+        """Take one packet of a transfer, if one is there; what is wrong in it ends this one alone.
+
+        A client's first answer ends what it had before on the same port.
+        """
         try:
             is_new = session.transfer.take(session.socket.recv(REQUEST_LIMIT_BYTES))
         except BlockingIOError:
-            return
+            return False
         except (Broken, OSError) as error:
             self._fail(session, _reason(error))
-            return
+            return True
+        if not session.heard:
+            self._leave_others(session)
         session.heard = True
         if session.transfer.done:
             session.opened.taken()
@@ -254,6 +292,12 @@ class TftpServer(Loop):
         elif is_new:
             session.resends = 0
             self._send(session)
+        return True
+
+    def _leave_others(self, session: _Session) -> None:
+        for other in list(self._sessions):
+            if other.peer == session.peer and other is not session:
+                self._fail(other, "the client has gone on to another request")
 
     def _send(self, session: _Session) -> None:
         session.sent = time.monotonic()
@@ -269,16 +313,15 @@ class TftpServer(Loop):
         self.on_event(TftpFailed(session.client, session.path, readable(reason)))
 
     def _end(self, session: _Session) -> None:
-        for client, running in list(self._sessions.items()):
-            if running is session:
-                del self._sessions[client]
-                self._shares.give_back(client[0])
+        if session in self._sessions:
+            self._sessions.remove(session)
+            self._shares.give_back(session.client)
         with contextlib.suppress(KeyError):
             self.unwatch(session.socket)
         session.socket.close()
         session.opened.file.close()
 
-    def _refuse(self, client: tuple[str, int], refusal: Refusal) -> None:
+    def _refuse(self, client: Peer, refusal: Refusal) -> None:
         """Answer with an error, from a port of its own as any answer (RFC 1350, 4)."""
         reason = str(refusal)
         answer = struct.pack("!HH", ERROR, refusal.code) + reason.encode("ascii", "replace")
@@ -290,7 +333,7 @@ class TftpServer(Loop):
             self.on_event(TftpRefused(client[0], refusal.path, reason))
 
 
-def _connected(address: str, client: tuple[str, int]) -> socket.socket:
+def _connected(address: str, client: Peer) -> socket.socket:
     """A socket on a port of its own, which hears its client alone."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:

@@ -110,12 +110,13 @@ class Tree:
     def open(self, name: str, asker: Asker = NOBODY) -> Opened | None:
         """What a client asks for; None where it is not served.
 
-        One slash in front is overlooked: boot programs differ in whether they send it. Forbidden
-        where the guard refuses it to `asker`, OSError where a listed file cannot be read, or is
-        another one than was sealed.
+        Boot programs differ in how they put names together: what is left of a name without empty
+        parts and `.` counts (`//a`, `a//b`, `./a`), but for an end in a slash. Forbidden where the
+        guard refuses it to `asker`, OSError where a listed file cannot be read, or is another one
+        than was sealed.
         """
         with self._lock:
-            entry = self._content.get(name.removeprefix("/"))
+            entry = self._content.get(_plain(name))
         if entry is None:
             return None
         if entry.guard and (reason := entry.guard(asker)):
@@ -137,6 +138,12 @@ def checked(name: str) -> str:
             "letters, digits and '._:-' between single slashes, at most 255 characters",
         )
     return name
+
+
+def _plain(name: str) -> str:
+    """A name as it is served; a parent folder is none, whatever it leads to."""
+    *folders, last = name.split("/")
+    return "/".join([folder for folder in folders if folder not in ("", ".")] + [last])
 
 
 def _file(content: Path | Seal) -> BinaryIO:

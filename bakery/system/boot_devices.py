@@ -36,6 +36,9 @@ def mentions(args: Args) -> tuple[Mention, ...]:
     for number, arg in enumerate(kargs.kernels_own(args)):
         key, text = kargs.halves(arg)
         mention = _mention(key, text, fips=fips)
+        if key == "mount.usr" and mention:
+            flags = kargs.value(args, "mount.usrflags") or ""
+            mention = msgspec.structs.replace(mention, options=tuple(flags.split(",")))
         if mention:
             only = key in ("root", "boot")
             place = key if only else str(number)
@@ -107,7 +110,8 @@ def _extra_mount(text: str) -> Mention | None:
     if not where:
         return None
     optional = not OPTIONAL.isdisjoint(options)
-    return Mention(device=what, use="mount", point=tidy(where), optional=optional)
+    point = tidy(where)
+    return Mention(device=what, use="mount", point=point, optional=optional, options=(*options,))
 
 
 def _renamed(arg: str, device: str) -> str:

@@ -20,6 +20,10 @@ SIZE_LIMIT_BYTES = 1 << 20
 LINE_LIMIT = 10_000
 # Options with which systemd does not wait for a mount (systemd.mount(5), FSTAB).
 OPTIONAL = frozenset({"nofail", "noauto", "x-systemd.automount", "comment=systemd.automount"})
+# Options that name a device without which the mount fails: an XFS's log and its realtime device
+# (xfs(5)), the journal of an ext4 (ext4(5)), another of a btrfs's (btrfs(5)), whatever else it is
+# to wait for (systemd.mount(5)).
+FURTHER = ("logdev", "rtdev", "journal_path", "device", "x-systemd.requires")
 DEVICE_FIELD = 0
 CRYPTTAB_DEVICE_FIELD = 1
 
@@ -61,19 +65,32 @@ def entries(text: bytes) -> tuple[FstabEntry, ...]:
 
 
 def mentions(text: bytes) -> tuple[Mention, ...]:
-    """The devices that an fstab names."""
-    return tuple(
-        Mention(
-            device=entry.device,
-            use=_use(entry),
-            point="" if entry.type == "swap" else entry.mount_point,
-            optional=not OPTIONAL.isdisjoint(entry.options),
-            line=entry.line,
-            line_bytes=entry.line_bytes,
-        )
-        for entry in entries(text)
-        if entry.type == "swap" or entry.mount_point.startswith("/")
+    """The devices that an fstab names: of each line its own, then those of its options."""
+    return tuple(mention for entry in entries(text) for mention in _of_entry(entry))
+
+
+def _of_entry(entry: FstabEntry) -> Iterator[Mention]:
+    if entry.type != "swap" and not entry.mount_point.startswith("/"):
+        return
+    own = Mention(
+        device=entry.device,
+        use=_use(entry),
+        point="" if entry.type == "swap" else entry.mount_point,
+        optional=not OPTIONAL.isdisjoint(entry.options),
+        options=entry.options,
+        line=entry.line,
+        line_bytes=entry.line_bytes,
     )
+    yield own
+    yield from further(own)
+
+
+def further(mount: Mention) -> Iterator[Mention]:
+    """The devices that the options of a mount name beside its own."""
+    for option in mount.options if mount.point else ():
+        key, _, device = option.partition("=")
+        if key in FURTHER and (device.startswith("/dev/") or "=" in device):
+            yield msgspec.structs.replace(mount, device=device, use="log")
 
 
 def crypttab_mentions(text: bytes) -> tuple[Mention, ...]:
@@ -82,7 +99,8 @@ def crypttab_mentions(text: bytes) -> tuple[Mention, ...]:
         Mention(
             device=fields[CRYPTTAB_DEVICE_FIELD],
             use="unlock",
-            optional=len(fields) > 3 and not OPTIONAL.isdisjoint(fields[3].split(",")),
+            optional=not OPTIONAL.isdisjoint(options := "".join(fields[3:4]).split(",")),
+            options=tuple(options),
             line=number,
             line_bytes=length,
             makes=fields[0],

@@ -11,7 +11,7 @@ from bakery.host.errors import BakeryError
 def bmc(script, **more):
     """A BMC whose every order ends as the shell script does."""
     enter = lambda _words: ["sh", "-c", script]  # noqa: E731
-    return Bmc("192.0.2.7", 623, "admin", "secret", enter=enter, power_seconds=5, **more)
+    return Bmc("192.0.2.7", 623, "admin", "secret", enter=enter, seconds=5, **more)
 
 
 def answering(**answer):
@@ -41,6 +41,11 @@ def test_an_answer_is_the_nodes_power():
             "the BMC at 192.0.2.7 port 623 did not switch the node on within 5 s",
         ),
         ("no-answer", "the BMC at 192.0.2.7 port 623 does not answer: words"),
+        ("unreachable", "the BMC at 192.0.2.7 port 623 cannot be reached: words"),
+        (
+            "busy",
+            "the BMC at 192.0.2.7 port 623 was not ready to switch the node on within 5 s: words",
+        ),
     ],
 )
 def test_each_kind_of_failure_has_its_message(kind, message):
@@ -71,7 +76,8 @@ def test_an_order_holds_what_was_asked_and_comes_on_standard_input(tmp_path):
     keep.boot_from("network", persistent=True)
     order = msgspec.json.decode((tmp_path / "order").read_bytes())
     assert (order["device"], order["persistent"], order["power"]) == ("network", True, None)
-    assert order["password"] == "secret"
+    assert (order["password"], order["firmware"]) == ("secret", "uefi")
+    assert (order["seconds"], order["silence"]) == (5, 30)
     keep.boot_from("disk")
     order = msgspec.json.decode((tmp_path / "order").read_bytes())
     assert (order["device"], order["persistent"]) == ("disk", False)

@@ -4,14 +4,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from bakery.build.scrub.find import Findings, Found
+from bakery.build.scrub.unsearched import Unsearched
 from bakery.build.spec import Recovery
 from bakery.cli.scrub import command
 from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import Volume
+from bakery.host.errors import BakeryError
 from tests import tiny
 from tests.cli.inside import document, told
 
@@ -77,6 +80,7 @@ FOUND = Findings(
     notes=("it is old",),
 )
 NOTHING = Findings((), (), (), ())
+LOST = Unsearched("/home", "/dev/md0", "/etc/fstab:1", "is an array")
 
 
 @pytest.fixture
@@ -84,8 +88,9 @@ def asked(monkeypatch):
     """What would have been scrubbed; `found` is what is in the image."""
     made = SimpleNamespace(calls=[], found=FOUND)
 
-    def scrub_file(image, target, rules, recovery, _report, show):
-        made.calls.append((image, target, recovery))
+    def scrub_file(image, target, request, _report, show):
+        made.calls.append((image, target, request.recovery))
+        made.left = request.leave_unsearched
         show(made.found)
         return made.found
 
@@ -108,6 +113,20 @@ def test_what_is_found_is_told_with_its_rule_and_its_bytes(asked):
     assert asked.calls == []
     asked.found = NOTHING
     assert "between partitions" not in told("scrub", "a.qcow2", "--dry-run")
+
+
+def test_what_was_not_searched_is_told_and_fails_a_look_unless_it_was_named(asked):
+    asked.found = msgspec.structs.replace(NOTHING, unsearched=(LOST,))
+    done = CliRunner().invoke(command, ["a.qcow2", "--dry-run"], standalone_mode=False)
+    assert isinstance(done.exception, BakeryError)
+    assert "not searched: /home (/etc/fstab:1): /dev/md0 is an array" in done.stdout
+    named = ("--leave-unsearched", "/home")
+    answer = document("scrub", "a.qcow2", "--dry-run", *named)
+    assert answer["unsearched"] == [
+        {"name": "/home", "device": "/dev/md0", "named_in": "/etc/fstab:1", "reason": "is an array"}
+    ]
+    told("scrub", "a.qcow2", "--in-place", *named)
+    assert asked.left == ("/home",)
 
 
 def test_a_program_is_told_the_same(asked, tmp_path):

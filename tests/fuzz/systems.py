@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from bakery.build.sbom import cyclonedx, document, dpkg, spdx
 from bakery.build.sbom.packages import Installed
-from bakery.build.scrub import systems
+from bakery.build.scrub import homes
 from bakery.disk.volumes.volumes import Partition, PartitionTable, Survey, Volume
 from bakery.image.reader import Place
 from bakery.system import (
@@ -15,6 +15,7 @@ from bakery.system import (
     fstab,
     grub,
     grub_defaults,
+    initramfs,
     kargs,
     loader,
     lvm_devices,
@@ -104,7 +105,10 @@ def targets(_work: Path) -> list[Target]:
         Target("fstab", _without_devices, tiny.FSTAB),
         Target("crypttab", fstab.crypttab_mentions, b"home UUID=5a3e6a1c none luks,nofail\n"),
         Target("mount unit", _mounted, UNIT),
-        Target("mdadm.conf", mdadm.mentions, MDADM),
+        Target("mdadm.conf", _without_arrays, MDADM),
+        Target(
+            "settings of an initramfs", _baked, b'RESUME="UUID=1"\nkernel_cmdline+=" root=a "\n'
+        ),
         Target("name of a device", lambda d: _named(text(d)), b"PARTUUID=2f6e-02/PARTNROFF=1"),
         Target("link to a device", lambda d: _named(text(d)), BY_ID),
         Target("name of a mapped device", lambda d: _named(text(d)), MAPPED),
@@ -163,7 +167,8 @@ def _switched_off(config: bytes) -> bytes:
 def _users(data: bytes) -> object:
     """The homes that a scrub looks into."""
     reader = SimpleNamespace(text=lambda _volume, _path: data)
-    return list(systems._users(reader, Place(DISK.volumes[0], "/etc")))  # type: ignore[arg-type]
+    tree = SimpleNamespace(place=lambda path: Place(DISK.volumes[0], path))
+    return list(homes._users(reader, tree))  # type: ignore[arg-type]
 
 
 def _billed(data: bytes) -> object:
@@ -173,10 +178,20 @@ def _billed(data: bytes) -> object:
     return spdx.encode(subject), cyclonedx.encode(subject)
 
 
+def _without_arrays(data: bytes) -> bytes:
+    return mdadm.without(data, [m.line for m in mdadm.mentions(data)])
+
+
+def _baked(data: bytes) -> object:
+    return initramfs.tools_mentions(data), initramfs.dracut_mentions(data)
+
+
 def _mounted(data: bytes) -> object:
-    found = mount_units.mention(data, "srv.mount", required=True)
+    found = mount_units.mention([data, UNIT], "srv.mount", required=True)
     without = mount_units.without_device(data, "/srv")
-    return without, found and mount_units.renamed(data, found.line, "/dev/sdb1")
+    return without, found and mount_units.renamed(
+        [data, UNIT][found.text], found.mention.line, "/dev/sdb1"
+    )
 
 
 def _devices(data: bytes) -> object:

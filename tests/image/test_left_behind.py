@@ -126,9 +126,11 @@ def expected(system: str, form: str, volume: Volume, group: str) -> str:
     """What becomes of a name, by the words of the rule and not by its code."""
     if system == "disk":
         return "noted" if form in OF_HARDWARE else ""
+    if group == "baked" and volume.device not in CARRIED[system]:
+        return "noted"
     if volume.device in CARRIED[system]:
         lives = form in OF_FILESYSTEM or (form in OF_LVM and system == "pv")
-        return "" if lives else "rewritten"
+        return "" if lives else "noted" if group == "baked" else "rewritten"
     if volume is ESP and group in ("needed", "optional"):
         return "taken out"
     return {
@@ -147,6 +149,7 @@ PLACES: dict[str, tuple[str, FileKind, Mention]] = {
     "fstab /": ("root", "fstab", at("", "root", "/")),
     "crypttab": ("initramfs", "crypttab", at("", "unlock", makes="x")),
     "unit": ("needed", "unit", at("", point="/srv/x")),
+    "initramfs settings": ("baked", "initramfs", at("", "initramfs", optional=True)),
     "wanted unit": ("optional", "unit", at("", point="/srv/x", optional=True)),
 }
 
@@ -165,6 +168,38 @@ def test_every_form_of_name_in_every_file_meets_its_fate(system: str, place: str
         changed = {"rewritten": {1: f"UUID={volume.uuid}"}, "taken out": {1: None}}.get(wanted)
         assert [c.devices for c in found.changes] == ([changed] if changed else []), (form, device)
         assert bool(left_behind.refusal(found.items)) == (wanted == "refused")
+
+
+def line_with_log(system: str, own: str, log: str, point: str, **more: Any) -> Leaving:
+    use: Use = "root" if point == "/" else "mount"
+    mentions = at(own, use, point), at(log, "log", point)
+    return leaving(system, file("fstab", "/f", *mentions), **more)
+
+
+@pytest.mark.parametrize("system", ["lv of a partition", "lv of LVM", "pv"])
+def test_a_mount_whose_log_is_left_behind_is_as_good_as_left_itself(system: str):
+    root = SYSTEMS[system][1]
+    own, log = f"UUID={root.uuid}", "/dev/disk/by-uuid/uuid-other"
+    found = line_with_log(system, own, log, "/data")
+    assert [(i.device, i.done) for i in found.items] == [(log, "refused")]
+    accepted = line_with_log(system, own, log, "/data", without=("/data",))
+    assert [c.devices for c in accepted.changes] == [{1: None}]
+    root_with = line_with_log(system, own, log, "/")
+    assert left_behind.refusal(root_with.items) and not left_behind.ways_out(root_with.items)
+
+
+def test_a_log_that_travels_keeps_its_name_or_the_layout_is_refused():
+    kept = line_with_log("pv", "UUID=uuid-lvroot", "/dev/vg/home", "/")
+    assert kept.items == () and kept.changes == ()
+    dying = line_with_log("lv of LVM", "UUID=uuid-lvroot", "/dev/mapper/vg-root", "/")
+    assert left_behind.refusal(dying.items) == f"/dev/mapper/vg-root {left_behind.IN_AN_OPTION}"
+    assert dying.changes == ()
+
+
+def test_a_line_that_is_rewritten_beside_its_log_grows_by_its_own_device():
+    mentions = at("/dev/vg/root", "root", "/"), at("/dev/disk/by-label/lvroot-and-more", "log", "/")
+    short = DeviceFile(path="/f", kind="fstab", mentions=mentions, size_bytes=9, spare_bytes=3)
+    assert leaving("lv of LVM", short).grows == "/f"
 
 
 KERNEL = {

@@ -80,6 +80,67 @@ def test_a_unit_of_the_distribution_counts_where_it_is_started_and_not_replaced(
     assert list(found(old)) == ["/lib/systemd/system/boot.mount"]
 
 
+def test_a_drop_in_counts_in_the_place_of_what_it_changes():
+    drop_in = f"{OWN}/boot.mount.d/b.conf"
+    other = BOOT_MOUNT.replace("/boot\n", "/other\n", 1)
+    files = {f"{OWN}/boot.mount": BOOT_MOUNT, drop_in: other}
+    (unit,) = found(files).values()
+    assert (unit.path, unit.kind) == (f"/{drop_in}", "unit")
+    assert [(m.device, m.point) for m in unit.mentions] == [("/dev/disk/by-label/other", "/boot")]
+    later = files | {f"{VENDOR}/boot.mount.d/c.conf": BOOT_MOUNT, f"{OWN}/boot.mount.d/d": other}
+    assert list(found(later)) == [f"/{VENDOR}/boot.mount.d/c.conf"]
+    hidden = files | {f"{VENDOR}/boot.mount.d/b.conf": BOOT_MOUNT}
+    assert list(found(hidden)) == [f"/{drop_in}"]
+
+
+@pytest.mark.parametrize(("option", "optional"), [("", False), ("nofail", True)])
+def test_a_drop_in_of_what_fstab_mounts_is_as_needed_as_that(option, optional):
+    files = {
+        "etc/fstab": f"/dev/sda9 /srv/a ext4 {option}\n/dev/sda8 / ext4\n",
+        f"{OWN}/srv-a.mount.d/a.conf": "[Mount]\nWhat=LABEL=a\n",
+        f"{OWN}/other.mount.d/a.conf": "[Mount]\nWhat=LABEL=b\n",
+    }
+    _, unit = found(files).values()
+    assert unit.path.endswith("srv-a.mount.d/a.conf")
+    assert [(m.device, m.point, m.optional) for m in unit.mentions] == [
+        ("LABEL=a", "/srv/a", optional)
+    ]
+
+
+def test_a_masked_unit_names_nothing_whatever_its_drop_ins_say():
+    files = {f"{OWN}/a.mount": "", f"{OWN}/a.mount.d/a.conf": "[Mount]\nWhat=LABEL=a\n"}
+    assert found(files) == {}
+
+
+def test_drop_ins_without_end_are_refused():
+    files = {f"{OWN}/a.mount.d/{n}.conf": BOOT_MOUNT for n in range(mentions.DROP_INS_LIMIT + 1)}
+    with pytest.raises(BakeryError, match=r"a\.mount has more than 64 drop-ins"):
+        found(files | {f"{OWN}/a.mount": BOOT_MOUNT})
+
+
+def test_what_an_initramfs_is_made_with_names_devices():
+    files = {
+        "etc/initramfs-tools/conf.d/resume": "RESUME=UUID=1\n",
+        "etc/dracut.conf.d/a.conf": 'kernel_cmdline="rd.luks.uuid=2"\n',
+        "etc/dracut.conf.d/a.txt": 'kernel_cmdline="rd.luks.uuid=3"\n',
+        "etc/initramfs-tools/conf.d/folder/resume": "RESUME=UUID=4\n",
+    }
+    told = found(files)
+    assert [(f.kind, [m.device for m in f.mentions]) for f in told.values()] == [
+        ("initramfs", ["UUID=1"]),
+        ("initramfs", ["UUID=2"]),
+    ]
+
+
+def test_each_source_is_read_by_itself():
+    engine = Tree({ROOT.device: {"etc/fstab": "UUID=1 /a xfs\n", "etc/crypttab": "a UUID=2\n"}})
+    engine.unreadable = {"/etc/fstab": "is torn"}
+    sources = {s.path: s for s in mentions.sources(reader(engine), ROOT, "/etc")}
+    assert [file.kind for file in sources["/etc/crypttab"].read()] == ["crypttab"]
+    with pytest.raises(BakeryError, match="is torn"):
+        list(sources["/etc/fstab"].read())
+
+
 def test_the_kernels_own_filesystems_are_no_mentions_and_are_not_read():
     names = ("dev-hugepages.mount", "proc-a.mount", "sys-a.mount")
     engine = Tree({ROOT.device: {f"{OWN}/{name}": BOOT_MOUNT for name in names}})

@@ -80,7 +80,11 @@ def test_ipmitool_switches_a_node_and_sees_it(bmc, node):
 def test_ipmitool_sets_and_sees_what_is_tried_first(bmc, node):
     assert "Set Boot Device to pxe" in ipmitool(bmc, "chassis", "bootdev", "pxe")
     assert node.override == ("network", False)
-    assert "Force PXE" in ipmitool(bmc, "chassis", "bootparam", "get", "5")
+    flags = ipmitool(bmc, "chassis", "bootparam", "get", "5")
+    assert "Force PXE" in flags
+    assert "PC Compatible (legacy)" in flags
+    ipmitool(bmc, "chassis", "bootdev", "pxe", "options=efiboot")
+    assert "BIOS EFI boot" in ipmitool(bmc, "chassis", "bootparam", "get", "5")
     assert "Invalid data field" in ipmitool(bmc, "chassis", "bootdev", "cdrom")
     assert node.override == ("network", False)
 

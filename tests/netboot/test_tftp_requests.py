@@ -95,7 +95,7 @@ def test_a_client_that_says_nothing_is_given_up(monkeypatch, bound, reason, pack
             with contextlib.suppress(BlockingIOError):
                 while True:
                     again.append(client.recv(2000))
-        assert server._sessions == {}
+        assert server._sessions == []
     assert told[-1] == TftpFailed("127.0.0.1", "a", reason)
     assert again == [struct.pack("!HH", 3, 1) + bytes(512)] * packets
 
@@ -112,7 +112,7 @@ def test_a_file_that_has_shrunk_already_is_refused_in_words(monkeypatch):
         client.settimeout(SECONDS)
         client.sendto(request(b"a", b"octet"), ("127.0.0.1", server.port))
         answer = client.recv(2000)
-        assert server._sessions == {}
+        assert server._sessions == []
     assert answer == b"\0\5\0\0the file cannot be sent: the file has shrunk meanwhile\0"
     assert file.closed
     assert [type(event) for event in told] == [TftpRefused]

@@ -41,9 +41,17 @@ class Glance:
     def send_when_free(self, image_id: str, body: bytes) -> None:
         """Upload to an image that an upload was cut off from: Glance may still be noticing it."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        while (status := self.send(image_id, body)) in (HTTPStatus.CONFLICT, HTTPStatus.GONE):
+        not_free = (None, HTTPStatus.CONFLICT, HTTPStatus.GONE)
+        while (status := self._sent(image_id, body)) in not_free:
             assert time.monotonic() < deadline, self.show(image_id)
         assert status == HTTPStatus.NO_CONTENT, (status, self.show(image_id))
+
+    def _sent(self, image_id: str, body: bytes) -> int | None:
+        """The status; None where Glance refused and closed before it had read the body."""
+        try:
+            return self.send(image_id, body)
+        except ConnectionError:
+            return None
 
     def fetch(self, image_id: str) -> bytes:
         """The data."""

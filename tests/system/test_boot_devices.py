@@ -46,6 +46,12 @@ def test_an_argument_that_names_none_is_no_mention(argument):
     assert boot_devices.mentions((argument,)) == ()
 
 
+def test_options_of_a_mount_are_told():
+    args = "mount.usr=LABEL=u mount.usrflags=subvol=@usr,ro systemd.mount-extra=/dev/a:/b:xfs:ro"
+    found = {m.point: m.options for m in boot_devices.mentions(kargs.parse(args))}
+    assert found == {"/usr": ("subvol=@usr", "ro"), "/b": ("ro",)}
+
+
 def test_the_kernels_checksum_is_looked_for_where_boot_says_in_a_fips_system_alone():
     (found,) = boot_devices.mentions(("fips=1", "boot=UUID=1"))
     assert (found.use, found.device) == ("fips", "UUID=1")

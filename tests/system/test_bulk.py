@@ -18,7 +18,7 @@ READERS = {
     "crypttab": lambda text: fstab.changed(
         text, {m.line: "x" for m in fstab.crypttab_mentions(text)}
     ),
-    "unit": lambda text: mount_units.mention(b"[Mount]\n" + text, "a.mount", required=True),
+    "unit": lambda text: mount_units.mention([b"[Mount]\n" + text], "a.mount", required=True),
     "release": os_release.parse,
     "kargs": lambda text: kargs.parse(text.decode("latin-1")),
 }

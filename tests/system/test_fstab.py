@@ -139,6 +139,27 @@ def test_what_a_device_is_for_is_told_by_type_and_mount_point():
     ]  # fmt: skip
 
 
+def test_a_mount_may_need_more_devices_than_its_own():
+    text = (
+        b"/dev/sda1 /a xfs noatime,logdev=/dev/sda2,rtdev=/dev/sda3\n"
+        b"/dev/sda4 /b ext4 nofail,journal_path=/dev/sda5,x-systemd.requires=UUID=7\n"
+        b"/dev/sda6 /c btrfs device=/dev/sda7,subvol=@,x-systemd.requires=a.service\n"
+        b"/dev/sda8 none swap device=/dev/sda9\n"
+    )
+    found = [(m.device, m.use, m.point, m.optional, m.line) for m in fstab.mentions(text)]
+    assert found == [
+        ("/dev/sda1", "mount", "/a", False, 1),
+        ("/dev/sda2", "log", "/a", False, 1),
+        ("/dev/sda3", "log", "/a", False, 1),
+        ("/dev/sda4", "mount", "/b", True, 2),
+        ("/dev/sda5", "log", "/b", True, 2),
+        ("UUID=7", "log", "/b", True, 2),
+        ("/dev/sda6", "mount", "/c", False, 3),
+        ("/dev/sda7", "log", "/c", False, 3),
+        ("/dev/sda8", "swap", "", False, 4),
+    ]
+
+
 def test_fields_are_decoded_as_getmntent_does():
     (entry,) = fstab.entries(b"LABEL=my\\040disk /mnt/a\\011b\\134c ext4 defaults 0 0\n")
     assert (entry.device, entry.mount_point) == ("LABEL=my disk", "/mnt/a\tb\\c")

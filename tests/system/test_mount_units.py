@@ -7,6 +7,12 @@ import pytest
 from bakery.host.errors import BakeryError
 from bakery.system import mount_units
 
+
+def named(text, name, *, required, more=()):
+    found = mount_units.mention((text, *more), name, required=required)
+    return found and found.mention
+
+
 UNIT = b"""[Unit]
 Description=What=nothing
 # What=/dev/sda9
@@ -21,17 +27,17 @@ RequiredBy=local-fs.target
 
 
 def test_a_unit_names_its_device_and_its_place():
-    found = mount_units.mention(UNIT, "boot.mount", required=True)
+    found = named(UNIT, "boot.mount", required=True)
     assert found is not None
     assert (found.device, found.point, found.use) == ("/dev/disk/by-uuid/2007-02", "/boot", "mount")
     assert (found.line, found.optional) == (5, False)
-    wanted = mount_units.mention(UNIT, "boot.mount", required=False)
+    wanted = named(UNIT, "boot.mount", required=False)
     assert wanted is not None and wanted.optional
-    nofail = mount_units.mention(UNIT.replace(b"ro\n", b"nofail\n"), "boot.mount", required=True)
+    nofail = named(UNIT.replace(b"ro\n", b"nofail\n"), "boot.mount", required=True)
     assert nofail is not None and nofail.optional
-    root = mount_units.mention(UNIT.replace(b"/boot/", b"/"), "-.mount", required=True)
+    root = named(UNIT.replace(b"/boot/", b"/"), "-.mount", required=True)
     assert root is not None and root.use == "root"
-    swap = mount_units.mention(b"[Swap]\r\nWhat=/dev/sda5\r\n", "dev-sda5.swap", required=True)
+    swap = named(b"[Swap]\r\nWhat=/dev/sda5\r\n", "dev-sda5.swap", required=True)
     assert swap is not None
     assert (swap.device, swap.use, swap.point) == ("/dev/sda5", "swap", "")
 
@@ -41,19 +47,40 @@ def test_a_unit_names_its_device_and_its_place():
     [b"", b"[Mount]\nWhere=/a\n", b"[Swap]\nWhat=/dev/a\n", b"What=a\n", b"[Mount]\nWhat=a\nWhat="],
 )  # fmt: skip
 def test_a_unit_without_a_device_is_no_mention(text):
-    assert mount_units.mention(text, "a.mount", required=True) is None
+    assert named(text, "a.mount", required=True) is None
 
 
 def test_a_unit_that_cannot_be_understood_is_an_error():
     with pytest.raises(BakeryError, match="goes on in another line"):
-        mount_units.mention(b"[Mount]\nWhat=/dev/\\\nsda1\n", "a.mount", required=True)
+        named(b"[Mount]\nWhat=/dev/\\\nsda1\n", "a.mount", required=True)
     with pytest.raises(BakeryError, match="more than"):
-        mount_units.mention(b"#" * (1 << 20) + b"\n", "a.mount", required=True)
+        named(b"#" * (1 << 20) + b"\n", "a.mount", required=True)
+
+
+def test_a_drop_in_says_what_its_unit_says_otherwise():
+    more = (b"[Mount]\nOptions=subvol=@a\n", b"[Mount]\nWhat=/dev/b\n[Unit]\nWhat=/dev/c\n")
+    found = mount_units.mention((UNIT, *more), "boot.mount", required=True)
+    assert found is not None
+    assert (found.text, found.mention.line, found.mention.line_bytes) == (2, 2, 11)
+    assert (found.mention.device, found.mention.point) == ("/dev/b", "/boot")
+    assert found.mention.options == ("subvol=@a",)
+    assert mount_units.mention((UNIT, b"[Mount]\nWhat=\n"), "boot.mount", required=True) is None
+
+
+def test_a_drop_in_of_a_unit_that_a_generator_makes_mounts_where_its_name_says():
+    for point in ("/", "/home", "/srv/my data", "/a-b/.c", "/.hidden", "/srv/ä:b_c"):
+        name = mount_units.name_of(point)
+        assert name.count("/") == 0
+        found = mount_units.mention((b"[Mount]\nWhat=/dev/a\n",), name, required=True)
+        assert found is not None and found.mention.point == point
+    assert mount_units.name_of("/") == "-.mount"
+    assert mount_units.name_of("/a-b/c d/.e/") == r"a\x2db-c\x20d-.e.mount"
+    assert mount_units.name_of("/.a") == r"\x2ea.mount"
 
 
 def test_the_last_of_several_values_counts():
     text = b"[Mount]\nWhat=/dev/a\n[Install]\nWhat=/dev/c\n[Mount]\nWhat=/dev/b\n"
-    found = mount_units.mention(text, "a.mount", required=True)
+    found = named(text, "a.mount", required=True)
     assert found is not None
     assert (found.device, found.line) == ("/dev/b", 6)
 
@@ -61,7 +88,7 @@ def test_the_last_of_several_values_counts():
 def test_a_device_is_renamed_at_the_units_length():
     new = mount_units.renamed(UNIT, 5, "UUID=2f6e1f4a-93a5-4f0a-8d43-0d2f4d5c0a11")
     assert len(new) == len(UNIT)
-    found = mount_units.mention(new, "boot.mount", required=True)
+    found = named(new, "boot.mount", required=True)
     assert found is not None
     assert (found.device, found.point) == ("UUID=2f6e1f4a-93a5-4f0a-8d43-0d2f4d5c0a11", "/boot")
 

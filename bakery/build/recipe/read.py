@@ -122,7 +122,11 @@ def _scrub(scrub: Scrub, folder: Path) -> spec.Scrub:
     kept = None
     if scrub.recovery and scrub.public_key:
         kept = spec.Recovery(folder / scrub.recovery, public_key(folder, scrub.public_key))
-    return spec.Scrub(rules=folder / scrub.rules if scrub.rules else None, recovery=kept)
+    return spec.Scrub(
+        rules=folder / scrub.rules if scrub.rules else None,
+        recovery=kept,
+        leave_unsearched=scrub.leave_unsearched,
+    )
 
 
 def _addition(file: File, folder: Path) -> Addition:

@@ -18,11 +18,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Scrub(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `bakery scrub` takes: `--rules`, `--recovery` and `--public-key`."""
+    """What `bakery scrub` takes: its options of these names."""
 
     rules: str | None = None
     recovery: str | None = None
     public_key: str | None = None
+    leave_unsearched: tuple[str, ...] = ()
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

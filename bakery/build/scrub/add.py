@@ -65,7 +65,7 @@ def _placed(reader: Reader, system: System, file: Addition) -> Placed:
         raise BakeryError(
             f"{file.path} cannot be put into the image: there it belongs to an OSTree commit, "
             "which would no longer be that commit",
-            f"files can go to {', '.join(sorted(filter(None, system.mounts)))}",
+            f"files can go to {', '.join(sorted(filter(None, system.tree.mounts)))}",
         )
     place = system.place(file.path)
     *folders, last = place.path.strip("/").split("/")

@@ -1,4 +1,7 @@
-"""What the rules find in an image. Nothing is written, and no link is followed."""
+"""What the rules find in an image. Nothing is written, and no link is followed.
+
+What a mount hides is searched as well: nobody sees it, and its bytes are there.
+"""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -8,8 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from bakery.build.scrub import systems
+from bakery.build.scrub.devices import SWAP_TYPES
 from bakery.build.scrub.rules import BELOW, HOME, Action, Rule, parts
 from bakery.build.scrub.systems import System
+from bakery.build.scrub.tree import whole
+from bakery.build.scrub.unsearched import Unsearched
 from bakery.disk.extents import Extent, merged
 from bakery.disk.volumes.volumes import Survey, Volume
 from bakery.host.errors import BakeryError
@@ -17,9 +23,10 @@ from bakery.image.inspection import Inspection
 from bakery.image.reader import Place, Reader
 from bakery.image.trees import READABLE
 
-SWAP_TYPES = ("swap", "swsuspend")
 FOUND_LIMIT = 20_000
 DEPTH_LIMIT = 40
+NAMED_SUBVOLUMES = 3
+LOST_AND_FOUND = "/lost+found"
 # At the end of the disk GPT keeps its second copy; one MiB is more than it needs.
 GPT_COPY_BYTES = 1 << 20
 
@@ -44,6 +51,8 @@ class Findings(msgspec.Struct, frozen=True):
     """Those whose free space is to be cleared."""
     gaps: tuple[Extent, ...]
     """Ranges of the disk between and behind the partitions, in bytes."""
+    unsearched: tuple[Unsearched, ...] = ()
+    """What belongs to a system and could not be looked into."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -66,8 +75,30 @@ def find(reader: Reader, inspected: Inspection, rules: Sequence[Rule]) -> Findin
         swaps=tuple(volume for volume in survey.volumes if volume.type in SWAP_TYPES),
         filesystems=tuple(volume for volume in survey.volumes if volume.type in READABLE),
         gaps=_gaps(survey),
-        notes=tuple(dict.fromkeys((*inspected.notes, *(n for s in found for n in s.unsearched)))),
+        unsearched=tuple(dict.fromkeys(item for system in found for item in system.unsearched)),
+        notes=tuple(dict.fromkeys(_notes(inspected, found))),
     )
+
+
+def _notes(inspected: Inspection, found: Sequence[System]) -> Iterator[str]:
+    """What was not looked into and belongs to no system, as far as anything says."""
+    yield from inspected.notes
+    for system in found:
+        yield from system.notes
+    places = [p for system in found for there in system.tree.mounts.values() for p in there]
+    devices = {place.volume.device for place in places}
+    for volume in inspected.survey.volumes:
+        if volume.type in READABLE and volume.device not in devices:
+            what = f"{volume.device} ({volume.type})"
+            yield f"{what} is mounted by no system of the image, and was not searched"
+        seen = {place.volume.subvolume for place in places if place.volume.device == volume.device}
+        rest = [s.path for s in volume.subvolumes if s.path not in seen]
+        if rest and seen:
+            named = ", ".join(rest[:NAMED_SUBVOLUMES]) + ", …" * (len(rest) > NAMED_SUBVOLUMES)
+            yield (
+                f"{volume.device} has {len(rest)} subvolumes that nothing mounts, which no rule "
+                f"looks for homes in: {named}"
+            )
 
 
 def _swap_rules(system: System) -> Iterator[Rule]:
@@ -95,11 +126,12 @@ class _Taken:
         device, path, size = hit.place.volume.name, hit.place.path, hit.size_bytes
         if any(fnmatchcase(hit.path, pattern) for pattern in rule.keep):
             return
-        if (rule.action != "remove" and size == 0) or self._has(device, path):
+        if (rule.action != "remove" and size == 0) or self._has(*whole(hit.place)):
             return
         if len(self.found) == FOUND_LIMIT:
             raise BakeryError(f"more than {FOUND_LIMIT} paths are to be taken")
-        self.found[device, path] = Found(rule.name, device, path, size, rule.why, rule.action)
+        found = Found(rule.name, device, path, size, rule.why, rule.action)
+        self.found[whole(hit.place)] = found
 
     def _has(self, device: str, path: str) -> bool:
         while path:
@@ -109,54 +141,108 @@ class _Taken:
         return False
 
 
+class _Standing(NamedTuple):
+    """What stands in one place under a path."""
+
+    place: Place
+    is_folder: bool
+    size_bytes: int
+
+
+class _Folder(NamedTuple):
+    """A folder of the running system, and the places where what is in it lies."""
+
+    path: str
+    places: tuple[Place, ...]
+
+
 class _Search:
     """The search for what one rule names in one system."""
 
     def __init__(self, reader: Reader, system: System, rule: Rule) -> None:
         self._reader = reader
-        self._system = system
+        self._homes = system.homes
+        self._tree = system.tree
         self._rule = rule
 
     def hits(self) -> Iterator[Hit]:
         """All of it, the paths as the running system has them."""
         for pattern in self._rule.paths:
-            tops = self._system.homes if pattern.startswith(HOME) else ("",)
+            tops = self._homes if pattern.startswith(HOME) else ("",)
             for top in tops:
-                yield from self._expanded(top, parts(pattern))
+                folder = _Folder(top, self._tree.places(top))
+                yield from self._expanded(folder, parts(pattern))
 
-    def _expanded(self, folder: str, words: Sequence[str]) -> Iterator[Hit]:
+    def _expanded(self, folder: _Folder, words: Sequence[str]) -> Iterator[Hit]:
         word, rest = words[0], words[1:]
         if word == BELOW:
             yield from self._below(folder, rest or ("*",), DEPTH_LIMIT)
             return
-        for path, is_directory, size in self._named(folder, word):
-            if rest and is_directory:
-                yield from self._expanded(path, rest)
-            elif not rest and not is_directory:
-                yield Hit(path, self._system.place(path), size)
-            elif not rest and self._rule.action == "remove":
-                place = self._system.place(path)
-                yield Hit(path, place, self._reader.size_bytes(*place))
+        for path, standing in self._named(folder, word):
+            if not rest:
+                yield from self._taken(path, standing)
+            elif inside := self._inside(path, standing):
+                yield from self._expanded(inside, rest)
 
-    def _below(self, folder: str, words: Sequence[str], depth: int) -> Iterator[Hit]:
+    def _below(self, folder: _Folder, words: Sequence[str], depth: int) -> Iterator[Hit]:
         """What matches in a folder and in all folders in it."""
         yield from self._expanded(folder, words)
-        for path, is_directory, _ in self._named(folder, "*"):
-            if is_directory and depth:
-                yield from self._below(path, words, depth - 1)
+        for path, standing in self._named(folder, "*"):
+            inside = self._inside(path, standing)
+            if depth and inside:
+                yield from self._below(inside, words, depth - 1)
 
-    def _named(self, folder: str, word: str) -> Iterator[tuple[str, bool, int]]:
-        """The paths in a folder whose name matches, whether each is a folder, and its size.
+    def _taken(self, path: str, standing: Sequence[_Standing]) -> Iterator[Hit]:
+        """What stands under a path that a rule names: files, and where it removes, folders.
 
-        A place where something is mounted is a folder whatever it is without that.
+        Of a folder that has to be there still, since something is mounted on it or e2fsck(8) wants
+        it, the content goes. What is mounted below a folder that goes lies elsewhere, and goes too.
         """
-        mounts = self._system.mounts_in(folder)
-        for item in self._reader.items(*self._system.place(folder)):
-            if item.name not in mounts and fnmatchcase(item.name, word):
-                yield f"{folder}/{item.name}", item.is_directory, item.size_bytes
-        for name in mounts:
-            if fnmatchcase(name, word):
-                yield f"{folder}/{name}", True, 0
+        removes, is_point = self._rule.action == "remove", path in self._tree.mounts
+        stays = [one for one in standing if one.is_folder and (is_point or _is_kept(one.place))]
+        for one in standing:
+            if not one.is_folder:
+                yield Hit(path, one.place, one.size_bytes)
+            elif removes and one not in stays:
+                yield Hit(path, one.place, self._reader.size_bytes(*one.place))
+        if removes and stays:
+            content = _Folder(path, tuple(one.place for one in stays))
+            yield from self._expanded(content, ("*",))
+        for point in self._tree.mounts_below(path) if removes else ():
+            yield from self._expanded(_Folder(point, self._tree.mounts[point]), ("*",))
+
+    def _inside(self, path: str, standing: Sequence[_Standing]) -> _Folder | None:
+        """The folder that a path is, in all the places where it is one; None where in none."""
+        places = tuple(one.place for one in standing if one.is_folder)
+        return _Folder(path, places) if places or self._tree.mounts_below(path) else None
+
+    def _named(self, folder: _Folder, word: str) -> Iterator[tuple[str, list[_Standing]]]:
+        """The paths in a folder whose name matches, with all that stands there, hidden or not."""
+        points = (name for name in self._tree.mounts_in(folder.path) if fnmatchcase(name, word))
+        found: dict[str, list[_Standing]] = {name: [] for name in points}
+        for place in folder.places:
+            for item in self._reader.items(*place):
+                if fnmatchcase(item.name, word):
+                    inside = Place(place.volume, f"{place.path}/{item.name}")
+                    standing = _Standing(inside, item.is_directory, item.size_bytes)
+                    found.setdefault(item.name, []).append(standing)
+        for name in sorted(found):
+            path = f"{folder.path}/{name}"
+            mounted = [self._standing(place) for place in self._tree.mounts.get(path, ())]
+            yield path, [*filter(None, mounted), *found[name]]
+
+    def _standing(self, place: Place) -> _Standing | None:
+        """What is mounted: a volume's root, a folder, or a file; None where it is not there."""
+        if not place.path:
+            return _Standing(place, is_folder=True, size_bytes=0)
+        folder, _, name = place.path.rpartition("/")
+        items = (item for item in self._reader.items(place.volume, folder) if item.name == name)
+        return next((_Standing(place, i.is_directory, i.size_bytes) for i in items), None)
+
+
+def _is_kept(place: Place) -> bool:
+    """Whether it is the folder that e2fsck(8) puts into a filesystem for what it finds."""
+    return place.path == LOST_AND_FOUND and not place.volume.subvolume
 
 
 def _gaps(survey: Survey) -> tuple[Extent, ...]:

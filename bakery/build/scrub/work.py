@@ -12,6 +12,7 @@ import msgspec
 from bakery.build.scrub.find import Findings, find
 from bakery.build.scrub.output import Draft
 from bakery.build.scrub.rules import Rule
+from bakery.build.scrub.unsearched import refuse
 from bakery.build.spec import Recovery
 from bakery.disk.volumes.volumes import Survey, Volume
 from bakery.host.errors import BakeryError
@@ -25,6 +26,14 @@ from bakery.recovery.seal import sealing
 
 # A first-level table of 32 MiB (QCOW_MAX_L1_SIZE) holds no more in clusters of 4 KiB.
 SIZE_LIMIT_BYTES = 8 << 40
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for, where what is taken is kept, and what may stay though unsearched."""
+
+    rules: tuple[Rule, ...]
+    recovery: Recovery | None = None
+    leave_unsearched: tuple[str, ...] = ()
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -45,8 +54,7 @@ def look_at_file(image: Path, rules: Sequence[Rule], report: Report) -> Findings
 def scrub_file(
     image: Path,
     out: Path,
-    rules: Sequence[Rule],
-    recovery: Recovery | None,
+    request: Request,
     report: Report,
     show: Callable[[Findings], None],
 ) -> Findings:
@@ -58,7 +66,7 @@ def scrub_file(
             return stack.enter_context(Opened(look_at(path), engine, Path(folder), report))
 
         opened = Opened(found, engine, draft.session, report)
-        return scrub(opened, draft, rules, recovery, report, show, open_new)[0]
+        return scrub(opened, draft, request, report, show, open_new)[0]
 
 
 def look(opened: Opened, rules: Sequence[Rule]) -> Findings:
@@ -69,8 +77,7 @@ def look(opened: Opened, rules: Sequence[Rule]) -> Findings:
 def scrub(
     opened: Opened,
     draft: Draft,
-    rules: Sequence[Rule],
-    recovery: Recovery | None,
+    request: Request,
     report: Report,
     show: Callable[[Findings], None],
     open_new: Callable[[Path], Opened],
@@ -78,22 +85,24 @@ def scrub(
     """Write `draft.out`: the image without what the rules find, and with nothing deleted in it.
 
     It may be the image's own path; it appears by rename, after the recovery archive did. `show` is
-    told what is found before anything is taken. The new image is looked at once more, by
-    `open_new`, and handed back; the sessions on the old one end.
+    told what is found before anything is taken; BakeryError where something could not be searched
+    and nobody said that it may stay. The new image is looked at once more, by `open_new`, and
+    handed back; the sessions on the old one end.
     """
     image = opened.image
     _refuse_huge(image)
     with draft.locked(), opened:
         with report.step("find") as step:
-            findings = look(opened, rules)
+            findings = look(opened, request.rules)
             step.summary(f"{len(findings.files)} files and folders")
         show(findings)
-        with _sealed(recovery, findings, draft) as keep:
+        refuse(findings.unsearched, request.leave_unsearched)
+        with _sealed(request.recovery, findings, draft) as keep:
             overlay, left = _removed(opened, findings, keep, report)
             with report.step("write", str(draft.out)):
                 draft.write(image.path, image.format, overlay)
             made = open_new(draft.image)
-            _check_gone(made, rules, left)
+            _check_gone(made, request.rules, left)
             image.check_unchanged()
         draft.install(image.path)
         made.moved(draft.out)

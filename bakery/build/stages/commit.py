@@ -120,6 +120,7 @@ def _manifest(job: Job, key: str, prepared: Prepared) -> Manifest:
             job.source.virtual_size_bytes,
             job.source.digest,
             scrubbed=job.options.scrub is not None,
+            left_unsearched=job.options.scrub.leave_unsearched if job.options.scrub else (),
             files_added=tuple(file.path for file in job.options.files),
             became=job.image.digest if job.image is not job.source else "",
         ),

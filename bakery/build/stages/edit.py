@@ -26,7 +26,7 @@ from bakery.image.engines.base import Engine, FileMissing
 from bakery.image.engines.choose import EngineName
 from bakery.image.left_behind import FileChange
 from bakery.manifest.manifest import Edit
-from bakery.system import bls, fstab, grub, kargs, loader, lvm_devices, mount_units
+from bakery.system import bls, fstab, grub, kargs, loader, lvm_devices, mdadm, mount_units
 
 PATCH = "patch"
 MAPPED = "base"
@@ -137,8 +137,10 @@ def _edit_names(given: EditGiven, engine: Engine) -> list[str]:
 
 def _renamed(change: FileChange, text: bytes) -> bytes:
     """The file with the changed names; a device that is gone takes its line, or its unit, along."""
-    if change.kind in ("fstab", "mdadm"):
+    if change.kind == "fstab":
         return fstab.changed(text, change.devices)
+    if change.kind == "mdadm":  # the members' own UUIDs, which live on or go
+        return mdadm.without(text, change.devices)
     if change.kind == "crypttab":
         return fstab.changed(text, change.devices, fstab.CRYPTTAB_DEVICE_FIELD)
     ((line, device),) = change.devices.items()

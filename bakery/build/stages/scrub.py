@@ -16,7 +16,7 @@ from bakery.build.scrub import rules
 from bakery.build.scrub.find import Findings
 from bakery.build.scrub.output import Draft
 from bakery.build.scrub.rules import Rule
-from bakery.build.scrub.work import scrub
+from bakery.build.scrub.work import Request, scrub
 from bakery.build.spec import Scrub
 from bakery.build.stages.job import SOURCE, Job
 from bakery.build.stages.stage import IMAGE, Given, Inputs, Stage
@@ -39,6 +39,7 @@ class ScrubGiven(Given, frozen=True, kw_only=True):
             "rules": hashlib.sha256(msgspec.json.encode(self.rules)).hexdigest(),
             "recovery": kept.archive.name if kept else None,
             "public key": _digest(kept.public_key) if kept else None,
+            "left unsearched": sorted(self.request.leave_unsearched),
         }
 
 
@@ -50,14 +51,19 @@ def run(inputs: Inputs[ScrubGiven], folder: Path, step: Step) -> Opened | None:
     if not made.exists():
 
         def show(findings: Findings) -> None:
-            for note in findings.notes:
+            for note in (
+                *findings.notes,
+                *(f"not searched: {i.told}" for i in findings.unsearched),
+            ):
                 step.note(note)
 
         made.parent.mkdir(exist_ok=True)
-        kept = given.request.recovery
-        found, opened = scrub(
-            inputs.opened, Draft(made), given.rules, kept, inputs.report, show, inputs.open
+        request = Request(
+            rules=given.rules,
+            recovery=given.request.recovery,
+            leave_unsearched=given.request.leave_unsearched,
         )
+        found, opened = scrub(inputs.opened, Draft(made), request, inputs.report, show, inputs.open)
         step.summary(f"{len(found.files)} files and folders taken")
     os.link(made, folder / IMAGE)
     return opened
@@ -77,7 +83,7 @@ def _given(job: Job) -> ScrubGiven:
 
 STAGE = Stage(
     name=NAME,
-    version=1,
+    version=2,
     text="secrets, identity and deleted data out of the image",
     reads=(SOURCE,),
     given=_given,

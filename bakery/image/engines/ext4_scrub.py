@@ -54,12 +54,16 @@ FALLOC_FL_ZERO_RANGE = 0x10  # fallocate(2)
 MEMORY_BYTES = 2 << 30
 CPU_SECONDS = 600
 # `ls -p`: /inode/mode/uid/gid/name/size/, the size empty for a directory.
-LISTED = re.compile(r"/(\d+)/([0-7]{6})/\d+/\d+/([^/\n]+)/\d*/")
+LISTED = re.compile(r"/([0-9]+)/([0-7]{6})/[0-9]+/[0-9]+/([^/\n]+)/[0-9]*/")
 # `dump_extents -l`: depth, entry, logical blocks, physical blocks, length.
-LEAF = re.compile(r"^ *(\d+)/ *\1 +\d+/ *\d+ +(\d+) - +\d+ +(\d+) - +(\d+)", re.MULTILINE)
-FREE = re.compile(r"^  Free blocks: (\d.*)$", re.MULTILINE)
+LEAF = re.compile(
+    r"^ *([0-9]+)/ *\1 +[0-9]+/ *[0-9]+ +([0-9]+) - +[0-9]+ +([0-9]+) - +([0-9]+)", re.MULTILINE
+)
+FREE = re.compile(r"^  Free blocks: ([0-9].*)$", re.MULTILINE)
 BLOCK_SIZE = re.compile(r"[0-9]{1,9}")
-STATUS = re.compile(rb"^Inode: (\d+) +Type: (\w+).*?^Links: (\d+) ", re.MULTILINE | re.DOTALL)
+STATUS = re.compile(rb"^Inode: ([0-9]+) +Type: (\w+).*?^Links: ([0-9]+) ", re.MULTILINE | re.DOTALL)
+# Inodes have 32 bits and blocks 48; what is longer is no number of a filesystem's.
+NUMBER = re.compile(r"[0-9]{1,15}")
 E2FSCK_MENDED = (0, 1)  # EXIT CODE: no errors; errors corrected
 # A folder that holds itself, or that debugfs is made to tell of so, would have no end.
 DEPTH_LIMIT, FOLDERS_LIMIT = 256, 20_000
@@ -177,7 +181,7 @@ class _Filesystem:
             for line in FREE.findall(told.stdout.decode("utf-8", "replace"))
             for span in line.split(",")
         ]
-        return [self._blocks(int(first), int(last or first)) for first, _, last in ranges]
+        return [self._blocks(_number(first), _number(last or first)) for first, _, last in ranges]
 
     def mend(self) -> None:
         """Give back what debugfs forgets: blocks of extended attributes, and files' counts of them.
@@ -218,7 +222,7 @@ class _Filesystem:
         told = self._debugfs([f"stat <{inode}>" for inode in sorted(set(removed))]).stdout
         names = Counter(removed)
         for found in STATUS.finditer(told):
-            inode, kind, links = int(found[1]), found[2], int(found[3])
+            inode, kind, links = _number(found[1].decode()), found[2], _number(found[3].decode())
             if kind == b"directory" or links == names[inode]:
                 yield inode
 
@@ -241,14 +245,14 @@ class _Filesystem:
             matches = [match for line in lines if (match := LISTED.fullmatch(line))]
             if len(matches) != len(lines):
                 raise CannotServe(f"{path} in {self._device} holds an ambiguous name")
-            named = [(match[3], int(match[1]), int(match[2], 8)) for match in matches]
+            named = [(match[3], _number(match[1]), int(match[2], 8)) for match in matches]
             self._known[path] = [entry for entry in named if entry[0] not in (".", "..")]
         return self._known[path]
 
     def _extents(self, inode: int, skip_blocks: int) -> list[Extent]:
         """Where a file's blocks from `skip_blocks` on lie; CannotServe where it has no extents."""
         told = self._debugfs([f"dump_extents -l <{inode}>"]).stdout.decode("utf-8", "replace")
-        leaves = [tuple(map(int, match.groups()[1:])) for match in LEAF.finditer(told)]
+        leaves = [tuple(map(_number, match.groups()[1:])) for match in LEAF.finditer(told)]
         if not leaves:
             raise CannotServe(
                 f"inode {inode} of {self._device} has extents that debugfs does not list"
@@ -280,6 +284,13 @@ def _refuse_odd(path: str) -> None:
     """CannotServe for a name that would be another one, or several words, in debugfs's line."""
     if '"' in path or not path.isprintable():
         raise CannotServe(f"{shown(path)} is not a name that debugfs can be given")
+
+
+def _number(text: str) -> int:
+    """A number that e2fsprogs printed of a stranger's filesystem; CannotServe where it is none."""
+    if not NUMBER.fullmatch(text):
+        raise CannotServe(f"{text[:40]!r} is no number of an inode or a block")
+    return int(text)
 
 
 def _behind(place: Extent, length: int) -> Extent:

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,13 +69,13 @@ class Secret:
     mark: bytes
 
 
-def secrets() -> list[Secret]:
-    """A secret for every path that the built-in rules name."""
+def secrets(homes: Sequence[str] = HOMES, without: tuple[str, ...] = WITHOUT_PLACE) -> list[Secret]:
+    """A secret for every path that the built-in rules name, in each of these homes."""
     found: dict[str, Secret] = {}
     for rule in rules.load():
         for pattern in rule.paths:
-            for path in _concrete(pattern):
-                if not path.startswith(WITHOUT_PLACE):
+            for path in _concrete(pattern, homes):
+                if not path.startswith(without):
                     found.setdefault(path, Secret(rule.name, path, os.urandom(12).hex().encode()))
     return list(found.values())
 
@@ -95,10 +95,8 @@ def tar_of(planted: list[Secret], prefixes: dict[str, str]) -> bytes:
             for parent in _parents(secret.path):
                 _add_folder(tar, placed(parent, prefixes).lstrip("/"), parent, made)
             info = tarfile.TarInfo(name)
-            content = (MARK + secret.mark + b"\n") * (1 + number % 700)
-            if secret.rule == "swap":
-                content = bytes(4096) + content
-            info.size = len(content)
+            text = content(secret, number)
+            info.size = len(text)
             info.mode = (0o600, 0o640, 0o400, 0o4711)[number % 4]
             info.uid, info.gid = (0, 0) if number % 3 else (1000, 1001)
             info.pax_headers = {
@@ -107,7 +105,7 @@ def tar_of(planted: list[Secret], prefixes: dict[str, str]) -> bytes:
                 "SCHILY.xattr.user.origin": f"planted {number}",
                 "SCHILY.xattr.security.selinux": "system_u:object_r:etc_t:s0\0",
             }
-            tar.addfile(info, io.BytesIO(content))
+            tar.addfile(info, io.BytesIO(text))
     return stream.getvalue()
 
 
@@ -168,12 +166,18 @@ def members(tar: Path) -> dict[str, tuple[object, ...]]:
     return told
 
 
-def _concrete(pattern: str) -> Iterator[str]:
+def content(secret: Secret, number: int) -> bytes:
+    """The bytes of a secret's file: few or many, of a swap file behind its header."""
+    text = (MARK + secret.mark + b"\n") * (1 + number % 700)
+    return bytes(4096) + text if secret.rule == "swap" else text
+
+
+def _concrete(pattern: str, homes: Sequence[str]) -> Iterator[str]:
     inside = INSIDE.get(pattern)
     path = re.sub(r"\[([0-9])[^]]*\]", r"\1", pattern)
     path = path.replace("/**/", "/deep/er/").replace("/**", "/deep/er/plain.log")
     path = path.replace("*", "any")
-    for home in HOMES if path.startswith("~") else ("",):
+    for home in homes if path.startswith("~") else ("",):
         yield home + path.removeprefix("~") + (f"/{inside}" if inside else "")
 
 

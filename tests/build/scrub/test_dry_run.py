@@ -95,10 +95,30 @@ def test_the_table_tells_rule_path_bytes_and_why(bakery: Bakery, disk: Path):
     assert "free space" in done.stdout
 
 
-def test_a_volume_that_could_not_be_searched_is_told(bakery: Bakery, disk: Path):
+def test_a_volume_of_another_disk_is_told(bakery: Bakery, disk: Path):
     done = bakery("scrub", disk, "--dry-run", "--json")
-    (note,) = [note for note in json.loads(done.stdout)["notes"] if "/home" in note]
-    assert note == "/dev/sda9, which is mounted at /home, cannot be read here and was not searched"
+    assert json.loads(done.stdout)["notes"] == [
+        "/dev/sda9 (/etc/fstab:2, for /home) is on no volume of this disk"
+    ]
+
+
+def test_what_cannot_be_searched_fails_a_dry_run_as_it_would_a_run(bakery: Bakery, tmp_path: Path):
+    tree = TREE | {"etc/fstab": "/var/home.img /home ext4 loop 0 0\n", "var/home.img": "1"}
+    disk = image(tmp_path, tree)
+    before = disk.read_bytes()
+    asked = (("--dry-run",), ("-o", tmp_path / "out.raw"), ("--in-place",))
+    for words in asked:
+        done = bakery("scrub", disk, *words)
+        assert done.returncode == 1
+        assert "/home (/etc/fstab:1): /var/home.img is a filesystem in a file" in done.stderr
+        assert "--leave-unsearched /home" in done.stderr
+        assert "ssh_host_rsa_key" in done.stdout, "what was found is told all the same"
+    assert disk.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk.raw", "tree"]
+    done = bakery("scrub", disk, "--dry-run", "--json", "--leave-unsearched", "/home")
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)["unsearched"]
+    assert (told["name"], told["named_in"]) == ("/home", "/etc/fstab:1")
 
 
 def test_a_dry_run_writes_nothing(bakery: Bakery, disk: Path):

@@ -1,13 +1,14 @@
 """What a rule finds, in images that are a few names."""
 
+import msgspec
 import pytest
 
 from bakery.build.scrub import find as finding
 from bakery.build.scrub.find import GPT_COPY_BYTES, Found, find
 from bakery.build.scrub.rules import Rule
-from bakery.disk.volumes.volumes import Partition, PartitionTable, Survey
+from bakery.disk.volumes.volumes import Partition, PartitionTable, Subvolume, Survey
 from bakery.host.errors import BakeryError
-from tests.build.scrub.trees import MIB, opened, volume
+from tests.build.scrub.trees import MIB, Files, opened, volume
 
 ROOT, HOME, SWAP = volume(1), volume(2), volume(3, "swap")
 TREE = {
@@ -90,6 +91,94 @@ def test_a_mount_is_a_folder_whatever_lies_under_it():
     assert found(rule("/**/id"), tree=tree, more=more, volumes=(ROOT, HOME)) == [("/b/.ssh/id", 2)]
 
 
+def test_what_a_mount_hides_is_found_and_the_mount_point_stays():
+    tree = {
+        "etc/fstab": "/dev/sda2 /home ext4\n/dev/sda3 /home/a/.ssh/deep xfs\n",
+        "home/a/.ssh/id": "hidden",
+        "root/x": "",
+    }
+    more = {"/dev/sda2": {"a/.ssh/id": "12"}, "/dev/sda3": {"b/id": "1"}}
+    told = find(
+        *opened({"/dev/sda1": tree, **more}, ROOT, HOME, volume(3, "xfs")), [rule("~/.ssh")]
+    )
+    assert [(one.device, one.path) for one in told.files] == [
+        ("/dev/sda2", "/a/.ssh"),
+        ("/dev/sda1", "/home/a/.ssh"),
+        ("/dev/sda3", "/b"),
+    ]
+    mounted = {"etc/fstab": "/dev/sda2 /home/a/.ssh ext4\n", "home/a/.ssh/id": "hidden"}
+    more = {"/dev/sda2": {"id": "12", "more/id": "1"}}
+    assert found(rule("~/.ssh"), tree=mounted, more=more, volumes=(ROOT, HOME)) == [
+        *(("/id", 2), ("/home/a/.ssh/id", 6), ("/more", 1))
+    ]
+
+
+def test_of_a_volume_the_folder_for_what_a_check_finds_stays():
+    tree = {"etc/fstab": "/dev/sda2 /var/tmp ext4\n", "var/tmp/lost+found/a": "1"}
+    more = {"/dev/sda2": {"lost+found/#12": "12", "lost+found/#13/x": "1", "b/lost+found/c": ""}}
+    told = found(rule("/var/tmp/*"), tree=tree, more=more, volumes=(ROOT, HOME))
+    assert told == [
+        *(("/b", 0), ("/var/tmp/lost+found", 1), ("/lost+found/#12", 2), ("/lost+found/#13", 1))
+    ]
+
+
+def test_folders_that_a_mount_hides_are_asked_for_where_they_are_alone(monkeypatch):
+    """Each question may start a program."""
+    asked = []
+    listed = Files.items
+
+    def items(self, where, path):
+        asked.append((where.name, path))
+        return listed(self, where, path)
+
+    monkeypatch.setattr(Files, "items", items)
+    tree = {"etc/fstab": "/dev/sda2 /var ext4\n", "var/log/x": "1"}
+    more = {"/dev/sda2": {"log/deep/y": "1", "lib/z": "1"}}
+    assert found(rule("/var/**/y"), tree=tree, more=more, volumes=(ROOT, HOME)) == [
+        ("/log/deep/y", 1)
+    ]
+    assert ("/dev/sda1", "/var/log") in asked
+    assert ("/dev/sda1", "/var/log/deep") not in asked and ("/dev/sda1", "/var/lib") not in asked
+
+
+def test_a_file_that_two_ways_lead_to_is_found_once():
+    """Else it would be emptied twice, and what is kept of it with that."""
+    subvolumes = (Subvolume(256, "@"), Subvolume(257, "@/home"))
+    whole = msgspec.structs.replace(ROOT, type="btrfs", subvolumes=subvolumes)
+    root, home = map(whole.at, subvolumes)
+    tree = {"etc/fstab": "/dev/sda1 /home btrfs subvol=@/home\n", "home/a/log": "1", "usr/a": ""}
+    trees = {root.name: tree, home.name: {"a/log": "1"}}
+    told = find(
+        *opened(trees, whole, roots=(root.name,)), [rule("/home/a/log", "~/log", action="empty")]
+    )
+    assert [(one.device, one.path) for one in told.files] == [(home.name, "/a/log")]
+
+
+def test_a_bind_leads_to_what_a_rule_names():
+    tree = {
+        "etc/fstab": "/data/keys /root/.ssh none bind\n/data/seed /etc/key none rw,bind\n",
+        "data/keys/id": "12",
+        "data/keys/deep/id": "1",
+        "data/seed": "1234",
+        "root/x": "",
+    }
+    assert sorted(found(rule("~/.ssh", "/etc/key"), tree=tree)) == [
+        *(("/data/keys/deep", 1), ("/data/keys/id", 2), ("/data/seed", 4))
+    ]
+
+
+def test_subvolumes_that_nothing_mounts_are_told():
+    names = ["@", "@home", "@snap/1", "@snap/2", "@snap/3", "@snap/4"]
+    subvolumes = tuple(Subvolume(256 + number, name) for number, name in enumerate(names))
+    whole = msgspec.structs.replace(ROOT, type="btrfs", subvolumes=subvolumes)
+    trees = {f"{whole.device}[/@]": {"etc/fstab": "/dev/sda1 /home btrfs subvol=@home\n"}}
+    (note,) = find(*opened(trees, whole, roots=("/dev/sda1[/@]",)), []).notes
+    assert note == (
+        "/dev/sda1 has 4 subvolumes that nothing mounts, which no rule looks for homes in: "
+        "@snap/1, @snap/2, @snap/3, …"
+    )
+
+
 def test_what_is_found_is_bounded(monkeypatch):
     monkeypatch.setattr(finding, "FOUND_LIMIT", 2)
     assert len(found(rule("/etc/key", "/etc/app/key"))) == 2
@@ -107,7 +196,11 @@ def test_volumes_are_told_by_what_is_in_them():
     told = find(*opened({}, ROOT, SWAP, *other, notes=("a note",)), [])
     assert told.swaps == (SWAP, other[0])
     assert [one.type for one in told.filesystems] == ["ext4", "xfs", "vfat"]
-    assert told.notes == ("a note",)
+    assert told.notes == (
+        "a note",
+        "/dev/sda6 (xfs) is mounted by no system of the image, and was not searched",
+        "/dev/sda7 (vfat) is mounted by no system of the image, and was not searched",
+    )
 
 
 def gaps(*places, label="dos", size=100):

@@ -11,7 +11,8 @@ import pytest
 
 from bakery.build.scrub import work
 from bakery.build.scrub.find import Findings, Found
-from bakery.build.scrub.work import SIZE_LIMIT_BYTES
+from bakery.build.scrub.unsearched import Unsearched
+from bakery.build.scrub.work import SIZE_LIMIT_BYTES, Request
 from bakery.build.spec import Recovery
 from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import Survey
@@ -27,8 +28,11 @@ KEY = Found("keys", "/dev/sda1", "/key", 3, "why", "remove")
 SWAP = Found("swap", "/dev/sda1", "/swap", 4, "why", "blank")
 
 
-def findings(*files):
-    return Findings(files, (DATA,), (ROOT,), (Extent(5, 6),))
+LOST = Unsearched("/home", "/dev/md0", "/etc/fstab:1", "is an array")
+
+
+def findings(*files, unsearched=()):
+    return Findings(files, (DATA,), (ROOT,), (Extent(5, 6),), unsearched)
 
 
 class Image(SimpleNamespace):
@@ -44,11 +48,11 @@ class Image(SimpleNamespace):
 class Scrubbed:
     """A scrub whose parts are noted in their order."""
 
-    def __init__(self, monkeypatch, found, after=(), cannot=(), left=()):
+    def __init__(self, monkeypatch, found, after=(), cannot=(), left=(), unsearched=()):
         self.log, self.events = [], []
         self.left = set(left)
         self.cannot = set(cannot)
-        looks = iter([findings(*found), findings(*after)])
+        looks = iter([findings(*found, unsearched=unsearched), findings(*after)])
         monkeypatch.setattr(work, "find", lambda *_: self.note("find", next(looks)))
         monkeypatch.setattr(work, "sealing", self.sealing)
         monkeypatch.setattr(guestfs, "why_not", lambda: None)
@@ -106,19 +110,31 @@ class Scrubbed:
 
         return SimpleNamespace(scrub=scrub, restore=restore, overlay=f"{name}.overlay")
 
-    def run(self, recovery=None):
+    def run(self, recovery=None, leave=()):
         made = SimpleNamespace(
             reader=None, inspection=None, moved=lambda path: self.note(f"moved {path}")
         )
         return work.scrub(
             self.opened,
             self.draft,
-            (),
-            recovery,
+            Request(rules=(), recovery=recovery, leave_unsearched=leave),
             Report(self.events.append),
             lambda found: self.note(f"show {len(found.files)}"),
             lambda path: self.note(f"open {path}", made),
         )
+
+
+def test_what_could_not_be_searched_ends_it_before_anything_is_made(monkeypatch):
+    ran = Scrubbed(monkeypatch, [KEY], unsearched=[LOST])
+    with pytest.raises(BakeryError, match="uses what cannot be searched: /home"):
+        ran.run(KEPT)
+    assert [line for line in ran.log if "show" in line] == ["show 1"]
+    assert not any(word in " ".join(ran.log) for word in ("scrubs", "write", "open", "seal"))
+    accepted = Scrubbed(monkeypatch, [KEY], unsearched=[LOST])
+    assert accepted.run(leave=("/home",))[0].unsearched == [LOST]
+    strange = Scrubbed(monkeypatch, [KEY])
+    with pytest.raises(BakeryError, match="--leave-unsearched /home: nothing of that name"):
+        strange.run(leave=("/home",))
 
 
 KEPT = Recovery(Path("kept"), Path("key.pub"))

@@ -3,7 +3,8 @@
 from typing import Any
 
 from bakery.disk.extents import Extent
-from bakery.disk.volumes.volumes import Survey, Volume
+from bakery.disk.volumes.volumes import PartitionTable, Survey, Volume, VolumeGroup
+from bakery.image.boot_entries import BootEntry
 from bakery.image.engines.base import CannotServe, DirectoryEntry, FileMissing, Item
 from bakery.image.inspection import Inspection
 from bakery.image.reader import Reader
@@ -19,13 +20,18 @@ def volume(number, kind="ext4", **fields):
 class Files:
     """An engine over `trees`: by a volume's name its files, by path without a slash in front."""
 
-    def __init__(self, volumes, trees):
-        self.volumes = volumes
+    def __init__(self, survey, trees):
+        self._survey = survey
         self.trees = trees
         self.unreadable = set()
+        self.torn = set()
+        """The volumes of which nothing can be read."""
 
     def survey(self):
-        return Survey(100 * MIB, None, (), self.volumes)
+        return self._survey
+
+    def cannot_edit(self, where, path):
+        return None
 
     def _names(self, where, path):
         start = path.strip("/") + "/" if path.strip("/") else ""
@@ -45,6 +51,8 @@ class Files:
         ]
 
     def list_directory(self, where, path):
+        if where.name in self.torn:
+            raise CannotServe("it is torn")
         return [
             DirectoryEntry(name, is_folder) for name, (is_folder, _) in self._names(where, path)
         ]
@@ -63,8 +71,11 @@ def opened(
     *volumes: Volume,
     roots: tuple[str, ...] = ("/dev/sda1",),
     notes: tuple[str, ...] = (),
+    entries: tuple[BootEntry, ...] = (),
+    table: PartitionTable | None = None,
+    groups: tuple[VolumeGroup, ...] = (),
 ) -> tuple[Reader, Inspection]:
     """A reader, and the inspection that finds these roots; trees go by their names."""
-    engine: Any = Files(volumes, trees)
+    engine: Any = Files(Survey(100 * MIB, table, groups, volumes), trees)
     reader = Reader(engine)
-    return reader, Inspection(survey=reader.survey, roots=roots, notes=notes)
+    return reader, Inspection(survey=reader.survey, roots=roots, entries=entries, notes=notes)

@@ -8,6 +8,8 @@ import pytest
 
 from bakery.build.scrub import rules
 from bakery.build.scrub.find import Findings, Found
+from bakery.build.scrub.unsearched import Unsearched
+from bakery.build.scrub.work import Request
 from bakery.build.spec import Options, Recovery, Scrub
 from bakery.build.stages import scrub
 from bakery.build.stages.scrub import ScrubGiven
@@ -33,6 +35,7 @@ def test_rules_and_key_count_by_content_and_the_archive_by_name(tmp_path):
         told(of=RULES[1:]),
         told(kept),
         told(Scrub(recovery=Recovery(Path("/a/other"), one))),
+        told(Scrub(leave_unsearched=("/home",))),
         told(Scrub(recovery=Recovery(Path("/a/kept"), two))),
         told(Scrub(recovery=Recovery(Path("/a/kept"), Path("age1spelled")))),
     ]
@@ -46,16 +49,20 @@ def run(tmp_path, monkeypatch):
     asked: list[Any] = []
     said: list[Event] = []
 
-    def scrubbed(opened, draft, known, kept, report, show, open_new):
-        asked.append((opened, draft.out, known, kept, open_new))
-        show(Findings((), (), (), (), notes=("one", "two")))
+    def scrubbed(opened, draft, request, report, show, open_new):
+        asked.append((opened, draft.out, request, open_new))
+        lost = Unsearched("/a", "/dev/md0", "/etc/fstab:1", "is an array")
+        show(Findings((), (), (), (), unsearched=(lost,), notes=("one", "two")))
         draft.out.write_bytes(b"made")
         return Findings((FOUND, FOUND), (), (), ()), "the new image"
 
     monkeypatch.setattr(scrub, "scrub", scrubbed)
     (tmp_path / "scrub-key").mkdir()
     inputs: Any = SimpleNamespace(
-        given=ScrubGiven(request=Scrub(recovery=Recovery(Path("a"), Path("k"))), rules=RULES),
+        given=ScrubGiven(
+            request=Scrub(recovery=Recovery(Path("a"), Path("k")), leave_unsearched=("/a",)),
+            rules=RULES,
+        ),
         under_way=tmp_path / "scrubbing",
         opened="the image",
         open="open",
@@ -74,11 +81,14 @@ def run(tmp_path, monkeypatch):
 def test_the_image_is_made_where_it_outlives_a_kill_and_linked(run):
     assert run() == "the new image"
     made = run.folder / "scrubbing/scrub-key"
-    assert run.asked == [("the image", made, RULES, Recovery(Path("a"), Path("k")), "open")]
+    asked = Request(rules=RULES, recovery=Recovery(Path("a"), Path("k")), leave_unsearched=("/a",))
+    assert run.asked == [("the image", made, asked, "open")]
     image = run.folder / "scrub-key/image"
     assert image.read_bytes() == b"made"
     assert image.stat().st_ino == made.stat().st_ino
-    assert [event.text for event in run.said if event.kind == "note"] == ["one", "two"]
+    assert [event.text for event in run.said if event.kind == "note"] == [
+        *("one", "two", "not searched: /a (/etc/fstab:1): /dev/md0 is an array")
+    ]
     assert run.said[-1].text == "2 files and folders taken"
 
 

@@ -1,5 +1,6 @@
 """What e2fsprogs' programs are told and what their words mean, word by word."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,28 @@ def test_free_blocks_are_ranges_of_the_disk(view: Any):
     view.codes["dumpe2fs"], view.complaints = 1, b"torn\n"
     with pytest.raises(CannotServe, match="dumpe2fs, on /dev/sda1: torn"):
         found.free()
+
+
+LONG = "9" * 5000  # more digits than int() takes
+
+
+@pytest.mark.parametrize("number", [LONG, "9" * 16, "\u0664"])
+def test_a_number_out_of_all_proportion_is_no_number(view: Any, number: str):
+    found = filesystem(view)
+    view.printed |= {
+        "dumpe2fs": f"  Free blocks: 1-{number}\n",
+        "dump_extents -l <12>": f" 1/ 1   1/  2  0 -   0  50 - {number}  1\n",
+        'ls -p "/"': listing().replace("/2/", f"/{number}/"),
+        "stat <12>": f"Inode: 12   Type: regular\nLinks: {number}   Blockcount: 8\n",
+    }
+    asked = (found.free, lambda: found._extents(12, 0), lambda: found._listed("/"))
+    for call in (*asked, lambda: list(found._nameless([12]))):
+        if number.isascii():
+            with pytest.raises(CannotServe, match="is no number of an inode or a block"):
+                call()
+        else:
+            with contextlib.suppress(CannotServe):
+                assert call() == [], "a digit of another script is none"
 
 
 EXTENTS = """Level Entries       Logical          Physical Length Flags

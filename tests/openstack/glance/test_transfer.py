@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import threading
+import time
 from functools import partial
 
 import msgspec
@@ -23,6 +24,8 @@ from tests.services.openstack import Services
 
 TIMEOUT_SECONDS = 60
 STILL_SECONDS = 1.0
+# Where a sign of life must not be missed: a busy machine's Glance may take seconds to show one.
+PATIENT_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -110,18 +113,20 @@ def test_who_is_alive_is_waited_for_however_long_it_takes(glance, build):
     wanted = order(build)
     base = wanted.parts.base
     other = Other(glance, record(glance, base), base.file.read_bytes(), alive=True)
+    patience = Patience(poll=0.05, still=PATIENT_SECONDS, settle=PATIENT_SECONDS)
     looks = []
 
     def sink(event):
-        looks.append(event.step == "base ami" and event.kind == "progress")
-        if sum(looks) == 30:  # some seconds, where one without a sign of life is the end
-            other.finish()
+        if event.step == "base ami" and event.kind == "progress":
+            looks.append(time.monotonic())
+            if looks[-1] - looks[0] > 2 * PATIENT_SECONDS and not other.body.go.is_set():
+                other.finish()
 
-    outcome = run(glance, wanted, sink=sink)
+    outcome = run(glance, wanted, sink=sink, patience=patience)
     assert other.error is None
     assert outcome.images[-1].id == other.image.id
     assert outcome.images[-1].sent_bytes == 0
-    assert sum(looks) >= 30
+    assert looks[-1] - looks[0] > 2 * PATIENT_SECONDS
 
 
 def test_who_shows_no_sign_of_life_is_taken_over_from(images, build):
