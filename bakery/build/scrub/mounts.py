@@ -29,7 +29,9 @@ from bakery.system.fstab import tidy
 from bakery.system.mention import Mention
 
 # Where systemd mounts boot partitions that nobody mounts (systemd-gpt-auto-generator(8)).
-BOOT_PARTITIONS = {ESP_TYPES[0]: "/efi", XBOOTLDR_TYPES[0]: "/boot"}
+BOOT_PARTITIONS = {kind.upper(): "/efi" for kind in ESP_TYPES} | {
+    kind.upper(): "/boot" for kind in XBOOTLDR_TYPES
+}
 THE_DISK = "the disk itself"
 
 
