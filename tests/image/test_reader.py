@@ -7,6 +7,7 @@ import pytest
 from bakery.disk.volumes.volumes import Survey, Volume
 from bakery.image.engines.base import DirectoryEntry, FileMissing, Item
 from bakery.image.reader import Reader
+from tests.image.boot.machines import BOOT, ESP, machine
 
 ONE, TWO = Volume("/dev/sda1", 1, ()), Volume("/dev/sda2", 1, ())
 TREE = {
@@ -81,3 +82,33 @@ def test_all_that_lies_below_a_directory_counts(engine: Any):
     assert reader.size_bytes(ONE, "") == 5 + 7 + 11
     assert reader.size_bytes(ONE, "/etc") == 18
     assert reader.size_bytes(ONE, "/none") == 0
+
+
+def test_on_a_fat_an_item_is_found_in_any_case_and_spelled_as_it_stands():
+    asked = machine({ESP: {"EFI/Boot/a.EFI": "x", "efix": ""}, BOOT: {"EFI/a": ""}})
+    assert asked.item(ESP, "/EFI/Boot/A.efi") == Item("a.EFI", False, 0)
+    assert asked.spelled(ESP, "/efi/boot/A.efi") == "/EFI/Boot/a.EFI"
+    assert asked.spelled(ESP, "/efi/none/b") == "/EFI/none/b"
+    assert asked.spelled(ESP, "/") == "/"
+    assert asked.item(BOOT, "/efi") is None
+    assert asked.spelled(BOOT, "/efi/a") == "/efi/a"
+    assert asked.item(BOOT, "/") == Item("", True, 0)
+    assert asked.item(BOOT, "/EFI/none") is None
+
+
+def test_any_range_of_a_file_or_the_disk_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bakery.image.reader.BLOCK_BYTES", 4)
+    monkeypatch.setattr("bakery.image.reader.BLOCKS_KEPT", 2)
+    data = bytes(range(30))
+    asked = machine({BOOT: {"a": data}}, disk=data)
+    for read_at in (asked.bytes_of(BOOT, "/a"), asked.disk()):
+        for start in range(34):
+            for length in range(12):
+                assert read_at(start, length) == data[start : start + length]
+
+
+def test_what_a_change_comes_to_is_told_beforehand():
+    asked = machine({BOOT: {"a": "old", "b": "other"}})
+    after = asked.with_texts({(BOOT.name, "/a"): b"new"})
+    assert (after.text(BOOT, "/a"), after.text(BOOT, "/b")) == (b"new", b"other")
+    assert (asked.text(BOOT, "/a"), after.notes) == (b"old", [])

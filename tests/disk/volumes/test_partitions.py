@@ -249,3 +249,10 @@ def test_partitions_stand_in_the_order_of_their_numbers():
 
 def test_a_partition_may_begin_with_the_disk():
     assert doubts(told((1, 0, 1, "83"))) == []
+
+
+def test_what_a_gpt_marks_for_a_bios_is_bootable(tmp_path):
+    script = "label: gpt\nstart=2048, size=2048, attrs=LegacyBIOSBootable\nstart=4096, size=2048\n"
+    table = partitions.from_sfdisk(sfdisk(tmp_path, script), DISK)
+    assert table is not None
+    assert [p.bootable for p in table.partitions] == [True, False]

@@ -157,3 +157,11 @@ def test_of_another_complaint_its_reason_is_told(said):
 def test_a_size_of_more_digits_than_a_file_can_have_is_no_size():
     with pytest.raises(BakeryError):
         grubfs.sizes(b"9" * 5000 + b" 20240101120000 a\n")
+
+
+def test_a_piece_behind_the_end_of_its_file_is_told_by_the_complaint():
+    assert Place(("/image",)).piece("/k", 5, 9) == [
+        *("grub-fstest", "-s", "5", "-n", "9", "/image", "cat", "(loop0)/k"),
+    ]
+    assert grubfs.is_behind("grub-fstest: error: invalid skip value 7.")
+    assert not grubfs.is_behind("grub-fstest: error: cannot open `(loop0)/invalid skip value'")
