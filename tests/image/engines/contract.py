@@ -290,6 +290,8 @@ READING = (
     a_file_is_no_directory_and_a_directory_no_file,
     a_pipe_or_a_device_is_refused_and_never_waited_for,
     more_than_the_limit_is_refused_before_it_is_read,
+    a_piece_of_a_file_is_as_much_of_it_as_is_asked_for,
+    a_piece_of_the_disk_is_as_much_of_it_as_there_is,
     a_copy_is_the_file_and_replaces_what_was_there,
     a_copy_of_more_than_the_limit_is_refused_and_leaves_nothing,
     same_file_follows_links_of_both_kinds,
