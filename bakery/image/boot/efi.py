@@ -94,7 +94,8 @@ def _reading(menus: Menus, place: Place, program: EfiProgram, file: ImageFile) -
         entry = unified.entry(menus.reader, volume, path, identity=name, title=name)
         return Reading(loader="unified kernel image", entries=(entry,))
     if program.kind == "kernel":
-        raise Unknown(f"{file} is a kernel, which firmware starts without arguments")
+        problem = f"{file} is a kernel, which firmware starts without arguments"
+        return Reading(loader="unified kernel image", problem=problem)
     raise Unknown(f"{file} is no boot loader that is known")
 
 

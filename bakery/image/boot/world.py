@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from bakery.disk.volumes import btrfs
 from bakery.disk.volumes.volumes import Survey, Volume
 from bakery.host.errors import BakeryError
+from bakery.image.engines.base import Item
 from bakery.image.reader import Place, Reader
 from bakery.system import device_names
 from bakery.system.grub.world import Kind, Platform
@@ -18,6 +19,8 @@ from bakery.system.grub_memdisk import Memdisk
 
 DISK, MEMDISK = "hd0", "memdisk"
 PATH_LIMIT_CHARACTERS = 4096
+FOLDERS_LIMIT = 1000
+"""So many folders are looked into for one world; each costs a program."""
 _SHORT = re.compile(rf"{DISK},([0-9]{{1,3}})")
 
 
@@ -42,6 +45,7 @@ class ImageWorld:
         self._platform = platform
         self._memdisk = memdisk
         self._lenient = lenient
+        self._looked_into: set[tuple[str, str]] = set()
         self._volumes = {named(reader.survey, volume): volume.at(None) for volume in volumes}
 
     @property
@@ -127,11 +131,18 @@ class ImageWorld:
 
     def _is(self, device: str, path: str, *, directory: bool) -> bool:
         place = self.place(device, path)
-        item = self._reader.item(*place) if place else None
+        item = self._item(place) if place else None
         return item is not None and item.is_directory == directory
 
     def _stands(self, place: Place) -> bool:
-        return self._reader.item(*place) is not None
+        return self._item(place) is not None
+
+    def _item(self, place: Place) -> Item | None:
+        """What stands at a place; BakeryError where a script looks into too many folders."""
+        self._looked_into.add((place.volume.name, place.path.rpartition("/")[0]))
+        if len(self._looked_into) > FOLDERS_LIMIT:
+            raise BakeryError(f"GRUB's scripts look into more than {FOLDERS_LIMIT} folders")
+        return self._reader.item(*place)
 
     def _opens(self, device: str, path: str) -> bool:
         """Whether a file can be opened, which a link that leads nowhere cannot."""

@@ -174,3 +174,11 @@ def test_without_a_program_in_its_place_uefi_comes_to_nothing():
     chain = read(machine({ESP: tree}))
     assert chain.ways == ()
     assert [(e.title, e.firmware) for e in chain.entries] == [("vendor", ())]
+
+
+def test_a_bare_kernel_in_its_place_is_told_as_such():
+    data = bytearray(grub())
+    data[0x202:0x206] = b"HdrS"
+    chain = read(machine({ESP: {PROGRAM: bytes(data)}, BOOT: {**KERNELS, "grub/grub.cfg": STUB}}))
+    assert "is a kernel, which firmware starts without arguments" in chain.ways[0].problem
+    assert chain.entries == ()

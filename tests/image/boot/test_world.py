@@ -4,7 +4,8 @@ import pytest
 
 from bakery.disk.extents import Extent
 from bakery.disk.volumes.volumes import Subvolume, Volume
-from bakery.image.boot.world import ImageWorld
+from bakery.image.boot import grub
+from bakery.image.boot.world import FOLDERS_LIMIT, ImageWorld
 from bakery.image.reader import Place, Reader
 from tests.image.boot.machines import BOOT, ESP, ROOT, machine
 from tests.image.test_boot_entries import LV, Files
@@ -109,3 +110,11 @@ def test_grub_may_bring_a_disk_along():
     assert with_it.names("memdisk", "/") == ("m",)
     assert world(reader).read("memdisk", "/m") is None
     assert not world(reader).is_file("memdisk", "/m")
+
+
+def test_a_script_that_looks_everywhere_is_stopped():
+    script = "for i in {}; do if [ -f /d$i/x ]; then true; fi; done\n"
+    words = " ".join(map(str, range(FOLDERS_LIMIT + 1)))
+    reader = machine({BOOT: {"grub/grub.cfg": script.format(words)}})
+    found = grub.in_folder(world(reader), BOOT, "/grub")
+    assert "look into more than" in found.problem
