@@ -49,7 +49,7 @@ def test_an_image_has_the_layout_of_the_atomic_host(bakery, host):
     (entry,) = seen["entries"]
     assert (entry["id"], entry["stateroot"]) == ("ostree-1-debian-atomic", "debian-atomic")
     assert "root=/dev/mapper/atomicos-root" in entry["args"]
-    assert (seen["boot"], entry["root"]) == ("/dev/sda1", "/dev/atomicos/root")
+    assert (entry["kernel"]["volume"], entry["root"]) == ("/dev/sda1", "/dev/atomicos/root")
     assert seen["virtual_size_bytes"] == (1 + 300 + 1 + 3072) << 20
 
 

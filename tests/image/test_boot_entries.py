@@ -163,7 +163,7 @@ def test_the_menu_comes_before_entries_that_it_does_not_call_for():
 
 def test_what_two_loaders_start_alike_is_one_entry():
     (entry,) = found(bls(1) | menu(listed("In the menu", 1)))
-    assert entry.title == "In the menu"
+    assert (entry.title, entry.id) == ("In the menu", "n1")
     assert [place.kind for place in entry.places] == ["script", "bls"]
 
 

@@ -79,6 +79,7 @@ def _joined(
     own = (firmware,) if firmware else ()
     return msgspec.structs.replace(
         known,
+        id=entry.id if known.id == known.title else known.id,  # GRUB's id is the title, by default
         firmware=_union(known.firmware, own),
         default_for=_union(known.default_for, own if starts else ()),
         places=_union(known.places, entry.places),
