@@ -39,6 +39,7 @@ PROGRAMS = ("qemu-storage-daemon", "grub-fstest", "sfdisk", "blkid", "prlimit")
 FUSE_DEVICE = Path("/dev/fuse")
 FUSE_MOUNTER = "fusermount3"
 COPY_CPU_SECONDS = 300
+COMPLAINT_BYTES = 16 << 10
 ENTRY_LIMIT = 20_000
 LINK_LIMIT = 512
 """Names in one directory that GRUB does not tell the kind of, each of which costs a program."""
@@ -120,7 +121,8 @@ class DirectEngine:
     def piece(self, volume: Volume, path: str, offset: int, length: int) -> bytes:
         """`length` bytes of a file from byte `offset` on; fewer at its end, none behind it."""
         words = self._place(volume).piece(self._plain(volume, path), offset, length)
-        limits = Limits(LIMITS.memory_bytes, LIMITS.cpu_seconds, length + 1)
+        # What it complains of goes into a file as well, and needs room.
+        limits = Limits(LIMITS.memory_bytes, LIMITS.cpu_seconds, length + COMPLAINT_BYTES)
         output = self._view.cell.run(Command(words, limits))
         if output.returncode and grubfs.is_behind(output.complaint):
             return b""
