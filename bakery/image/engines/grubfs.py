@@ -20,6 +20,7 @@ EXTENT_LIMIT = 1 << 16
 LONG_LINE = re.compile(rb"(DIR|[0-9]{1,19}) +-?[0-9]+ (.+)", re.DOTALL)
 BLOCK = re.compile(r"([0-9]{1,18})(?:\+([0-9]{1,18})|\[([0-9]{1,3})-([0-9]{1,3})\])")
 XFS_STEP = re.compile(rb"xfs\.c:\d+: Reading inode \((\d+)\)")
+BEHIND = re.compile(rf"(?:/\S*/)?{PROGRAM}: error: invalid skip value [0-9]+\.")
 # GRUB cuts a message of its own at 255 bytes; the one that starts so says "not found".
 MISSING = ("': file `", "not found", "not a directory", "too deep nesting of symlinks")
 
@@ -153,7 +154,7 @@ def failure(path: str, device: str, complaint: str) -> BakeryError:
 
 def is_behind(complaint: str) -> bool:
     """Whether grub-fstest complains that a piece begins behind the end of its file."""
-    return complaint.startswith(f"{PROGRAM}: error: invalid skip value")
+    return BEHIND.fullmatch(complaint) is not None
 
 
 def on_disk(pieces: Sequence[Extent], place: Sequence[Extent]) -> list[Extent]:
