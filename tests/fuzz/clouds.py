@@ -171,8 +171,10 @@ def _forms(data: bytes) -> object:
     request = params.Request(msgspec.structs.replace(made, kernel_args=args))
     told = []
     for form in params.FORMS:
-        with contextlib.suppress(BakeryError):
-            told.append(params.render(form, request))
+        for release in ("", "yoga"):  # with a grammar for arguments, and without
+            with contextlib.suppress(BakeryError):
+                of_release = msgspec.structs.replace(request, release=release)
+                told.append(params.render(form, of_release))
     return told, params.document(request)
 
 

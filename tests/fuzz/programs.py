@@ -205,6 +205,8 @@ class _E2fsprogs:
         self._reader = -1
 
     def make(self) -> tuple[str, int]:
+        if self._reader >= 0:
+            os.close(self._reader)
         self._reader, writer = os.pipe()
         return "lines", writer
 
@@ -215,7 +217,7 @@ class _E2fsprogs:
         if words[0] != "debugfs":
             return 0 if "-h" in words else 1
         with os.fdopen(self._reader, "rb") as lines:
-            asked = lines.read()
+            self._reader, asked = -1, lines.read()
         if asked.startswith(b"ls"):
             return 2 if asked == b'ls -p "/"\n' else 3
         return 4 if asked.startswith(b"stat") else 5

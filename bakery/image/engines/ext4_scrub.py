@@ -15,6 +15,7 @@ from bakery.disk.extents import Extent, merged
 from bakery.disk.volumes.volumes import Survey, Volume
 from bakery.host import tools
 from bakery.host.errors import BakeryError
+from bakery.host.printable import shown
 from bakery.host.run import Limits
 from bakery.image.engines.base import CannotServe, Removal, Taking, outermost
 from bakery.image.engines.cell import Command, Output
@@ -208,6 +209,7 @@ class _Filesystem:
 
     def _removal(self, path: str, inode: int, mode: int) -> Iterator[tuple[str, int]]:
         """The lines that remove a path, and the inode that each takes a name from."""
+        _refuse_odd(path)
         if mode & KIND != DIRECTORY:
             yield f'rm "{path}"', inode
             return
@@ -234,8 +236,7 @@ class _Filesystem:
 
     def _listed(self, path: str) -> list[tuple[str, int, int]]:
         """The names in a directory, each with its inode and mode."""
-        if '"' in path or not path.isprintable():
-            raise CannotServe(f"{path} is not a name that debugfs can be given")
+        _refuse_odd(path)
         if path not in self._known:
             if path.count("/") > DEPTH_LIMIT or len(self._known) >= FOLDERS_LIMIT:
                 raise CannotServe(f"{self._device} holds folders that are too deep, or too many")
@@ -277,6 +278,12 @@ class _Filesystem:
 
     def _run(self, *words: str) -> Output:
         return self._view.cell.run(Command(list(words), self._limits))
+
+
+def _refuse_odd(path: str) -> None:
+    """CannotServe for a name that would be another one, or several words, in debugfs's line."""
+    if '"' in path or not path.isprintable():
+        raise CannotServe(f"{shown(path)} is not a name that debugfs can be given")
 
 
 def _number(text: str) -> int:

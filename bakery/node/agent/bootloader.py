@@ -31,6 +31,9 @@ def is_there(device: str) -> bool:
         first, count, size = struct.unpack_from("<QII", header, 72)
         if not 128 <= size <= 4096 or not 0 < count <= GPT_ENTRIES_LIMIT:
             return False
-        disk.seek(first * SECTOR)
+        try:
+            disk.seek(first * SECTOR)
+        except (OSError, ValueError):  # past the end of a disk, or of any file
+            return False
         entries = disk.read(count * size)
         return ESP_GUID in (entries[at : at + 16] for at in range(0, len(entries), size))

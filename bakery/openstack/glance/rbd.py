@@ -125,7 +125,7 @@ class RbdStore:
                 if found["name"] == SNAPSHOT:
                     # rbd writes "true" and "false" as strings in its JSON.
                     return _Snapshot(int(found["size"]), found["protected"] in (True, "true"))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise BakeryError(f"rbd described {name} in a way bakery does not know") from error
         return None
 

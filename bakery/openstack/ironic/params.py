@@ -238,4 +238,6 @@ def _is_json(text: str) -> bool:
         json.loads(text)
     except ValueError:
         return False
+    except RecursionError:  # the client would end in it; told as a JSON string, it is no such thing
+        return True
     return True

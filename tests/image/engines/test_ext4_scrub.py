@@ -49,7 +49,9 @@ class View:
             lines = Path(words[words.index("-f") + 1]).read_text().splitlines()
             self.scripts.append(lines)
             said = "".join(self.printed.get(line, "") for line in lines)
-        return Output(self.codes.get(name, 0), said.encode(), self.complaints)
+        return Output(
+            self.codes.get(name, 0), said.encode("utf-8", "surrogateescape"), self.complaints
+        )
 
 
 @pytest.fixture
@@ -261,6 +263,15 @@ def test_a_complaint_of_debugfs_ends_it(view: Any, complaints: bytes, code: int,
 def test_a_name_that_debugfs_cannot_be_told_is_refused(view: Any, path: str):
     with pytest.raises(CannotServe, match="not a name that debugfs can be given"):
         filesystem(view)._listed(path)
+
+
+@pytest.mark.parametrize("name", ['a" "b', "\udce9t\udce9", "a\x1bb"])
+def test_a_file_whose_name_debugfs_cannot_be_told_is_not_removed(view: Any, name: str):
+    told = {'ls -p "/"': (11, 0o040755, "a"), 'ls -p "/a"': (12, 0o100644, name)}
+    view.printed |= {line: listing(entry) for line, entry in told.items()}
+    with pytest.raises(CannotServe, match="not a name that debugfs can be given"):
+        filesystem(view).take([Taking(VOLUME, "/a", "remove")])
+    assert not any("-w" in words for words in view.told)
 
 
 def test_a_directory_is_listed_once_and_as_a_whole(view: Any):

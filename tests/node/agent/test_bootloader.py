@@ -51,6 +51,14 @@ def test_a_partition_table_that_lies_about_its_size_is_not_followed(disk):
     assert not bootloader.is_there(str(disk))
 
 
+def test_a_partition_table_that_lies_beyond_every_disk_is_none(disk):
+    table(disk, "label: gpt\nsize=16M\n")
+    with disk.open("r+b") as file:
+        file.seek(512 + 72)
+        file.write(b"\xff" * 8)
+    assert not bootloader.is_there(str(disk))
+
+
 def test_code_without_a_signature_is_none(disk):
     with disk.open("r+b") as file:
         file.write(b"\xeb\x63\x90")

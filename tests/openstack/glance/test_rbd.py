@@ -181,7 +181,12 @@ def test_an_answer_that_is_no_clusters_id_is_refused(ceph, base, answer):
         put(base)
 
 
-@pytest.mark.parametrize("answer", ["", "[", "[1]", '[{"name": "snap"}]', '{"a": 1}', "1", "null"])
+ENDLESS = '[{"name": "snap", "size": 1e999, "protected": "true"}]'
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "[", "[1]", '[{"name": "snap"}]', ENDLESS, '{"a": 1}', "1", "null"]
+)
 def test_an_answer_of_rbd_that_means_nothing_is_refused(ceph, base, answer):
     (ceph.bin / "rbd").write_text(f"#!/bin/sh\necho '{answer}'\n")
     with pytest.raises(BakeryError, match="in a way bakery does not know"):

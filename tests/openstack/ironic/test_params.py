@@ -257,6 +257,9 @@ def test_node_is_one_shell_line_that_carries_the_arguments():
 def test_a_line_the_client_would_take_for_json_is_handed_over_as_a_json_text():
     words = shlex.split(rendered("node", "1"))
     assert words[-2] == 'kernel_append_params="1"'
+    deep = "[" * 2000
+    words = shlex.split(rendered("node", deep, release="yoga"))
+    assert words[-2] == f'kernel_append_params="{deep}"'
 
 
 @pytest.mark.parametrize(
