@@ -41,6 +41,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
         "host/folders.py:_umask",
         "host/memory.py:bounded",
         "lab/state.py:keeper_pid",
+        "node/agent/disks.py:_is_bmc_media",
         "node/agent/disks.py:_sector",
         "node/agent/disks.py:read",
         "node/agent/notice.py:Notice.port",

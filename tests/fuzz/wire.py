@@ -19,7 +19,16 @@ from bakery.netboot.tftp_transfer import Transfer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import readable
 from bakery.node.agent import api as agent_api
-from bakery.node.agent import hints, http, kernel_args, multicast, network, proof, signed_list
+from bakery.node.agent import (
+    hints,
+    http,
+    kernel_args,
+    multicast,
+    network,
+    not_now,
+    proof,
+    signed_list,
+)
 from bakery.node.agent import tftp as agent_tftp
 from bakery.node.agent.disks import Disk
 from bakery.node.agent.exchange import Exchange
@@ -194,6 +203,12 @@ def _served_disk() -> bytes:
     return nbd.GREETING + b"\0\x03" + info + magic + b"\0\0\0\x01" + bytes(4) + reply
 
 
+LATER = (
+    b"HTTP/1.1 429 So\r\nDate: Wed, 21 Oct 2015 07:28:00 GMT\r\n"
+    b"Retry-After: Wed, 21 Oct 2015 07:28:30 GMT\r\n"
+)
+
+
 def _of_a_node() -> list[Target]:
     return [
         Target("node's arguments", lambda d: kernel_args.parse(latin(d)), NODE_ARGS.encode()),
@@ -202,6 +217,7 @@ def _of_a_node() -> list[Target]:
         Target("frames' address", lambda d: http.parse(latin(d)), b"http://[fe80::1]:6385/x/y"),
         Target("lease of a node", lambda d: network.parse_lease(latin(d)), LEASE),
         Target("HTTP answer", _fetched, ANSWER),
+        Target("when to ask again", not_now.wait, LATER),
         Target("answer of the API", _status, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 OK\r\n"),
         Target("TFTP answer", _answered, b"\0\x03\0\x01token of a try"),
         Target("signed list", _listed, _pieces()),
