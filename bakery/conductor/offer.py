@@ -104,6 +104,7 @@ class NodeOffer:
             "text",
             CONSOLE,
         ]
+        args += [f"bakery_bytes={self.build.manifest.artifacts['base'].size_bytes}"]
         args += [f"bakery_key={plan_key}"] if plan_key else []
         if self.build.manifest.layout == "disk":
             args += [f"bakery_sectors={self.build.manifest.sector_bytes}"]

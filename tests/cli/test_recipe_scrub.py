@@ -83,6 +83,20 @@ def test_other_rules_scrub_anew(bakery, image, tmp_path):
     assert len(list((tmp_path / "lab/.bakery").glob("scrub*-*"))) == 1
 
 
+def test_what_cannot_be_searched_is_refused_or_recorded(bakery, tmp_path):
+    fstab = ROOT["etc/fstab"] + b"/data.img /data ext4 loop,nofail 0 0\n"
+    (tmp_path / "in").mkdir()
+    odd = tiny.make(tmp_path / "in", root=ROOT | {"etc/fstab": fstab, "data.img": b"x"})
+    done = bakery("build", recipe(tmp_path, odd))
+    assert done.returncode == 1
+    assert "/data (/etc/fstab:5): /data.img is a filesystem in a file" in done.stderr
+    assert not (tmp_path / "lab").exists() or not list((tmp_path / "lab").glob("tiny-*"))
+    accepting = recipe(tmp_path, odd, 'leave_unsearched = ["/data"]')
+    made = document(bakery("build", accepting, "--json"))["manifest"]
+    assert made["source"]["left_unsearched"] == ["/data"]
+    assert SECRET not in base(tmp_path)
+
+
 def test_a_run_killed_behind_the_scrub_does_not_scrub_again(bakery, image, tmp_path):
     """As it is left where the new image stands and is no result yet."""
     path = recipe(tmp_path, image)

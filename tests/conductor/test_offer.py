@@ -169,6 +169,13 @@ def test_the_sectors_that_a_whole_disk_is_made_for_are_told(tmp_path):
     assert b"bakery_sectors=512" in content(tree, PXELINUX)
 
 
+def test_how_large_a_disk_has_to_be_is_told(tmp_path):
+    tree, offer = offered(tmp_path)
+    offer.ramdisk(deployment())
+    size = offer.build.manifest.artifacts["base"].size_bytes
+    assert size and f"bakery_bytes={size}".encode() in content(tree, PXELINUX)
+
+
 def test_a_partition_is_for_disks_of_any_sectors(tmp_path):
     tree, offer = offered(tmp_path)
     offer.ramdisk(deployment())

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from bakery.build.sbom import cyclonedx, document, dpkg, spdx
 from bakery.build.sbom.packages import Installed
 from bakery.build.scrub import homes
+from bakery.build.scrub.tree import Tree
 from bakery.disk.volumes.volumes import Partition, PartitionTable, Survey, Volume
 from bakery.image.reader import Place
 from bakery.system import (
@@ -167,7 +168,7 @@ def _switched_off(config: bytes) -> bytes:
 def _users(data: bytes) -> object:
     """The homes that a scrub looks into."""
     reader = SimpleNamespace(text=lambda _volume, _path: data)
-    tree = SimpleNamespace(place=lambda path: Place(DISK.volumes[0], path))
+    tree = Tree({"": (Place(DISK.volumes[0], ""),)})
     return list(homes._users(reader, tree))  # type: ignore[arg-type]
 
 

@@ -67,6 +67,9 @@ def _placed(reader: Reader, system: System, file: Addition) -> Placed:
             "which would no longer be that commit",
             f"files can go to {', '.join(sorted(filter(None, system.tree.mounts)))}",
         )
+    for item in system.unsearched:
+        if f"{file.path}/".startswith(f"{item.name}/"):
+            raise BakeryError(f"{file.path} cannot be put into the image: {item.told}")
     place = system.place(file.path)
     *folders, last = place.path.strip("/").split("/")
     missing: list[str] = []

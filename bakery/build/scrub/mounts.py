@@ -28,7 +28,9 @@ from bakery.system.fstab import tidy
 from bakery.system.mention import Mention
 
 # Where systemd mounts boot partitions that nobody mounts (systemd-gpt-auto-generator(8)).
-BOOT_PARTITIONS = {ESP_TYPES[0]: "/efi", "BC13C2FF-59E6-4262-A352-B275FD6F7172": "/boot"}
+BOOT_PARTITIONS = {kind.upper(): "/efi" for kind in ESP_TYPES} | {
+    "BC13C2FF-59E6-4262-A352-B275FD6F7172": "/boot"
+}
 THE_DISK = "the disk itself"
 
 

@@ -12,8 +12,11 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from . import not_now
 from .console import say
 from .errors import AgentError
+from .not_now import NotNow
+from .way import Way
 
 ADDRESS = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?((?:/[!-~]*)?)")
 STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})\b")
@@ -52,27 +55,27 @@ def post(
 ) -> None:
     """Make one call, again and again for `patience` seconds while nobody can take it.
 
-    It waits `pause` seconds at first, then ever longer. Raises AgentError when the call is refused
-    (4xx) or the time is over.
+    It waits `pause` seconds at first, then ever longer, and never less than it is asked to. Raises
+    AgentError when the call is refused (4xx, but for what passes) or the time is over.
     """
+    way = Way(api.host, api.port)
     request = _request(api, node, method, json.dumps(body).encode(), token)
     deadline = time.monotonic() + patience
     while True:
-        reason = ""
         try:
-            status = _ask(api, request)
+            status = _ask(way, request)
         except OSError as error:
+            way.failed()
             reason = error.strerror or str(error)
+            wait = max(pause, error.wait if isinstance(error, NotNow) else 0)
         else:
             if 200 <= status < 300:
                 return
-            reason = f"HTTP {status}"
-            if status < 500:
-                raise AgentError(f"the API refused {method}: {reason}")
-        if time.monotonic() + pause > deadline:
+            raise AgentError(f"the API refused {method}: HTTP {status}")
+        if time.monotonic() + wait > deadline:
             raise AgentError(f"the API at {api.host}:{api.port} did not accept {method}: {reason}")
-        say(f"{method}: {api.host}:{api.port}: {reason}; again in {pause:g} s")
-        time.sleep(pause)
+        say(f"{method}: {api.host}:{api.port}: {reason}; again in {wait:g} s")
+        time.sleep(wait)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
@@ -90,15 +93,9 @@ def _request(api: Api, node: str, method: str, body: bytes, token: str) -> bytes
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
-def _ask(api: Api, request: bytes) -> int:
-    """Send the request and read the answer's status; OSError where there is none."""
-    # As bytes the name is handed on as it is; as text Python would load its tables for IDNA.
-    kind, _, _, _, where = socket.getaddrinfo(
-        api.host.encode("ascii"), api.port, type=socket.SOCK_STREAM
-    )[0]
-    with socket.socket(kind, socket.SOCK_STREAM) as link:
-        link.settimeout(ANSWER_SECONDS)
-        link.connect(where)
+def _ask(way: Way, request: bytes) -> int:
+    """Send the request and read the answer's status; OSError where there is none that stays."""
+    with way.connect(ANSWER_SECONDS) as link:
         link.sendall(request)
         return _status(link)
 
@@ -107,9 +104,10 @@ def _status(link: socket.socket) -> int:
     """The status of the first answer that is not an interim one (1xx)."""
     answer, deadline = b"", time.monotonic() + ANSWER_SECONDS
     while len(answer) < ANSWER_LIMIT and (left := deadline - time.monotonic()) > 0:
-        _, end, rest = answer.partition(b"\r\n\r\n")
+        head, end, rest = answer.partition(b"\r\n\r\n")
         match = STATUS.match(answer)
-        if match and int(match[1]) >= 200:
+        if match and end and int(match[1]) >= 200:
+            not_now.check(int(match[1]), head + b"\r\n")
             return int(match[1])
         if match and end:
             answer = rest
@@ -119,4 +117,8 @@ def _status(link: socket.socket) -> int:
         if not piece:
             break
         answer += piece
+    match = STATUS.match(answer)
+    if match and int(match[1]) >= 200:
+        not_now.check(int(match[1]), b"")
+        return int(match[1])
     raise OSError(0, "the answer is not HTTP")

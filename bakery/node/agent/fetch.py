@@ -22,6 +22,8 @@ from . import cipher, http, multicast
 from .console import say
 from .errors import AgentError
 from .layout import CHUNK
+from .not_now import NotNow
+from .way import Way
 from .write_list import Cast, Work, WriteList
 from .zstd import Decompressor
 
@@ -76,6 +78,7 @@ class Fetch:
         self._last_news = 0.0
         self._error: AgentError | None = None
         self._sums: dict[int, int] = {}
+        self._ways: dict[tuple[str, int], Way] = {}
 
     def bring(self, wanted: Sequence[Work], put: Put, tick: Tick) -> None:
         """Put all of `wanted`: of a piece of which nothing is there first what is multicast."""
@@ -170,17 +173,25 @@ class Fetch:
         while not self._error and (group := self._next()):
             try:
                 place = http.parse(group[0].url)
-                with self._failing(), http.Connection(place, self._token) as connection:
+                way = self._ways.setdefault(place[:2], Way(place.host, place.port))
+                with self._failing(), http.Connection(place, self._token, way) as connection:
                     while group:
                         self._take(connection, group, buffer, put)
                         pause = self._patience.first_pause
             except OSError as error:
+                way.failed()
                 self._groups.appendleft(group)
-                if time.monotonic() - self._last_news > self._patience.silence:
-                    reason = error.strerror or str(error)
-                    self._error = AgentError(f"the image can no longer be fetched: {reason}")
-                time.sleep(pause)
+                self._pause(max(pause, error.wait if isinstance(error, NotNow) else 0), error)
                 pause = min(2 * pause, self._patience.longest_pause)
+
+    def _pause(self, seconds: float, error: OSError) -> None:
+        """Leave the server alone; not where nothing would have come for too long by then."""
+        began = time.monotonic()
+        if began + seconds - self._last_news > self._patience.silence:
+            reason = error.strerror or str(error)
+            self._error = self._error or AgentError(f"the image can no longer be fetched: {reason}")
+        while not self._error and (left := began + seconds - time.monotonic()) > 0:
+            time.sleep(min(left, self._patience.tick))
 
     def _next(self) -> deque[Work] | None:
         with contextlib.suppress(IndexError):

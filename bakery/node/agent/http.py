@@ -1,6 +1,8 @@
 """Ranges of a file by HTTP/1.1 (RFC 9110, 14), several after one another on one connection.
 
-Spoken on a plain socket: what Python brings for it takes a quarter of a second to load.
+Spoken on a plain socket: what Python brings for it takes a quarter of a second to load. Proxies may
+stand between; one that changes what it hands on is asked not to (RFC 9110, 12.5.3; RFC 9111,
+5.2.1.6), and refused where it does.
 """
 
 import re
@@ -8,12 +10,23 @@ import socket
 import time
 from typing import NamedTuple
 
+from . import not_now
 from .errors import AgentError
+from .not_now import NotNow
+from .way import Way
 
 URL = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(/[!-~]*)")
 STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})\b")
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
-RANGE = re.compile(rb"\r\ncontent-range:[ \t]*bytes ([0-9]{1,18})-([0-9]{1,18})/", re.IGNORECASE)
+RANGE = re.compile(
+    rb"\r\ncontent-range:[ \t]*bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)[ \t]*\r\n",
+    re.IGNORECASE,
+)
+CHANGED = re.compile(
+    rb"\r\n(content-encoding|transfer-encoding):[ \t]*([!-~]{1,40})[ \t]*\r\n", re.IGNORECASE
+)
+UNCHANGED = "Accept-Encoding: identity\r\nCache-Control: no-transform\r\n"
+INTERIM_LIMIT = 8
 HEAD_LIMIT = 65536
 SILENCE_SECONDS = 20.0
 LEAST_BYTES_PER_SECOND = 16 << 10  # a server that gives less is none to wait for
@@ -45,16 +58,18 @@ def fetch(place: Place, limit: int, token: str, patience: float, body: bytes = b
 
     Where there is a `body`, it is posted.
     """
-    deadline, pause = time.monotonic() + patience, FIRST_PAUSE
+    deadline, pause, way = time.monotonic() + patience, FIRST_PAUSE, Way(place.host, place.port)
     while True:
         try:
-            with Connection(place, token) as connection:
+            with Connection(place, token, way) as connection:
                 return connection.whole(limit, body)
         except OSError as error:
+            way.failed()
             reason = error.strerror or str(error)
-        if time.monotonic() + pause > deadline:
+            wait = max(pause, error.wait if isinstance(error, NotNow) else 0)
+        if time.monotonic() + wait > deadline:
             raise AgentError(f"{place.host}:{place.port} did not answer: {reason}")
-        time.sleep(pause)
+        time.sleep(wait)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
@@ -86,23 +101,17 @@ class _Paced:
 
 
 class Connection:
-    """A connection to the server of one file; OSError where it breaks, `with` closes it."""
+    """A connection to the server of one file; OSError where it breaks, `with` closes it.
 
-    def __init__(self, place: Place, token: str = "") -> None:
+    NotNow, which is one, where the server says so. `way` knows which of its addresses is good.
+    """
+
+    def __init__(self, place: Place, token: str = "", way: Way | None = None) -> None:
         self._place = place
         self._token = f"X-Auth-Token: {token}\r\n" if token else ""
-        kind, _, _, _, where = socket.getaddrinfo(
-            place.host.encode("ascii"), place.port, type=socket.SOCK_STREAM
-        )[0]
-        self._link = socket.socket(kind, socket.SOCK_STREAM)
-        self._link.settimeout(SILENCE_SECONDS)
         self._rest = b""
+        self._link = (way or Way(place.host, place.port)).connect(SILENCE_SECONDS)
         self._paced = _Paced(self._link)
-        try:
-            self._link.connect(where)
-        except OSError:
-            self._link.close()
-            raise
 
     def __enter__(self) -> "Connection":
         return self
@@ -112,16 +121,30 @@ class Connection:
 
     def whole(self, limit: int, body: bytes = b"") -> bytes:
         """The file, which has at most `limit` bytes; a `body` is posted."""
-        length = self._ask("", 200, body)[0]
+        length = self._length(self._ask("", (200,), body)[1])
         if length > limit:
             raise Refused(f"{self._place.path} has {length} bytes, but at most {limit} are allowed")
         return self.take(length)
 
     def ask(self, start: int, length: int) -> None:
         """Ask for a range; `take` then brings its bytes."""
-        got, first = self._ask(f"Range: bytes={start}-{start + length - 1}\r\n", 206)
-        if (got, first) != (length, start):
+        last = start + length - 1
+        status, head = self._ask(f"Range: bytes={start}-{last}\r\n", (206, 200))
+        part, got = RANGE.search(head), self._length(head)
+        if status == 200 and (start, got) == (0, length):
+            return
+        if not part:
+            what = "the whole file" if status == 200 else "another part"
+            raise Refused(
+                f"{self._place.path}: {what} comes where bytes {start}-{last} were asked for"
+            )
+        if part[3] != b"*" and int(part[3]) <= last:
             raise Refused(f"{self._place.path} ends before byte {start + length}")
+        if (int(part[1]), int(part[2]), got) != (start, last, length):
+            told = f"{int(part[1])}-{int(part[2])}, {got} bytes,"
+            raise Refused(
+                f"{self._place.path}: {told} come where bytes {start}-{last} were asked for"
+            )
 
     def take(self, count: int) -> bytes:
         """The next bytes of what was asked for."""
@@ -137,24 +160,42 @@ class Connection:
             view = view[got:]
         return bytes(content)
 
-    def _ask(self, extra: str, wanted: int, body: bytes = b"") -> tuple[int, int]:
-        """Send a request: the bytes that follow, and from which byte of the file on."""
+    def _ask(self, extra: str, wanted: tuple[int, ...], body: bytes = b"") -> tuple[int, bytes]:
+        """Send a request: the answer's status, one of `wanted`, and its header fields."""
         place = self._place
         host = f"[{place.host}]" if ":" in place.host else place.host
         extra += f"Content-Length: {len(body)}\r\n" if body else ""
         head = f"{'POST' if body else 'GET'} {place.path} HTTP/1.1\r\nHost: {host}:{place.port}\r\n"
-        self._link.sendall(f"{head}{self._token}{extra}\r\n".encode("ascii") + body)
+        self._link.sendall(f"{head}{UNCHANGED}{self._token}{extra}\r\n".encode("ascii") + body)
         self._paced = _Paced(self._link)
-        answer = self._head()
+        status, answer = self._answer()
         self._paced = _Paced(self._link)
-        status, length, part = STATUS.match(answer), LENGTH.search(answer), RANGE.search(answer)
-        if not status or not length:
+        not_now.check(status, answer)
+        if status not in wanted:
+            raise Refused(f"{place.path}: HTTP {status}")
+        for name, value in CHANGED.findall(answer):
+            if value.lower() != b"identity":
+                told = f"{name.decode().lower()}: {value.decode()}"
+                raise Refused(f"{place.path}: the server, or a proxy, has changed it ({told})")
+        return status, answer
+
+    def _answer(self) -> tuple[int, bytes]:
+        """The first answer that is not an interim one (1xx)."""
+        for _ in range(INTERIM_LIMIT):
+            answer = self._head()
+            status = STATUS.match(answer)
+            if not status:
+                break
+            if int(status[1]) >= 200:
+                return int(status[1]), answer
+        raise OSError(0, "the answer is not HTTP")
+
+    @staticmethod
+    def _length(head: bytes) -> int:
+        length = LENGTH.search(head)
+        if not length:
             raise OSError(0, "the answer is not HTTP")
-        if int(status[1]) >= 500:
-            raise OSError(0, f"HTTP {int(status[1])}")
-        if int(status[1]) != wanted or (wanted == 206 and not part):
-            raise Refused(f"{place.path}: HTTP {int(status[1])}")
-        return int(length[1]), int(part[1]) if part else 0
+        return int(length[1])
 
     def _head(self) -> bytes:
         room = memoryview(bytearray(HEAD_LIMIT))

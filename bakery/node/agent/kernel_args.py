@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     `mac` is in lower case with colons. `address` is None where DHCP has to be asked. With a
     `plan_key`, the public key of who signs plans, the node writes its disk itself. `trusts_wire`
     is for a conductor that has no secrets: whoever comes is it. `sector_bytes` is what the image's
-    disk is made for, 0 where it does not matter.
+    disk is made for, `least_bytes` how large a disk has to be, 0 where it does not matter.
     """
 
     disk: str
@@ -48,6 +48,7 @@ class Settings(NamedTuple):
     plan_key: str
     trusts_wire: bool
     sector_bytes: int
+    least_bytes: int
 
 
 def parse(cmdline: str) -> Settings:
@@ -71,6 +72,7 @@ def parse(cmdline: str) -> Settings:
         plan_key=words.get("bakery_key", "").lower(),
         trusts_wire=_is_on(words, "bakery_trust_wire"),
         sector_bytes=_number(words.get("bakery_sectors", "")),
+        least_bytes=_number(words.get("bakery_bytes", "")),
     )
 
 
@@ -98,7 +100,7 @@ def _words(cmdline: str) -> dict[str, str]:
 
 
 def _number(text: str) -> int:
-    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
+    return int(text) if re.fullmatch(r"[0-9]{1,16}", text) else 0
 
 
 def _is_on(words: dict[str, str], name: str) -> bool:

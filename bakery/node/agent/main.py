@@ -127,7 +127,10 @@ def reported(conductor: Conductor) -> Iterator[None]:
 def choose_disk(settings: Settings, arrivals: Arrivals) -> Disk:
     """The disk to export; AgentError where the arguments are wrong or none or several fit."""
     kernel_args.check(settings)
-    disk = choose.choose(arrivals.wait(), settings.root_device, settings.disk)
+    asked = (settings.root_device, settings.disk, settings.least_bytes)
+    found = arrivals.wait(choose.looked_for(*asked))
+    disk = choose.choose(found, *asked)
     choose.check_sectors(disk, settings.sector_bytes)
-    say(f"disk: {disk}")
+    paths = choose.paths(disk, found)
+    say(f"disk: {disk}" + (f", reached as {', '.join(paths)}" if len(paths) > 1 else ""))
     return disk

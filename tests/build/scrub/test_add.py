@@ -18,6 +18,8 @@ from bakery.image.engines.base import Addition
 from bakery.image.engines.direct import DirectEngine
 from bakery.image.inspection import inspect
 from bakery.image.reader import Place, Reader
+from tests.build.scrub import trees
+from tests.build.scrub.trees import volume
 
 STATEROOT = "/ostree/deploy/lab"
 OLD, NEW = (f"{STATEROOT}/deploy/{digit * 64}.0" for digit in "ab")
@@ -106,6 +108,19 @@ def test_what_is_in_a_commit_is_refused(ostree: DirectEngine, path: str):
     with pytest.raises(BakeryError, match="belongs to an OSTree commit") as raised:
         put(ostree, path, f"{NEW}/etc")
     assert raised.value.hint == "files can go to /etc, /home, /root, /srv, /var"
+
+
+def test_what_lies_where_nobody_can_look_is_refused():
+    """It would be put below the mount, which hides it."""
+    root = volume(1)
+    tree = {"etc/fstab": "/dev/sda2 /home ext4\n", "home/x": "", "homes/x": ""}
+    reader, inspected = trees.opened({"/dev/sda1": tree}, root, volume(2, "f2fs"))
+    file = Addition(Path("x"), "/home/ana/a", 0o644, 0, 0)
+    with pytest.raises(BakeryError, match=r"/home/ana/a cannot be .*: /home \(/etc/fstab:1\)"):
+        placed(reader, inspected, Place(root, "/etc"), [file])
+    beside = Addition(Path("x"), "/homes/a", 0o644, 0, 0)
+    (found,) = placed(reader, inspected, Place(root, "/etc"), [beside])
+    assert found.place == Place(root, "/homes/a")
 
 
 def test_a_tar_holds_the_files_and_the_folders_they_lack(tmp_path: Path, monkeypatch):

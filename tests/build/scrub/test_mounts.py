@@ -150,6 +150,11 @@ def test_partitions_that_nothing_else_mounts_are_mounted_by_type():
     assert points(found)["/boot/efi"] == ["/dev/sda5"] and "/efi" not in points(found)
 
 
+def test_a_boot_partition_of_an_mbr_is_searched_too():
+    table = PartitionTable("dos", "", (Partition(5, 0, 1, "ef"),))
+    assert points(mounted({}, volume(5, "vfat"), table=table)) == {"/efi": ["/dev/sda5"]}
+
+
 def test_a_partition_that_is_mounted_by_type_and_cannot_be_read_is_told():
     table = PartitionTable("gpt", "", (Partition(4, 0, 1, TYPES["/srv"], uuid="pu-4"),))
     found = mounted({}, volume(4, "f2fs"), table=table)

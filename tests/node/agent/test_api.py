@@ -13,6 +13,7 @@ import pytest
 
 from bakery.node.agent import api
 from bakery.node.agent.errors import AgentError
+from bakery.node.agent.not_now import NotNow
 
 NODE = "1be26c0b-03f2-4d2e-ae87-c02d7f33c123"
 BODY = {"address": "10.0.0.5", "key": "K", "iqn": "iqn-1", "error": 'no "disk" ä'}
@@ -102,10 +103,54 @@ def test_a_refusal_is_final_and_named(status):
 
 
 def test_a_server_in_trouble_is_asked_again(capsys):
-    with serving(503, 500, 202) as server:
+    with serving(503, 500, 408, 425, 429, 202) as server:
         api.post(server.api, NODE, "pass_deploy_info", BODY, "T", pause=0.01)
-    assert len(server.came) == 3
+    assert len(server.came) == 6
     assert "HTTP 503; again in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("patience", "slept"), [(30, [20]), (10, [])])
+def test_a_server_is_left_alone_for_as_long_as_it_asks(monkeypatch, patience, slept):
+    pauses: list[float] = []
+    answers = [429, 202]
+
+    def ask(*_words):
+        if (status := answers.pop(0)) == 429:
+            raise NotNow(status, 20)
+        return status
+
+    monkeypatch.setattr(api, "_ask", ask)
+    monkeypatch.setattr("bakery.node.agent.api.time.sleep", pauses.append)
+    with contextlib.nullcontext() if slept else pytest.raises(AgentError, match="HTTP 429"):
+        api.post(api.Api("a", 80, ""), NODE, "done", BODY, "", patience)
+    assert pauses == slept
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 429 So\r\nRetry-After: 7\r\n\r\n",
+        b"HTTP/1.1 429 So\r\nRetry-After: 7\r\n\r\nbody",
+    ],
+)
+def test_how_long_it_asks_for_is_read(answer):
+    with saying(answer) as where, pytest.raises(AgentError, match="to be asked again in 7 s"):
+        api.post(where, NODE, "pass_deploy_info", BODY, "", 5)
+
+
+def test_an_answer_that_ends_in_its_head_has_a_status():
+    with saying(b"HTTP/1.1 202 Accepted\r\n") as where:
+        api.post(where, NODE, "pass_deploy_info", BODY, "", 0)
+
+
+def test_another_address_of_the_name_is_tried(monkeypatch):
+    """The first one answers nobody."""
+    with serving(202) as server:
+        port = server.api.port
+        found = [(socket.AF_INET, 1, 6, "", (a, port)) for a in ("127.0.0.9", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_words, **_more: found)
+        api.post(api.Api("a", port, ""), NODE, "pass_deploy_info", BODY, "T", 0)
+    assert len(server.came) == 1
 
 
 def test_nobody_there_ends_with_a_reason_when_patience_does():
@@ -183,7 +228,10 @@ def test_it_is_asked_ever_more_seldom_and_not_without_end(monkeypatch):
         pauses.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(api, "_ask", lambda *_: 503)
+    def busy(*_words):
+        raise NotNow(503, 0)
+
+    monkeypatch.setattr(api, "_ask", busy)
     monkeypatch.setattr("bakery.node.agent.api.time.monotonic", lambda: now[0])
     monkeypatch.setattr("bakery.node.agent.api.time.sleep", sleep)
     with pytest.raises(AgentError, match="the API at a:80 did not accept done: HTTP 503"):

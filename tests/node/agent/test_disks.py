@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery.node.agent import disks
+from bakery.node.agent import choose, controllers, disks
 
 GIB = 1 << 30
 PCI = "pci0000:00/0000:00:1f.2"
@@ -90,6 +90,10 @@ def test_an_nvme_disk_is_told_by_its_controller(tmp_path):
         ("sdd", {"device/type": "5"}, GIB),
         ("nvme0c0n1", {"hidden": "1"}, GIB),
         ("sde", {"size": "many"}, GIB),
+        ("mmcblk0boot0", {}, 4 << 20),
+        ("mmcblk1boot1", {}, 4 << 20),
+        ("mmcblk0rpmb", {}, 4 << 20),
+        ("mmcblk0gp0", {}, GIB),
     ],
 )
 def test_what_cannot_be_written_is_no_disk(tmp_path, name, files, size):
@@ -111,6 +115,68 @@ def test_this_machines_own_disks_can_be_read():
     for disk in disks.find():
         assert disk.size > 0
         assert str(disk).startswith(f"/dev/{disk.name} (")
+
+
+def test_an_emmc_is_a_disk(tmp_path):
+    add(tmp_path, "mmcblk0", "pci0000:00/0000:00:1c.0/mmc_host/mmc0/mmc0:0001", {}, 8 * GIB)
+    add(tmp_path, "mmcblk0boot0", "pci0000:00/0000:00:1c.0/mmc_host/mmc0/b", {}, 4 << 20)
+    assert only(tmp_path).name == "mmcblk0"
+
+
+USB = "pci0000:00/0000:00:14.0/usb1/1-1/1-1.3/1-1.3:1.0/host6/target6:0:0/6:0:0:0"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "model", "counts"),
+    [
+        ("AMI", "Virtual HDisk0", False),
+        ("ATEN", "Virtual Disk", False),
+        ("iDRAC", "LCDRIVE", False),
+        ("iDRAC", "OEMDRV", False),
+        ("HPE", "Virtual Media", False),
+        ("Linux", "File-Stor Gadget", False),
+        ("HP iLO", "Internal SD-CARD", True),
+        ("SanDisk", "Ultra", True),
+    ],
+)
+def test_drives_that_a_bmc_makes_up_are_no_disks(tmp_path, vendor, model, counts):
+    add(tmp_path, "sda", USB, {"device/vendor": vendor, "device/model": model, "device/type": "0"})
+    assert bool(disks.find(str(tmp_path))) is counts
+
+
+@pytest.mark.parametrize("model", ["Virtual disk", "Virtual Disk"])
+def test_virtual_machines_have_disks_of_that_name(tmp_path, model):
+    """VMware's and Hyper-V's, which are not on USB."""
+    place = "pci0000:00/0000:03:00.0/host0/target0:0:0/0:0:0:0"
+    add(tmp_path, "sda", place, {"device/model": model, "device/type": "0"})
+    assert only(tmp_path).model == model
+
+
+def identity(model: str) -> bytes:
+    """VPD page 0x89 with a model: SAT-4, 12.4.2; ACS-4, 7.13.7; letters in swapped pairs."""
+    letters = model.ljust(40).encode()
+    swapped = b"".join(letters[n + 1 : n + 2] + letters[n : n + 1] for n in range(0, 40, 2))
+    page = bytearray(572)
+    page[:4] = b"\0\x89\x02\x38"
+    page[60 + 54 : 60 + 94] = swapped
+    return bytes(page)
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        (identity("SAMSUNG MZ7LH960HAJR-00005"), "SAMSUNG MZ7LH960HAJR-00005"),
+        (identity("odd"), "odd"),
+        (identity("x" * 40), "x" * 40),
+        (identity(""), "SAMSUNG MZ7LH960"),
+        (b"", "SAMSUNG MZ7LH960"),
+        (identity("SAMSUNG MZ7LH960HAJR-00005")[:100], "SAMSUNG MZ7LH960"),
+    ],
+)
+def test_a_model_is_told_whole_where_scsi_has_16_letters_of_it(tmp_path, page, told):
+    files = {"device/model": "SAMSUNG MZ7LH960", "device/type": "0", "device/vpd_pg89": page}
+    add(tmp_path, "sda", f"{PCI}/ata1/host0/target0:0:0/0:0:0:0", files)
+    assert only(tmp_path).model == told
 
 
 class Clock:
@@ -165,6 +231,39 @@ def test_the_first_disk_may_take_long_and_none_is_told_in_the_end(tmp_path, cloc
     began = clock.now
     assert empty.wait(patience=60.0) == []
     assert clock.now - began == pytest.approx(60.0, abs=2 * disks.POLL_SECONDS)
+
+
+def test_what_is_missing_is_waited_for_though_other_disks_are_there(tmp_path, clock):
+    """A disk behind an HBA, which its hint names, and one of NVMe before it."""
+    arrive(tmp_path, "nvme0n1")()
+    arrivals = disks.Arrivals(str(tmp_path))
+    clock.due = [(140.0, arrive(tmp_path, "sda"))]
+    wanted = choose.looked_for("name=/dev/sda", "")
+    assert [disk.name for disk in arrivals.wait(wanted)] == ["nvme0n1", "sda"]
+    assert clock.now == pytest.approx(141.0, abs=2 * disks.POLL_SECONDS)
+    began = clock.now
+    late = disks.Arrivals(str(tmp_path))
+    assert len(late.wait(choose.looked_for("serial=none", ""))) == 2
+    assert clock.now - began == pytest.approx(disks.DISK_SECONDS, abs=2 * disks.POLL_SECONDS)
+
+
+def test_an_early_disk_is_not_all_while_others_may_come(tmp_path, clock, monkeypatch, capsys):
+    monkeypatch.setattr(controllers, "settle_seconds", lambda _sys: 10.0)
+    arrive(tmp_path, "nvme0n1")()
+    arrivals = disks.Arrivals(str(tmp_path))
+    clock.due = [(106.0, arrive(tmp_path, "sda")), (115.0, arrive(tmp_path, "sdb"))]
+    assert [disk.name for disk in arrivals.wait()] == ["nvme0n1", "sda", "sdb"]
+    assert clock.now == pytest.approx(125.0, abs=3 * disks.POLL_SECONDS)
+    assert capsys.readouterr().out.count("waiting for disks, 10 s") == 1
+
+
+def test_disks_that_come_and_go_are_not_looked_at_without_end(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(controllers, "settle_seconds", lambda _sys: 10.0)
+    arrive(tmp_path, "sda")()
+    arrivals = disks.Arrivals(str(tmp_path))
+    clock.due = [(100.0 + 5 * n, arrive(tmp_path, f"sd{n}")) for n in range(1, 20)]
+    assert len(arrivals.wait(patience=7.0)) == 5
+    assert clock.now == pytest.approx(100 + disks.LONGEST * 7.0, abs=2 * disks.POLL_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Chunks from a server: what is asked for together, again, and no more."""
 
+import socket
 import threading
 import time
 from collections import deque
@@ -12,8 +13,9 @@ from bakery.node.agent import http, multicast
 from bakery.node.agent.errors import AgentError
 from bakery.node.agent.fetch import GROUP_BYTES, Fetch, Patience, _groups
 from bakery.node.agent.image import Chunk
+from bakery.node.agent.not_now import NotNow
 from bakery.node.agent.write_list import Work
-from tests.node.agent.served import MIB, QUICK, TABLE, Served
+from tests.node.agent.served import MIB, QUICK, TABLE, Served, brought
 
 SIZE = 6 * MIB
 PLACES = (0, MIB, 3 * MIB, 4 * MIB)
@@ -140,13 +142,13 @@ def test_a_server_that_comes_back_is_gone_on_with(served, monkeypatch):
 
 
 def test_a_connection_that_breaks_is_left_alone_ever_longer(served, monkeypatch):
-    listed, pauses, now = served.write_list(), [], [0.0]
+    listed, asked, now = served.write_list(), [], [0.0]
 
     def refuse(*_place):
+        asked.append(now[0])
         raise ConnectionRefusedError(111, "Connection refused")
 
     def sleep(seconds):
-        pauses.append(seconds)
         now[0] += seconds
 
     monkeypatch.setattr(http, "Connection", refuse)
@@ -155,8 +157,51 @@ def test_a_connection_that_breaks_is_left_alone_ever_longer(served, monkeypatch)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     source._groups.append(deque(listed.rest[:1]))
     source._work(lambda *_: None)
-    assert pauses == [1, 2, 4, *[5] * 6]
+    assert asked == [0, 1, 3, 7, 12, 17, 22, 27]
     assert str(source._error) == "the image can no longer be fetched: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("wait", "asked"), [(0, [0, 1, 3, 7, 12, 17, 22, 27]), (12, [0, 12, 24]), (31, [0])]
+)
+def test_a_server_that_asks_for_it_is_left_alone_for_as_long(served, monkeypatch, wait, asked):
+    listed, seen, now = served.write_list(), [], [0.0]
+
+    def refuse(*_place):
+        seen.append(now[0])
+        raise NotNow(429, wait)
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(http, "Connection", refuse)
+    source = Fetch(listed, patience=Patience(silence=30, first_pause=1, longest_pause=5))
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    source._groups.append(deque(listed.rest[:1]))
+    source._work(lambda *_: None)
+    assert seen == asked
+    assert "HTTP 429" in str(source._error)
+
+
+def test_a_server_that_is_left_alone_keeps_nobody_waiting_for_an_error(served, monkeypatch):
+    source = Fetch(served.write_list(), patience=QUICK)
+    source._last_news = time.monotonic()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: setattr(source, "_error", AgentError("x")))
+    source._pause(200, OSError(0, "busy"))
+    assert str(source._error) == "x"
+
+
+def test_an_image_comes_from_another_address_of_the_name(served, tmp_path, monkeypatch):
+    """The first one answers nobody."""
+    port = served.server.port
+    found = [(socket.AF_INET, 1, 6, "", (a, port)) for a in ("127.0.0.9", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_words, **_more: found)
+    listed = served.write_list(url=f"http://server.example:{port}")
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(48 * MIB))
+    content = brought(disk, listed)
+    assert content[MIB : MIB + SIZE] == served.base.read_bytes()
 
 
 def test_without_an_interface_nothing_is_listened_to(served):

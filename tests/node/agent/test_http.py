@@ -86,6 +86,7 @@ def test_a_file_is_fetched_whole_and_a_token_sent_along(serving, token, sent):
     server = serving(answer(200, b"content"))
     assert fetch(server.place, 7, token, 0) == b"content"
     head = f"GET /base.zst HTTP/1.1\r\nHost: 127.0.0.1:{server.place.port}\r\n"
+    head += "Accept-Encoding: identity\r\nCache-Control: no-transform\r\n"
     assert server.asked == [head + ("X-Auth-Token: T\r\n" if sent else "") + "\r\n"]
 
 
@@ -107,6 +108,12 @@ def test_another_status_is_final(serving, status):
     [
         answer(500, b""),
         answer(503, b""),
+        answer(408, b""),
+        answer(425, b""),
+        answer(429, b"", "Retry-After: 0"),
+        b"HTTP/1.1 429 So\r\n\r\n",
+        b"HTTP/1.1 429 So\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * (http.INTERIM_LIMIT + 1),
         b"",
         b"SSH-2.0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n",
@@ -151,16 +158,65 @@ def test_ranges_come_after_one_another_on_one_connection(serving):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (part(10, b"12"), "/base.zst ends before byte 13"),
-        (part(11, b"123"), "/base.zst ends before byte 13"),
-        (answer(200, b"123"), "/base.zst: HTTP 200"),
-        (answer(206, b"123"), "/base.zst: HTTP 206"),
+        (
+            answer(206, b"12", "Content-Range: bytes 10-11/12"),
+            "/base.zst ends before byte 13",
+        ),
+        (part(10, b"12"), "10-11, 2 bytes, come where bytes 10-12 were asked for"),
+        (part(11, b"123"), "11-13, 3 bytes, come where bytes 10-12 were asked for"),
+        (part(8, b"12345678"), "8-15, 8 bytes, come where bytes 10-12 were asked for"),
+        (
+            answer(206, b"1", "Content-Range: bytes 10-12/*"),
+            "10-12, 1 bytes, come where bytes 10-12 were asked for",
+        ),
+        (answer(200, b"123"), "the whole file comes where bytes 10-12 were asked for"),
+        (answer(206, b"123"), "another part comes where bytes 10-12 were asked for"),
+        (
+            answer(206, b"123", "Content-Range: bytes 10-12/99", "Content-Encoding: gzip"),
+            r"/base.zst: the server, or a proxy, has changed it \(content-encoding: gzip\)",
+        ),
+        (
+            b"HTTP/1.1 206\r\nContent-Range: bytes 10-12/99\r\nTransfer-Encoding: chunked\r\n\r\n",
+            r"has changed it \(transfer-encoding: chunked\)",
+        ),
         (answer(416, b""), "/base.zst: HTTP 416"),
     ],
 )
 def test_another_range_than_was_asked_for_is_refused(serving, given, message):
     with Connection(serving(given).place) as connection, pytest.raises(Refused, match=message):
         connection.ask(10, 3)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        part(10, b"123"),
+        answer(206, b"123", "Content-Range: bytes 10-12/*", "Content-Encoding: identity"),
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+        + part(10, b"123"),
+    ],
+)
+def test_the_range_that_was_asked_for_is_taken(serving, given):
+    with Connection(serving(given).place) as connection:
+        connection.ask(10, 3)
+        assert connection.take(3) == b"123"
+
+
+def test_a_whole_file_is_taken_where_all_of_it_was_asked_for(serving):
+    with Connection(serving(answer(200, b"123")).place) as connection:
+        connection.ask(0, 3)
+        assert connection.take(3) == b"123"
+
+
+def test_a_server_that_asks_for_it_is_left_alone_for_as_long(serving, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    server = serving(answer(429, b"", "Retry-After: 7"), answer(503, b""), answer(200, b"content"))
+    assert fetch(server.place, 7, "", 30) == b"content"
+    assert slept == [7, 2]
+    with pytest.raises(AgentError, match="did not answer: HTTP 429, to be asked again in 31 s"):
+        fetch(serving(answer(429, b"", "Retry-After: 31")).place, 7, "", 30)
+    assert slept == [7, 2]
 
 
 def test_a_connection_that_breaks_in_a_range_is_told(serving):

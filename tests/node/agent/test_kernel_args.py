@@ -116,3 +116,16 @@ def test_both_forms_of_target_names_pass():
 )
 def test_the_sectors_of_the_images_disk_are_a_number(given, sectors):
     assert parse(given).sector_bytes == sectors
+
+
+@pytest.mark.parametrize(
+    ("given", "least"),
+    [
+        ("", 0),
+        ("bakery_bytes=6442450944", 6 << 30),
+        ("bakery_bytes=6G", 0),
+        ("bakery_bytes=" + "9" * 17, 0),
+    ],
+)
+def test_how_large_a_disk_has_to_be_is_a_number(given, least):
+    assert parse(given).least_bytes == least

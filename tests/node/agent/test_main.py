@@ -197,8 +197,22 @@ def test_a_disk_is_chosen_by_valid_arguments_alone(monkeypatch, capsys):
     from bakery.node.agent.disks import Disk as Found
 
     found = Found("sda", 4 << 30, rotational=False)
-    arrivals = type("Arrivals", (), {"wait": lambda _self: [found]})()
+    outlooks = []
+
+    def wait(_self, outlook):
+        outlooks.append(outlook([found]))
+        return [found]
+
+    arrivals = type("Arrivals", (), {"wait": wait})()
     assert main.choose_disk(kernel_args.parse(ARGUMENTS), arrivals) is found
-    assert "disk: /dev/sda" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "disk: /dev/sda" in told
+    assert "reached as" not in told
+    hinted = f"{ARGUMENTS} root_device=serial=none"
+    with pytest.raises(AgentError, match="no disk matches"):
+        main.choose_disk(kernel_args.parse(hinted), arrivals)
+    with pytest.raises(AgentError, match="large enough"):
+        main.choose_disk(kernel_args.parse(f"{ARGUMENTS} bakery_bytes={5 << 30}"), arrivals)
+    assert outlooks == ["there", "missing", "there"]
     with pytest.raises(AgentError, match="deployment_key is missing"):
         main.choose_disk(kernel_args.parse(ARGUMENTS.replace("KEY", "")), arrivals)
