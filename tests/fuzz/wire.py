@@ -51,6 +51,10 @@ DEPLOY_INFO = (
     b'"chap": "both", "status": "SUCCEEDED", "part": "writing", "done": "1", "total": "2", '
     b'"disk_bytes": "1073741824", "public_key": "' + b"ab" * 32 + b'"}'
 )
+BUSY = (
+    b"HTTP/1.1 503 Busy\r\nDate: Mon, 30 Nov 2026 17:00:00 GMT\r\nRetry-After: "
+    b"Mon, 30 Nov 2026 17:00:07 GMT\r\n\r\n"
+)
 NODE_ARGS = (
     "disk=vda iscsi_target_iqn=iqn.2008-10.org.openstack:n deployment_id=n deployment_key=k "
     'ironic_api_url=http://192.168.77.1:6385 troubleshoot=0 root_device="size=>= 100" '
@@ -219,6 +223,7 @@ def _of_a_node() -> list[Target]:
         Target("HTTP answer", _fetched, ANSWER),
         Target("when to ask again", not_now.wait, LATER),
         Target("answer of the API", _status, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 OK\r\n"),
+        Target("HTTP answer of a busy server", not_now.wait, BUSY),
         Target("TFTP answer", _answered, b"\0\x03\0\x01token of a try"),
         Target("signed list", _listed, _pieces()),
         Target("signature", _signed, _SIGNED),
