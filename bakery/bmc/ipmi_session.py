@@ -8,6 +8,7 @@ Source: IPMI v2.0 rev. 1.1, 13.17 to 13.23 (RMCP+ Open Session, RAKP), 6.12.15 (
 """
 
 import random
+import socket
 import struct
 import time
 from collections.abc import Sequence
@@ -81,6 +82,7 @@ class Session(session.Session):  # type: ignore[misc]
     def __init__(self, address: str, port: int, username: str, password: str, pace: Pace) -> None:
         self._pace = pace
         self._asked = time.monotonic()
+        socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)  # pyghmi does not say why not
         super().__init__(address, username, password, port)
 
     def send_payload(self, payload: Sequence[int] = (), *words: object, **more: object) -> None:

@@ -71,7 +71,8 @@ def server_active(answers: Sequence[Answer]) -> Seen:
 def _first_address(addresses: object) -> str:
     """The first IPv4 address, of a mapping of lists (today's client) or `net=a, b; …` (older)."""
     if isinstance(addresses, dict):
-        words = [str(one) for listed in addresses.values() for one in listed]
+        lists = [listed for listed in addresses.values() if isinstance(listed, list)]
+        words = [str(one) for listed in lists for one in listed]
     else:
         words = str(addresses or "").replace("=", " ").replace(",", " ").replace(";", " ").split()
     for word in words:

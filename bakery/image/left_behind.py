@@ -296,7 +296,10 @@ class Rule:
         return LeftBehind(device=mention.device, use=use, named_in=named_in, done=done, now=now)
 
     def _why_elsewhere(self, mention: Mention) -> str:
-        unknown = device_names.parsed(mention.device).kind == "unknown"
+        """A name of device-mapper's that nothing here makes may be multipath's, of this disk."""
+        name = device_names.parsed(mention.device)
+        made = name.kind == "mapped" and name.value in self._opened
+        unknown = name.kind in ("mapped", "unknown") and not made
         return OF_ANY_DISK if unknown else ANOTHER_DISK
 
     def _meant(self, mention: Mention) -> Volume:

@@ -210,6 +210,11 @@ def test_a_bmc_that_says_nothing_is_given_up_after_the_silence_it_may_keep(start
     assert wire.counts[IPMI_1_5] > 1
 
 
+def test_a_name_without_an_address_is_no_wrong_password():
+    message = told(Bmc("no-such-host.invalid", 623, "admin", "secret").power)
+    assert "cannot be reached: " in message
+
+
 def test_a_session_is_closed_when_it_is_done_with(start):
     """A BMC has few of them, and forgets one that was left only after a minute."""
     closed = []

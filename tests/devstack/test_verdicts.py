@@ -68,6 +68,10 @@ def test_every_node_has_its_arguments(values, state):
             Seen("done", "10.0.0.1", {"address": "10.0.0.1"}),
         ),
         ({"status": "ACTIVE"}, Seen("failed", "the server has no address: None")),
+        (
+            {"status": "ACTIVE", "addresses": {"a": 7}},
+            Seen("failed", "the server has no address: {'a': 7}"),
+        ),
         ({"status": "ERROR"}, Seen("failed", "Nova says: ERROR")),
         ({"status": "ERROR", "fault": "no host"}, Seen("failed", "Nova says: no host")),
         ({"status": "ERROR", "fault": {"message": "m"}}, Seen("failed", "Nova says: m")),

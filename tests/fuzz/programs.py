@@ -1,5 +1,6 @@
 """What programs answer that have read an image, and what a guest prints: neither is believed."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -205,10 +206,14 @@ class _E2fsprogs:
         self._reader = -1
 
     def make(self) -> tuple[str, int]:
-        if self._reader >= 0:
-            os.close(self._reader)
+        self.close()
         self._reader, writer = os.pipe()
         return "lines", writer
+
+    def close(self) -> None:
+        if self._reader >= 0:
+            os.close(self._reader)
+        self._reader = -1
 
     def run(self, command: Command) -> Output:
         return Output(0, self._pieces[self._piece(command.argv)], b"")
@@ -226,10 +231,12 @@ class _E2fsprogs:
 def _scrubbed(data: bytes) -> object:
     """What is where, and what goes, by what the programs tell."""
     volume = Volume("/dev/sda1", 1 << 20, (Extent(0, 1 << 20),), "ext4")
-    there = ext4_scrub._Filesystem(_E2fsprogs(data), "disk", volume)  # type: ignore[arg-type]
-    there.refuse_unknown()
-    taken = there.take([Taking(volume, "/folder", "remove"), Taking(volume, "/file", "empty")])
-    return taken, there.blanks(Taking(volume, "/file", "blank")), there.journal(), there.free()
+    takings = [Taking(volume, "/folder", "remove"), Taking(volume, "/file", "empty")]
+    with contextlib.closing(_E2fsprogs(data)) as programs:
+        there = ext4_scrub._Filesystem(programs, "disk", volume)  # type: ignore[arg-type]
+        there.refuse_unknown()
+        taken = there.take(takings)
+        return taken, there.blanks(Taking(volume, "/file", "blank")), there.journal(), there.free()
 
 
 def _mode(data: bytes) -> int:

@@ -19,7 +19,16 @@ from bakery.netboot.tftp_transfer import Transfer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import readable
 from bakery.node.agent import api as agent_api
-from bakery.node.agent import hints, http, kernel_args, multicast, network, proof, signed_list
+from bakery.node.agent import (
+    hints,
+    http,
+    kernel_args,
+    multicast,
+    network,
+    not_now,
+    proof,
+    signed_list,
+)
 from bakery.node.agent import tftp as agent_tftp
 from bakery.node.agent.disks import Disk
 from bakery.node.agent.exchange import Exchange
@@ -41,6 +50,10 @@ DEPLOY_INFO = (
     b'{"address": "192.168.77.128", "key": "KEY", "iqn": "iqn.2008-10.org:n", "error": "", '
     b'"chap": "both", "status": "SUCCEEDED", "part": "writing", "done": "1", "total": "2", '
     b'"disk_bytes": "1073741824", "public_key": "' + b"ab" * 32 + b'"}'
+)
+BUSY = (
+    b"HTTP/1.1 503 Busy\r\nDate: Mon, 30 Nov 2026 17:00:00 GMT\r\nRetry-After: "
+    b"Mon, 30 Nov 2026 17:00:07 GMT\r\n\r\n"
 )
 NODE_ARGS = (
     "disk=vda iscsi_target_iqn=iqn.2008-10.org.openstack:n deployment_id=n deployment_key=k "
@@ -194,6 +207,12 @@ def _served_disk() -> bytes:
     return nbd.GREETING + b"\0\x03" + info + magic + b"\0\0\0\x01" + bytes(4) + reply
 
 
+LATER = (
+    b"HTTP/1.1 429 So\r\nDate: Wed, 21 Oct 2015 07:28:00 GMT\r\n"
+    b"Retry-After: Wed, 21 Oct 2015 07:28:30 GMT\r\n"
+)
+
+
 def _of_a_node() -> list[Target]:
     return [
         Target("node's arguments", lambda d: kernel_args.parse(latin(d)), NODE_ARGS.encode()),
@@ -202,7 +221,9 @@ def _of_a_node() -> list[Target]:
         Target("frames' address", lambda d: http.parse(latin(d)), b"http://[fe80::1]:6385/x/y"),
         Target("lease of a node", lambda d: network.parse_lease(latin(d)), LEASE),
         Target("HTTP answer", _fetched, ANSWER),
+        Target("when to ask again", not_now.wait, LATER),
         Target("answer of the API", _status, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 OK\r\n"),
+        Target("HTTP answer of a busy server", not_now.wait, BUSY),
         Target("TFTP answer", _answered, b"\0\x03\0\x01token of a try"),
         Target("signed list", _listed, _pieces()),
         Target("signature", _signed, _SIGNED),

@@ -420,6 +420,22 @@ def test_whether_a_file_keeps_its_length_is_foreseen():
 
 
 @pytest.mark.parametrize(
+    ("device", "why"),
+    [
+        ("UUID=none", left_behind.ANOTHER_DISK),
+        ("/dev/sdb2", left_behind.ANOTHER_DISK),
+        ("/dev/mapper/opened", left_behind.ANOTHER_DISK),
+        ("/dev/mapper/mpatha2", left_behind.OF_ANY_DISK),
+        ("/dev/md0", left_behind.OF_ANY_DISK),
+    ],
+)
+def test_a_name_that_nothing_here_has_is_of_another_disk_or_nobody_can_tell(device: str, why: str):
+    crypttab = file("crypttab", "/c", at("UUID=none", "unlock", makes="opened"))
+    found = leaving("pv", file("fstab", "/f", at(device, point="/data")), crypttab)
+    assert [(i.done, i.now) for i in found.items if i.use == "/data"] == [("noted", why)]
+
+
+@pytest.mark.parametrize(
     ("done", "now", "words"),
     [
         ("rewritten", "UUID=1", "is named UUID=1 from here on"),

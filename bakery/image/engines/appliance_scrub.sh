@@ -149,11 +149,37 @@ clear_free() { # NAME DEVICE TYPE OPTIONS HOW
     local top="$volumes/$1"
     if [ "$5" = trim ] && [ $(($(stat -f -c %S "$top") % 4096)) = 0 ]; then
         fstrim "$top"
-    else
-        dd if=/dev/zero of="$top/$stage" bs=1M status=none 2>/dev/null || true
-        sync -f "$top"
-        rm "$top/$stage"
+        return 0
     fi
+    case $3 in
+    ext2 | ext3 | ext4)
+        unmount_volume "$1"
+        clear_blocks "$2"
+        mount_volume "$@"
+        ;;
+    *) fill "$top" ;;
+    esac
+}
+
+# Of ext4 no file can fill all: a part of the free blocks is kept for the kernel itself.
+clear_blocks() { # DEVICE
+    local size first last
+    size=$(dumpe2fs -h "$1" 2>/dev/null | sed -n 's/^Block size: *//p')
+    dumpe2fs "$1" 2>/dev/null | sed -n 's/^  Free blocks: //p' | tr -d ' ' | tr ',' '\n' |
+        while IFS=- read -r first last; do
+            [ -n "$first" ] || continue
+            blkdiscard -f -z -o $((first * size)) -l $(((${last:-$first} - first + 1) * size)) "$1"
+        done
+}
+
+# A page is refused where it does not fit whole; what is left then goes by sectors.
+fill() { # FOLDER
+    xfs_io -x -c 'resblks 0' "$1" >/dev/null 2>&1 || true
+    dd if=/dev/zero of="$1/$stage" bs=1M status=none 2>/dev/null || true
+    sync -f "$1"
+    dd if=/dev/zero of="$1/$stage" bs=512 oflag=append conv=notrunc status=none 2>/dev/null || true
+    sync -f "$1"
+    rm "$1/$stage"
 }
 
 new_swap() { # DEVICE UUID LABEL

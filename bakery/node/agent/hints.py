@@ -126,7 +126,7 @@ def _is_number(text: str) -> bool:
 
 def _compare_size(size: int, sign: str, wanted: float) -> bool:
     """Sizes are whole GiB, as operators and Ironic's inspection write them."""
-    return NUMBER_OPERATORS["==" if sign == OR else sign](float(size // GIB), wanted)
+    return NUMBER_OPERATORS["==" if sign == OR else sign](size // GIB, wanted)
 
 
 def _text_of(disk: Disk, name: str) -> str:

@@ -43,7 +43,7 @@ class Way:
         # As bytes the name is handed on as it is; as text Python would load its tables for IDNA.
         name = self._host.encode("ascii")
         found = socket.getaddrinfo(name, self._port, type=socket.SOCK_STREAM)[:ADDRESSES]
-        every = [(int(family), where) for family, _, _, _, where in found]
+        every = [(family, where) for family, _, _, _, where in found]
         if all(where in self._failed for _, where in every):
             self._failed.clear()  # each had its turn
         return sorted(every, key=lambda one: (one[1] in self._failed, one[1] != self._used))

@@ -62,8 +62,11 @@ class Volume:
 
     @property
     def label(self) -> str:
-        """Its label, and what its partition, its logical volume or its subvolume is called."""
-        return "v" + self.point.replace("/", "-")
+        """Its label, and what its partition, its logical volume or its subvolume is called.
+
+        XFS takes 12 bytes.
+        """
+        return f"v{self.point.replace('/', '-')}"[:12]
 
 
 @dataclass(frozen=True)

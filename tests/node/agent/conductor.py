@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-CALL_SECONDS = 180
+CALL_SECONDS = 300  # a node without the right disk has waited a minute for it
 
 
 @dataclass(frozen=True)

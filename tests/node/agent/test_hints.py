@@ -125,6 +125,12 @@ def test_numbers_compare_as_in_ironic(sign, size, wanted):
     assert fits(f"size={spec}", disk) == specs_matcher.match(str(size), spec)
 
 
+def test_a_size_that_no_disk_has_is_compared_as_well():
+    """A cloud may tell any."""
+    disk = Disk("sda", 10**400, rotational=False)
+    assert [matches(disk, *parse(f"size={sign} 100")) for sign in (">=", "<")] == [True, False]
+
+
 @given(st.sampled_from(["s==", "s!=", "s>=", "s<=", "s>", "s<", "<in>"]), WORDS, WORDS)
 def test_texts_compare_as_in_ironic(sign, serial, wanted):
     disk = Disk("sda", GIB, rotational=False, serial=serial)
