@@ -210,7 +210,7 @@ def test_the_deployments_there_are_are_listed():
     assert refused.value.message == (
         "there is no deployment 2: the image has 2 boot entries, 0: one; 1: two"
     )
-    with pytest.raises(BakeryError, match=r"has 1 boot entry, 0: one \(one\)$"):
+    with pytest.raises(BakeryError, match=r"has 1 boot entry, 0: one$"):
         spec(deployment=1)
     with pytest.raises(BakeryError, match=r"has no boot entry$"):
         spec(Inspection(survey=SURVEY), layout="disk", deployment=0)
