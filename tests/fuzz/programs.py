@@ -156,7 +156,7 @@ def _trace(data: bytes) -> object:
 
 
 def _complaint(words: str) -> object:
-    return grubfs.failure("/x", "/dev/sda1", words)
+    return grubfs.is_behind(words), grubfs.failure("/x", "/dev/sda1", words)
 
 
 def _percents(data: bytes) -> None:

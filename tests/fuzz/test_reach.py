@@ -63,7 +63,6 @@ OWN: Mapping[str, tuple[str, ...]] = {
         "netboot/leases.py:Leases.__init__",
         "netboot/leases.py:Leases._may_have",
         "node/agent/main.py:write_it",
-        "node/agent/way.py:Way._addresses",
         "openstack/ironic/session.py:Session.__init__",
     ),
     "the arguments of a deploy step, which Ironic's operator gives": ("node/hardware_manager.py:",),
