@@ -1,5 +1,7 @@
 """What GRUB Legacy (0.97) would start of an image."""
 
+import re
+
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
@@ -8,6 +10,8 @@ from bakery.image.boot.world import ImageWorld
 from bakery.image.reader import Reader
 from bakery.system import grub_legacy, kargs
 from bakery.system.grub_legacy import Device, Entry, File
+
+_PARTITION = re.compile(r"([^,]+),([0-9]{1,3})")
 
 
 def read(reader: Reader, world: ImageWorld, volume: Volume, path: str) -> Reading:
@@ -66,5 +70,5 @@ def _device(world: ImageWorld, own: Volume, device: Device) -> str | None:
         return world.device(own)
     if device.kind == "fs-uuid" or device.kind == "file":
         return world.find(device.kind, device.value)
-    disk, _, number = device.value.partition(",")
-    return f"{disk},{int(number) + 1}" if number.isascii() and number.isdecimal() else disk
+    partition = _PARTITION.fullmatch(device.value)
+    return f"{partition[1]},{int(partition[2]) + 1}" if partition else device.value

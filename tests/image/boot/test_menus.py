@@ -82,6 +82,14 @@ def test_a_default_that_is_no_kernel_is_told_as_such():
     assert "starts another program" in found.problem
 
 
+@pytest.mark.parametrize("device", ["(hd0,7)", "(hd1,1)", f"(hd0,{'9' * 5000})", "(hd0,1,a)"])
+def test_a_kernel_on_a_device_that_is_not_there_is_on_no_volume(device: str):
+    menu = LEGACY.replace("kernel /vmlinuz-1", f"kernel {device}/vmlinuz-1")
+    two, one = read(machine({BOOT: {**KERNELS, "grub/menu.lst": menu}})).entries
+    assert (two.title, two.problem) == ("two", "")
+    assert (one.title, one.kernel) == ("one", ImageFile(device, "/vmlinuz-1"))
+
+
 def test_where_several_subvolumes_or_trees_have_a_menu_the_first_counts():
     inside = {f"boot/{name}": text for name, text in KERNELS.items()}
     root = {**inside, "boot/grub/grub.cfg": entry("in the root", folder="/boot")}
