@@ -23,6 +23,16 @@ GRUB_DEFAULTS = "/default/grub"
 GRUB_DEFAULTS_FOLDER = "/default/grub.d"
 # kernel-install(8): the first of these that there is gives the arguments of a new kernel.
 CMDLINE_FILES = ("/kernel/cmdline", "/usr/lib/kernel/cmdline")
+# What others write a new kernel's arguments from, each in a language of its own: mkinitcpio(8),
+# u-boot-menu(8), ukify(1), kernelstub, sdboot-manage, update-extlinux.
+OTHER_SOURCES = (
+    "/cmdline.d",
+    "/default/u-boot",
+    "/kernel/uki.conf",
+    "/kernelstub/configuration",
+    "/sdboot-manage.conf",
+    "/update-extlinux.conf",
+)
 _VARIABLES = re.compile(r"(?:\s*\"?\$(?:\w+|\{\w+\})\"?)+\s*")
 _NAME = re.compile(r"\$\{?(\w+)")
 
@@ -194,6 +204,14 @@ def _defaults(reader: Reader, root: Volume, etc: str) -> list[str]:
     is_there = reader.exists(root, folder)
     names = sorted(name for name in reader.names(root, folder) if name.endswith(".cfg"))
     return [etc + GRUB_DEFAULTS, *(f"{folder}/{name}" for name in (names if is_there else ()))]
+
+
+def not_read(reader: Reader, entry: BootEntry) -> Iterator[str]:
+    """What is said of each file that the next kernel's arguments may come from all the same."""
+    root = reader.survey.volume(entry.root)
+    for path in (entry.etc + source for source in OTHER_SOURCES):
+        if root is not None and reader.exists(root, path):
+            yield f"{root.name}:{path} is not changed: what an update writes of it is not known"
 
 
 def unchanged(entries: Iterable[BootEntry], entry: BootEntry, asked: Asked) -> Iterator[BootEntry]:

@@ -173,6 +173,7 @@ def _edit_args(inputs: Inputs[EditGiven], engine: Engine, step: Step) -> list[st
         f"{file} is not changed: it carries its arguments sealed inside"
         for file in arg_places.sealed(entries, entry)
     ]
+    why += arg_places.not_read(reader, entry)
     after = inspect(reader.with_texts(texts)).entries
     arg_places.refuse_unchanged(after, entry, asked, why)
     for other in arg_places.unchanged(after, entry, asked):

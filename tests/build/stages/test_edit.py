@@ -236,6 +236,20 @@ def test_what_cannot_be_changed_is_said_and_the_rest_changes():
     assert "/dev/sda3:/etc/default/grub is not changed: " in said[0]
 
 
+@pytest.mark.parametrize("path", ["kernel/uki.conf", "update-extlinux.conf", "cmdline.d/a.conf"])
+def test_what_others_write_the_next_arguments_from_is_said_to_stay(path: str):
+    files = {
+        ESP: REACHED,
+        BOOT: {**KERNELS, "grub/grub.cfg": entry("a")},
+        ROOT: {**SYSTEM, f"etc/{path}": "a"},
+    }
+    after, names, said = edited(files)
+    assert names == ["/dev/sda2:/grub/grub.cfg"]
+    assert after[f"/dev/sda3:/etc/{path}"] == b"a"
+    assert len(said) == 1
+    assert said[0].startswith(f"/dev/sda3:/etc/{path.removesuffix('/a.conf')} is not changed: ")
+
+
 def test_arguments_that_are_sealed_cannot_be_edited():
     files = {ESP: {PROGRAM: unified("root=/dev/sda3 a")}, ROOT: SYSTEM}
     with pytest.raises(BakeryError, match="cannot be changed: /dev/sda1:"):
