@@ -27,6 +27,9 @@ _FEATURES = """
 """
 CPUS = {"efi": "x86_64", "pc": "i386"}
 
+# What grub-mkconfig's scripts set where next_entry is the default (util/grub.d/00_header.in).
+FOR_ONE_BOOT = "boot_once"
+
 
 def run(
     world: World,
@@ -81,6 +84,8 @@ def _run(machine: Machine, name: str | None, early: bytes) -> Built:
     except Left as left:
         machine.shared.note(f"GRUB's script leaves GRUB, by {left.name}")
         machine.items = []
+    if machine.variables.get(FOR_ONE_BOOT) == "true":
+        machine.shared.note("GRUB starts its first entry once: its environment has a next_entry")
     return built(machine, 0)
 
 

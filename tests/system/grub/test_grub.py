@@ -163,10 +163,13 @@ def test_the_default_is_found_by_number_id_title_and_through_submenus(
     assert first.id == wanted
 
 
-def test_a_choice_for_one_boot_is_what_starts_next() -> None:
-    first = debian(environment=b"next_entry=1>1\n").first
-    assert first is not None
-    assert first.id == "adv-8-rec"
+def test_a_choice_for_one_boot_is_what_starts_next_and_that_is_said() -> None:
+    menu = debian(environment=b"next_entry=1>1\n")
+    assert menu.first is not None
+    assert menu.first.id == "adv-8-rec"
+    said = "GRUB starts its first entry once: its environment has a next_entry"
+    assert said in menu.notes
+    assert said not in debian().notes
 
 
 def test_ostrees_menu_takes_its_titles_for_ids() -> None:
