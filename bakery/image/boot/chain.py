@@ -41,6 +41,7 @@ def read(reader: Reader, opened: Sequence[Volume], trees: Sequence[Volume]) -> C
     rest = [candidate.read() for candidate in menus.everywhere() if not _is_read(candidate, ways)]
     read_of = [(reached.way.firmware, reached.reading) for reached in ways]
     entries = _merged([*read_of, *((None, reading) for reading in rest)])
+    reader.notes.extend(dict.fromkeys(note for one in ways for note in one.reading.notes))
     _note_difference(reader, ways)
     if entries and not entries[0].firmware:
         reader.notes.append(

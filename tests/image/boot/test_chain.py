@@ -55,6 +55,16 @@ def test_where_both_come_to_the_same_it_is_one_entry_and_nothing_is_said():
     assert reader.notes == []
 
 
+def test_what_a_loader_passes_over_is_said_once():
+    menu = "no-such-command\n" + entry("a")
+    files: Files = {ESP: {PROGRAM: grub(), "EFI/test/grub.cfg": menu}, BOOT: KERNELS}
+    reader = machine({**files, BOOT: {**KERNELS, "grub/grub.cfg": menu}}, disk=grub_of_bios(BIOS))
+    read(reader)
+    assert [note for note in reader.notes if "no-such-command" in note] == [
+        "GRUB's script runs 'no-such-command', which is no command known here"
+    ]
+
+
 def test_what_only_a_bios_comes_to_counts_where_there_is_nothing_for_uefi():
     reader = machine({ESP: {"EFI/a": ""}, BOOT: BY_BIOS}, disk=grub_of_bios(BIOS))
     assert [(e.title, e.firmware) for e in read(reader).entries] == [("bios", ("bios",))]
