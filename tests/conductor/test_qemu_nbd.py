@@ -104,7 +104,10 @@ def _processes(name: str) -> list[str]:
 
 
 def _listens_for(pid: str, port: int) -> bool:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # another test's, which has ended
+        return False
     return f"127.0.0.1:{port}".encode() in words and words.startswith(b"qemu-nbd")
 
 
