@@ -16,6 +16,7 @@ LONGEST_FIRST = (
     "bare-metal",
     "scrub",
     "contract",
+    "volumes",
     "elements",
     "ironic-lab",
     "samples",

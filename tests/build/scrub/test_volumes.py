@@ -59,6 +59,9 @@ GROUP = parts(OF_GROUPS[:5], ("fstab", "unit"), where="lv")
 BTRFS = parts(OF_FILESYSTEMS, ("fstab", "unit", "argument"), kind="btrfs", where="subvolume")
 
 
+# A layout is planted, scrubbed and cached by one process.
+pytestmark = pytest.mark.xdist_group("volumes")
+
 LAYOUTS = PLAIN | {"mixed": MIXED, "LVM": GROUP, "btrfs": BTRFS}
 # What an appliance takes out of each by itself; "mixed" has both, and xfs, and FAT.
 WHOLE = [
