@@ -115,6 +115,8 @@ CASES: dict[tuple[str, str], Callable[[Path], Case]] = {
     ("build", "--luks-key-file"): opened("build"),
 }
 LUKS_TRIES = 20
+LOOKS = 5
+"""A short command may end on a busy machine before it was seen: it is run again then."""
 LONG = frozenset(("inspect", "plan", "build"))
 """They start an appliance."""
 
@@ -227,8 +229,11 @@ def test_a_secret_is_in_its_file_alone(option, tmp_path):
     case = CASES[option](tmp_path)
     file = Path(case.words[-1])
     for form in (("--json", "-v"),) if option[0] in LONG else (("--json",), ("-v",)):
-        with watching() as watch:
-            done = run(case, tmp_path, *form)
+        for _ in range(LOOKS):
+            with watching() as watch:
+                done = run(case, tmp_path, *form)
+            if watch.programs(f"\0{option[0].split()[0]}\0"):
+                break
         assert "Traceback" not in done.stderr
         assert watch.programs(f"\0{option[0].split()[0]}\0")
         assert watch.showed(case.canary) == []

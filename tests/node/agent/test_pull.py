@@ -80,7 +80,7 @@ def test_what_an_earlier_start_wrote_is_not_fetched_again(served, disk):
     served.frames[half.offset + 20 : half.offset + 60] = bytes(40)
     served.tree.put("base.zst", bytes(served.frames))
     with pytest.raises(AgentError):
-        brought(disk, served.write_list(), QUICK._replace(silence=0.5))
+        brought(disk, served.write_list(), QUICK._replace(silence=3))
     served.events.clear()
     served.tree.put("base.zst", good)
     assert brought(disk, served.write_list())[MIB : MIB + SIZE] == served.base.read_bytes()
