@@ -4,10 +4,11 @@ import posixpath
 
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
+from bakery.image.boot import plain
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.reader import Reader
-from bakery.system import kargs, syslinux
+from bakery.system import syslinux
 from bakery.system.syslinux import Entry, Menu
 
 # Where extlinux(1) is installed to; U-Boot looks for a file of this kind in the first two.
@@ -56,30 +57,19 @@ def _problem(menu: Menu) -> str:
 
 
 def _entry(reader: Reader, volume: Volume, path: str, entry: Entry) -> BootEntry:
-    args: kargs.Args = ()
-    problem = ""
-    try:
-        args = entry.arguments
-    except BakeryError as error:
-        problem = error.message
-    if entry.kind != "linux":
-        problem = f"the boot entry {entry.label} starts another program, {entry.kernel}"
-    elif entry.devicetree:
-        problem = f"the boot entry {entry.label} brings a device tree, {entry.devicetree}"
-    config = ImageFile(volume.name, entry.places[0].file if entry.places else path)
-    return BootEntry(
-        id=entry.label,
-        title=entry.title or entry.label,
-        kernel=ImageFile(volume.name, reader.spelled(volume, entry.kernel)),
-        initrds=tuple(ImageFile(volume.name, reader.spelled(volume, i)) for i in entry.initrds),
-        args=args,
-        config=config,
+    return plain.read(
+        reader,
+        volume,
+        entry,
+        name=entry.label,
+        identity=entry.label,
+        program=entry.kernel,
+        config=ImageFile(volume.name, entry.places[0].file if entry.places else path),
         loader="syslinux",
         places=tuple(
             ArgPlace(file=ImageFile(volume.name, place.file), kind="syslinux", start=place.line)
             for place in entry.places
         ),
-        problem=problem,
     )
 
 

@@ -4,11 +4,11 @@ import msgspec
 
 from bakery.disk.volumes.volumes import Volume
 from bakery.host.errors import BakeryError
-from bakery.image.boot import unified
+from bakery.image.boot import plain, unified
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.reader import Reader
-from bakery.system import kargs, systemd_boot, systemd_entry, uki
+from bakery.system import systemd_boot, systemd_entry, uki
 from bakery.system.systemd_boot import Menu
 from bakery.system.systemd_entry import ENTRIES_FOLDER, IMAGES_FOLDER, Entry, LeftOut
 
@@ -137,31 +137,16 @@ def _entry(reader: Reader, asked: Asked, file: ImageFile, entry: Entry) -> BootE
             loader="systemd-boot",
         )
         return msgspec.structs.replace(found, config=file, places=_places(file, entry))
-    return _plain(reader, volume, file, entry)
-
-
-def _plain(reader: Reader, volume: Volume, file: ImageFile, entry: Entry) -> BootEntry:
-    """An entry whose kernel and initrds are files of their own; another program has a problem."""
-    args: kargs.Args = ()
-    problem = ""
-    try:
-        args = entry.arguments
-    except BakeryError as error:
-        problem = error.message
-    if entry.kind != "linux":
-        problem = f"the boot entry {entry.id} starts another program, {entry.path}"
-    elif entry.devicetree:
-        problem = f"the boot entry {entry.id} brings a device tree, {entry.devicetree}"
-    return BootEntry(
-        id=entry.id.removesuffix(systemd_entry.ENTRY_SUFFIX),
-        title=entry.title or entry.id,
-        kernel=ImageFile(volume.name, reader.spelled(volume, entry.path)),
-        initrds=tuple(ImageFile(volume.name, reader.spelled(volume, i)) for i in entry.initrds),
-        args=args,
+    return plain.read(
+        reader,
+        volume,
+        entry,
+        name=entry.id,
+        identity=entry.id.removesuffix(systemd_entry.ENTRY_SUFFIX),
+        program=entry.path,
         config=file,
         loader="systemd-boot",
         places=_places(file, entry),
-        problem=problem,
     )
 
 
