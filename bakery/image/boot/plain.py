@@ -1,4 +1,4 @@
-"""An entry that names its kernel, initrds and arguments in words, as SYSLINUX and systemd-boot do."""
+"""An entry told in words: kernel, initrds and arguments, as SYSLINUX and systemd-boot have it."""
 
 from typing import Protocol
 

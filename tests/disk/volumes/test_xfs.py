@@ -19,7 +19,7 @@ SIZE_BYTES = 320 << 20
 BLOCK = 1024
 FILES = 400  # more shared ranges than one block of reference counts holds
 HAS_LOOP = os.geteuid() == 0 and Path("/dev/loop-control").exists()
-needs_mount = pytest.mark.skipif(not HAS_LOOP, reason="making this one takes a mount")
+needs_mount = pytest.mark.skipif(not HAS_LOOP, reason="mounting needs root and loop devices")
 
 
 def made(folder: Path, *options: str) -> Path:
