@@ -17,7 +17,7 @@ GRUB_FOLDERS = ("/usr/lib/grub/x86_64-efi/monolithic", "/boot/efi/EFI/fedora", "
 
 
 @dataclass(frozen=True)
-class _Program:
+class Program:
     """A served name, what the file may be called, where it may be, and Debian's package of it."""
 
     name: str
@@ -25,17 +25,36 @@ class _Program:
     folders: tuple[str, ...]
     package: str
 
+    def find(self, root: Path = Path("/")) -> Path | None:
+        """Where it is in the system below `root`; None where it is not."""
+        for folder in self.folders:
+            for name in self.files:
+                path = root / folder.removeprefix("/") / name
+                if path.is_file():
+                    return path
+        return None
 
-UNDIONLY = _Program("undionly.kpxe", ("undionly.kpxe",), IPXE_FOLDERS, "ipxe")
+    def need(self, root: Path = Path("/")) -> Path:
+        """As `find`; BakeryError with its package where it is not."""
+        found = self.find(root)
+        if found is None:
+            raise BakeryError(
+                f"the boot program {self.name} is not on this machine",
+                f"sudo apt-get install {self.package}",
+            )
+        return found
+
+
+UNDIONLY = Program("undionly.kpxe", ("undionly.kpxe",), IPXE_FOLDERS, "ipxe")
 # It drives the card by the firmware's own driver, so it works with every card UEFI knows.
-SNPONLY = _Program("snponly.efi", ("snponly.efi", "ipxe-snponly-x86_64.efi"), IPXE_FOLDERS, "ipxe")
-PXELINUX = _Program("pxelinux.0", ("pxelinux.0",), PXELINUX_FOLDERS, "pxelinux")
-GRUB = _Program(
+SNPONLY = Program("snponly.efi", ("snponly.efi", "ipxe-snponly-x86_64.efi"), IPXE_FOLDERS, "ipxe")
+PXELINUX = Program("pxelinux.0", ("pxelinux.0",), PXELINUX_FOLDERS, "pxelinux")
+GRUB = Program(
     "grubnetx64.efi", ("grubnetx64.efi", "grubx64.efi"), GRUB_FOLDERS, "grub-efi-amd64-bin"
 )
 # ldlinux is the second half of pxelinux itself, the others start a disk.
 MODULES = tuple(
-    _Program(name, (name,), MODULE_FOLDERS, "syslinux-common")
+    Program(name, (name,), MODULE_FOLDERS, "syslinux-common")
     for name in ("ldlinux.c32", "libcom32.c32", "libutil.c32", "chain.c32")
 )
 
@@ -55,7 +74,7 @@ class Chain:
     def put(self, tree: Tree) -> None:
         """Serve the programs; BakeryError where one is not on this machine."""
         for program in self._programs():
-            tree.put(program.name, self._find(program))
+            tree.put(program.name, program.need(self.root))
         if self.uefi == "grub":
             tree.put(GRUB_MASTER_NAME, GRUB_MASTER.encode())
 
@@ -68,17 +87,6 @@ class Chain:
             uefi_ipxe=script if self.uefi == "ipxe" else "",
         )
 
-    def _programs(self) -> tuple[_Program, ...]:
+    def _programs(self) -> tuple[Program, ...]:
         bios = (UNDIONLY,) if self.bios == "ipxe" else (PXELINUX, *MODULES)
         return (*bios, SNPONLY if self.uefi == "ipxe" else GRUB)
-
-    def _find(self, program: _Program) -> Path:
-        for folder in program.folders:
-            for name in program.files:
-                path = self.root / folder.removeprefix("/") / name
-                if path.is_file():
-                    return path
-        raise BakeryError(
-            f"the boot program {program.name} is not on this machine",
-            f"sudo apt-get install {program.package}",
-        )

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server for large files and for one small API.
+"""An HTTP/1.1 server for large files and for one small API, with TLS where it is given one.
 
 Each connection has a thread; their number is bounded, and so is what each may take of it
 (`http_connection`).
@@ -8,6 +8,7 @@ import contextlib
 import functools
 import socket
 import socketserver
+import ssl
 import threading
 from types import TracebackType
 from typing import Self
@@ -16,8 +17,9 @@ from bakery.netboot.http_connection import NAME, Connection, Site
 from bakery.netboot.http_message import Routes
 from bakery.netboot.loop import SO_BINDTODEVICE, cannot_serve
 from bakery.netboot.shares import Known, Shares, nobody
+from bakery.netboot.tls import handshake
 from bakery.netboot.tree import Tree
-from bakery.netboot.wire_events import Http, Seldom, Sink
+from bakery.netboot.wire_events import Event, Http, Seldom, Sink, Trouble, readable
 
 _Accepted = socket.socket | tuple[bytes, socket.socket]
 
@@ -29,6 +31,8 @@ BACKLOG = 128
 
 class HttpServer:
     """Serves a tree of files, and routes, by HTTP on one IPv4 address; port 0 takes any free one.
+
+    With `tls`, by HTTPS alone.
 
     `routes` maps (method, regular expression of the whole path) to a handler, which is called in
     the connection's thread; routes are tried before files. `body_limit` is in bytes,
@@ -51,9 +55,11 @@ class HttpServer:
         reserved: int = 0,
         known: Known = nobody,
         request_seconds: float = REQUEST_SECONDS,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.address = address
         self.port = port
+        self._tls = tls
         self._shares = Shares(connections, CONNECTIONS_PER_CLIENT, reserved, known)
         self._site = Site(
             tree, routes or {}, on_event, body_limit=body_limit, request_seconds=request_seconds
@@ -65,13 +71,13 @@ class HttpServer:
     @property
     def url(self) -> str:
         """Where it is reached, without a slash at the end."""
-        return f"http://{self.address}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self.address}:{self.port}"
 
     def start(self) -> Self:
         """Take the port and serve; BakeryError where it cannot be had."""
         place = (self.address, self.port)
         try:
-            self._listener = _Listener(place, self._site, self._shares, self._interface)
+            self._listener = _Listener(place, self._site, self._shares, self._interface, self._tls)
         except OSError as error:
             raise cannot_serve(error, NAME, place, self._interface) from error
         self.port = self._listener.socket.getsockname()[1]
@@ -108,8 +114,15 @@ class _Listener(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = BACKLOG
 
-    def __init__(self, place: tuple[str, int], site: Site, shares: Shares, interface: str) -> None:
-        self._site = site
+    def __init__(
+        self,
+        place: tuple[str, int],
+        site: Site,
+        shares: Shares,
+        interface: str,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._site, self._tls = site, tls
         self._interface = interface
         self._shares = shares
         self._open: set[socket.socket] = set()
@@ -123,12 +136,26 @@ class _Listener(socketserver.ThreadingTCPServer):
             self.socket.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, device)
         super().server_bind()
 
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """The next connection; what TLS asks of it is left to its thread."""
+        accepted, client = super().get_request()
+        if self._tls is None:
+            return accepted, client
+        try:
+            return (
+                self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False),
+                client,
+            )
+        except BaseException:
+            accepted.close()
+            raise
+
     def process_request(self, request: _Accepted, client_address: tuple[str, int]) -> None:
         if not self._shares.take(client_address[0]):
-            if self._seldom(client_address[0]):
-                self._site.on_event(
-                    Http(client_address[0], "", "", 503, reason="too many connections")
-                )
+            self._tell_seldom(
+                f"full {client_address[0]}",
+                Http(client_address[0], "", "", 503, reason="too many connections"),
+            )
             self.shutdown_request(request)
             return
         assert isinstance(request, socket.socket)
@@ -147,6 +174,15 @@ class _Listener(socketserver.ThreadingTCPServer):
         finally:
             self._let_go(request, client_address)
 
+    def finish_request(self, request: _Accepted, client_address: tuple[str, int]) -> None:
+        if isinstance(request, ssl.SSLSocket):
+            reason = handshake(request, self._site.request_seconds)
+            if reason:
+                trouble = Trouble(NAME, readable(f"{client_address[0]}: TLS: {reason}"))
+                self._tell_seldom(f"tls {client_address[0]}", trouble)
+                return
+        super().finish_request(request, client_address)
+
     def handle_error(self, request: _Accepted, client_address: tuple[str, int]) -> None:
         """A connection that broke is told where it mattered; nothing goes to standard error."""
 
@@ -156,6 +192,13 @@ class _Listener(socketserver.ThreadingTCPServer):
                 with contextlib.suppress(OSError):
                     request.shutdown(socket.SHUT_RDWR)
         self.server_close()
+
+    def _tell_seldom(self, key: str, event: Event) -> None:
+        """An event that a client can cause as often as it likes."""
+        with self._lock:
+            due = self._seldom(key)
+        if due:
+            self._site.on_event(event)
 
     def _let_go(self, request: socket.socket, client_address: tuple[str, int]) -> None:
         with self._lock:

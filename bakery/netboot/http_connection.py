@@ -1,8 +1,8 @@
 """The requests of one HTTP connection: a route answers, or a file is sent.
 
 Files are handed to the kernel (sendfile(2)), so that a ramdisk goes out as fast as the wire takes
-it. The time a request may take to arrive, the rate at which an answer is fetched and the size of a
-body are bounded.
+it; with TLS they are encrypted here. The time a request may take to arrive, the rate at which an
+answer is fetched and the size of a body are bounded.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,12 @@ from bakery.netboot.http_message import (
     Request,
     Response,
     Routes,
+    masked,
     matches,
     piece,
     split_target,
 )
+from bakery.netboot.overlaid import OverlaidFile, Span
 from bakery.netboot.tree import Asker, Forbidden, Opened, Tree
 from bakery.netboot.wire_events import Http, Sink, Trouble, readable
 
@@ -36,8 +39,10 @@ NAME = "HTTP"
 # A client that takes less than this is none that boots.
 LEAST_BYTES_PER_SECOND = 16 << 10
 SEND_BYTES = 4 << 20
+ENCRYPT_BYTES = 256 << 10
 LOOK_MILLISECONDS = 500
 LINGER_SECONDS, LINGER_BYTES = 2.0, 1 << 20
+SHRANK = "the file shrank while it was being sent"
 
 
 @dataclass(frozen=True)
@@ -305,19 +310,45 @@ class Connection(http.server.BaseHTTPRequestHandler):
             self._write(opened.file.getvalue()[start : start + length])
             return
         pace = _Pace(self.site.request_seconds)
+        if not isinstance(opened.file, OverlaidFile):
+            self._send_span(opened.file.fileno(), Span(start, length), pace)
+            return
+        for part in opened.file.overlaid.pieces(start, length):
+            if isinstance(part, bytes):
+                self._write(part)
+            else:
+                self._send_span(opened.file.file.fileno(), part, pace)
+
+    def _send_span(self, source: int, span: Span, pace: _Pace) -> None:
+        """A part of a file: by the kernel, or read and encrypted here."""
+        if isinstance(self.connection, ssl.SSLSocket):
+            self._send_encrypted(source, span, pace)
+            return
         writable = select.poll()
         writable.register(self.connection, select.POLLOUT)
-        target, source = self.connection.fileno(), opened.file.fileno()
-        while self._sent < length:
+        target, offset, end = self.connection.fileno(), span.offset, span.offset + span.length
+        while offset < end:
             pace.check(self._sent)
             if not writable.poll(LOOK_MILLISECONDS):
                 continue
             with contextlib.suppress(BlockingIOError):
-                count = min(SEND_BYTES, length - self._sent)
-                sent = os.sendfile(target, source, start + self._sent, count)
+                sent = os.sendfile(target, source, offset, min(SEND_BYTES, end - offset))
                 if not sent:
-                    raise OSError("the file shrank while it was being sent")
+                    raise OSError(SHRANK)
+                offset += sent
                 self._sent += sent
+
+    def _send_encrypted(self, source: int, span: Span, pace: _Pace) -> None:
+        """Each piece within the time of a request, all at the least rate."""
+        offset, end = span.offset, span.offset + span.length
+        while offset < end:
+            pace.check(self._sent)
+            piece = os.pread(source, min(ENCRYPT_BYTES, end - offset), offset)
+            if not piece:
+                raise OSError(SHRANK)
+            self.connection.sendall(piece)
+            offset += len(piece)
+            self._sent += len(piece)
 
     def _respond(self, response: Response) -> None:
         self._reason = readable(response.reason)
@@ -356,7 +387,7 @@ class Connection(http.server.BaseHTTPRequestHandler):
             Http(
                 client=self.client_address[0],
                 method=readable(self.command or ""),
-                path=readable((self.path or "").partition("?")[0]),
+                path=readable(masked((self.path or "").partition("?")[0])),
                 status=self._status,
                 sent_bytes=self._sent,
                 seconds=round(time.monotonic() - self._started, 3),

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 PATH_LIMIT = 1024
+GUARDED = "media"
+"""What is served below it has a secret as the next part of its name."""
+_SECRET = re.compile(rf"(/+{GUARDED}/+)[^/]+", re.ASCII)
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))", re.ASCII)
 
 
@@ -67,8 +70,9 @@ class Piece:
 
 def split_target(target: str) -> tuple[str, str]:
     """The decoded path and the raw query of a request's target; Refused where it is malformed."""
-    if target.lower().startswith("http://"):
-        target = "/" + target[len("http://") :].partition("/")[2]
+    scheme = re.match(r"https?://", target, re.ASCII | re.IGNORECASE)
+    if scheme:
+        target = "/" + target[scheme.end() :].partition("/")[2]
     raw, _, query = target.partition("?")
     try:
         path = unquote_to_bytes(raw).decode("utf-8")
@@ -77,6 +81,11 @@ def split_target(target: str) -> tuple[str, str]:
     if not path.startswith("/") or len(path) > PATH_LIMIT or not path.isprintable():
         raise Refused(400, "the path is malformed")
     return path, query
+
+
+def masked(path: str) -> str:
+    """A path as it may be told to others: the secret in it, if it has one, is left out."""
+    return _SECRET.sub(r"\1******", path, count=1)
 
 
 def piece(header: str | None, size: int) -> Piece | None:

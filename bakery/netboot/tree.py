@@ -13,16 +13,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from bakery.host.errors import BakeryError
 from bakery.host.plain_file import Seal
 from bakery.host.printable import shown
+from bakery.netboot.overlaid import Overlaid, OverlaidFile
 
 NAME_LIMIT = 255
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+(?:/[A-Za-z0-9_.:-]+)*", re.ASCII)
 
-Content = Path | Seal | bytes
+Content = Path | Seal | Overlaid | bytes
 Taken = Callable[[], None]
 
 
@@ -125,6 +126,10 @@ class Tree:
         if isinstance(content, bytes):
             tag = hashlib.sha256(content).hexdigest()[:32]
             return Opened(io.BytesIO(content), len(content), tag, entry.taken)
+        if isinstance(content, Overlaid):
+            base = _opened(content.base.path, _file(content.base))
+            whole = cast("BinaryIO", OverlaidFile(content, base.file))
+            return Opened(whole, content.size_bytes, content.tag(base.tag), entry.taken)
         path = content if isinstance(content, Path) else content.path
         return _opened(path, _file(content), entry.taken)
 
@@ -155,7 +160,7 @@ def _file(content: Path | Seal) -> BinaryIO:
         raise OSError(error.message) from error
 
 
-def _opened(path: Path, file: BinaryIO, taken: Taken) -> Opened:
+def _opened(path: Path, file: BinaryIO, taken: Taken = _unnoticed) -> Opened:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         file.close()

@@ -1,4 +1,4 @@
-"""The other side of a deployment, as the agent reaches it: token by TFTP, calls to the API."""
+"""The other side of a deployment, as the agent reaches it: a token, and calls to the API."""
 
 import contextlib
 import json
@@ -81,7 +81,8 @@ class Conductor:
         return {"address": self._net.address, "key": self._settings.deployment_key}
 
     def token(self) -> str:
-        """The token, fetched once; empty where there is none: an API without login needs none."""
+        """The token: a medium's, or fetched once; empty where an API without login needs none."""
+        self._token = self._token or _clean(self._settings.token.encode())
         if not self._token and self._net.server:
             name = f"token-{self._settings.deployment_id}"
             try:

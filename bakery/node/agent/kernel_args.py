@@ -1,29 +1,26 @@
 """What the conductor tells the agent: arguments on the kernel's command line.
 
 The names are those that Ironic's classic iSCSI deploy put into its PXE templates (Juno to
-Wallaby); pxelinux adds `ip=` and `BOOTIF=` (SYSLINUX, `IPAPPEND 3`).
+Wallaby); pxelinux adds `ip=` and `BOOTIF=` (SYSLINUX, `IPAPPEND 3`). A medium has what is secret
+among them in a file.
 """
 
 import re
-import socket
 from typing import NamedTuple
 
+from . import static
 from .errors import AgentError
+from .static import Address
 
 ETHERNET = re.compile(r"(?:01[-:])?([0-9a-f]{2}(?:[-:][0-9a-f]{2}){5})")
 IQN = re.compile(r"iqn[-.][A-Za-z0-9][A-Za-z0-9.:_-]{0,218}")  # RFC 3720, 3.2.6.1: 223 bytes
 PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")  # RFC 8032: 32 bytes
 WORD = re.compile(r"[A-Za-z0-9._-]{1,255}")
+# Of a medium, what is secret among the arguments: a kernel tells its command line to everybody.
+SECRETS_FILE = "/etc/agent/arguments"
+CMDLINE = "/proc/cmdline"
+TEXT_LIMIT = 65536
 OFF = ("", "0", "no", "off", "false")
-
-
-class Address(NamedTuple):
-    """The node's address, and the machine that served its boot; dotted quads, empty if unknown."""
-
-    client: str
-    server: str
-    gateway: str
-    netmask: str
 
 
 class Settings(NamedTuple):
@@ -32,7 +29,9 @@ class Settings(NamedTuple):
     `mac` is in lower case with colons. `address` is None where DHCP has to be asked. With a
     `plan_key`, the public key of who signs plans, the node writes its disk itself. `trusts_wire`
     is for a conductor that has no secrets: whoever comes is it. `sector_bytes` is what the image's
-    disk is made for, `least_bytes` how large a disk has to be, 0 where it does not matter.
+    disk is made for, `least_bytes` how large a disk has to be, 0 where it does not matter. `token`
+    is the API's, where it need not be fetched; `vlan` the one of the boot interface, 0 without.
+    `fault` is what is wrong with what was said of the network.
     """
 
     disk: str
@@ -49,6 +48,10 @@ class Settings(NamedTuple):
     trusts_wire: bool
     sector_bytes: int
     least_bytes: int
+    token: str = ""
+    dns: tuple[str, ...] = ()
+    vlan: int = 0
+    fault: str = ""
 
 
 def parse(cmdline: str) -> Settings:
@@ -58,6 +61,7 @@ def parse(cmdline: str) -> Settings:
     arguments are wrong can still say so.
     """
     words = _words(cmdline)
+    network = static.read(words)
     return Settings(
         disk=words.get("disk", ""),
         iqn=words.get("iscsi_target_iqn", ""),
@@ -68,12 +72,28 @@ def parse(cmdline: str) -> Settings:
         root_device=words.get("root_device", ""),
         troubleshoot=_is_on(words, "troubleshoot"),
         mac=_mac(words.get("BOOTIF", "")),
-        address=_address(words.get("ip", "")),
+        address=network.address,
         plan_key=words.get("bakery_key", "").lower(),
         trusts_wire=_is_on(words, "bakery_trust_wire"),
         sector_bytes=_number(words.get("bakery_sectors", "")),
         least_bytes=_number(words.get("bakery_bytes", "")),
+        token=words.get("bakery_token", ""),
+        dns=network.dns,
+        vlan=network.vlan,
+        fault=network.fault,
     )
+
+
+def given() -> Settings:
+    """The settings of this machine: its kernel's command line, and what a medium has beside it."""
+    texts = []
+    for path in (CMDLINE, SECRETS_FILE):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                texts.append(file.read(TEXT_LIMIT))
+        except FileNotFoundError:
+            continue
+    return parse(" ".join(texts))
 
 
 def check(settings: Settings) -> None:
@@ -113,18 +133,3 @@ def _mac(text: str) -> str:
     """pxelinux writes `01-aa-bb-…` (the ARP type of Ethernet first), iPXE `aa:bb:…`."""
     match = ETHERNET.fullmatch(text.lower())
     return match[1].replace("-", ":") if match else ""
-
-
-def _address(text: str) -> Address | None:
-    """`client:server:gateway:netmask`, as pxelinux writes it; what is not so is left to DHCP."""
-    fields = (text.split(":") + [""] * 4)[:4]
-    client, server, gateway, netmask = (f if is_address(f) else "" for f in fields)
-    return Address(client, server, gateway, netmask) if client and netmask else None
-
-
-def is_address(text: str) -> bool:
-    """Whether `text` is an IPv4 address as four numbers, and not 0.0.0.0."""
-    try:
-        return socket.inet_pton(socket.AF_INET, text) != bytes(4)
-    except (OSError, UnicodeError, ValueError):
-        return False

@@ -30,14 +30,11 @@ from .pull import pull
 from .reporter import Teller
 
 REBOOT, WAIT, SHELL = 0, 1, 2  # exit codes; /init knows them
-CMDLINE = "/proc/cmdline"
-CMDLINE_LIMIT = 65536
 
 
 def main() -> NoReturn:
     """Run the agent; the exit code is REBOOT, WAIT or SHELL."""
-    with open(CMDLINE, encoding="utf-8", errors="replace") as file:
-        settings = kernel_args.parse(file.read(CMDLINE_LIMIT))
+    settings = kernel_args.given()
     try:
         deploy(settings)
     except AgentError as error:

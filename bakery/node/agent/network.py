@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .console import say
 from .errors import AgentError
-from .kernel_args import Address, Settings, is_address
+from .kernel_args import Settings
 from .programs import call
+from .static import Address, is_address
 
 WAIT_SECONDS = 60.0  # for the interface to appear, and for its link
 POLL_SECONDS = 0.1
@@ -16,6 +18,7 @@ LEASE_SCRIPT = "/usr/lib/agent/lease"
 LEASE_FILE = "/run/lease"
 LEASE_SECONDS = 60.0
 LEASE_LIMIT = 4096
+RESOLV_CONF = "/etc/resolv.conf"
 
 
 class Network(NamedTuple):
@@ -29,12 +32,18 @@ class Network(NamedTuple):
 def bring_up(settings: Settings) -> Network:
     """Give the boot interface its address: the one on the command line, or one by DHCP.
 
-    Raises AgentError where there is no interface, no link or no answer.
+    Raises AgentError where there is no interface, no link or no answer, and where what the command
+    line says cannot be meant: an address that nobody gave might be somebody's.
     """
+    if settings.fault:
+        raise AgentError(settings.fault)
     call(["ip", "link", "set", "lo", "up"])
     interface = wait_for_interface(settings.mac)
+    if settings.vlan:
+        interface = tagged(interface, settings.vlan)
     address = settings.address or lease(interface)
     configure(interface, address)
+    ask(settings.dns)
     say(f"network: {interface} {address.client}, server {address.server or 'unknown'}")
     return Network(interface, address.client, address.server)
 
@@ -62,6 +71,22 @@ def wait_for_interface(mac: str, sys: str = "/sys", patience: float = WAIT_SECON
         if time.monotonic() > deadline:
             raise AgentError(_why_none(mac, there))
         time.sleep(POLL_SECONDS)
+
+
+def tagged(interface: str, vlan: int) -> str:
+    """The interface of a VLAN on another; it is up then."""
+    call(["modprobe", "8021q"], check=False)  # a kernel that has it built in needs none
+    name = f"vlan{vlan}"
+    call(["ip", "link", "add", "link", interface, "name", name, "type", "vlan", "id", str(vlan)])
+    call(["ip", "link", "set", name, "up"])
+    return name
+
+
+def ask(servers: Sequence[str]) -> None:
+    """Have names looked up at these servers (resolv.conf(5))."""
+    if servers:
+        with open(RESOLV_CONF, "w", encoding="ascii") as file:
+            file.writelines(f"nameserver {server}\n" for server in servers)
 
 
 def lease(interface: str) -> Address:

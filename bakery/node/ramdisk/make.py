@@ -26,6 +26,7 @@ AGENT_LIBRARIES = ("libzstd.so.1", "libcrypto.so.3")
 COMPRESS = ("zstd", "--quiet", "-12", "--single-thread", "--stdout")
 COMPRESS_SECONDS = 600
 ARCHIVE_LIMIT_BYTES = 1 << 30
+FOLDERS = ("etc", "proc", "root", "run", "sys", "tmp")
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ def contents(
     tree |= programs.with_libraries(system, map(system.need, PROGRAMS))
     libraries = [programs.library(system, name) for name in AGENT_LIBRARIES]
     tree |= programs.with_libraries(system, libraries)
-    tree |= {name: cpio.Member(cpio.FOLDER) for name in ("proc", "sys", "run", "tmp", "root")}
+    tree |= {name: cpio.Member(cpio.FOLDER) for name in FOLDERS}
     tree["dev/console"] = cpio.character_device(5, 1)  # init's output, before devtmpfs is there
     tree["var/run"] = cpio.link("/run")
     tree["init"] = cpio.file((HERE / "init").read_bytes(), executable=True)

@@ -28,6 +28,7 @@ NETWORK = (
     "drivers/net/virtio_net",
     "drivers/net/vmxnet3/",
     "drivers/net/xen-netfront",
+    "net/8021q/8021q",
 )
 DISKS = (
     "drivers/ata/",

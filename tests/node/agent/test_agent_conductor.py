@@ -137,3 +137,11 @@ def test_its_address_is_known_where_its_name_is(posted):
     assert conductor().address == "127.0.0.1"
     nowhere = kernel_args.parse(ARGUMENTS.replace("127.0.0.1", "no-such-host.invalid"))
     assert Conductor(nowhere, Network("eth0", "10.0.0.5", "")).address == ""
+
+
+def test_a_token_that_a_medium_brought_is_not_fetched(posted):
+    settings = kernel_args.parse(f"{ARGUMENTS} bakery_token=OF-THE-MEDIUM")
+    own = Conductor(settings, Network("eth0", "10.0.0.5", "10.0.0.1"))
+    own.written()
+    assert posted.calls[0][2] == "OF-THE-MEDIUM"
+    assert posted.names == []

@@ -1,7 +1,9 @@
 import pytest
 
+from bakery.node.agent import kernel_args
 from bakery.node.agent.errors import AgentError
-from bakery.node.agent.kernel_args import Address, check, parse
+from bakery.node.agent.kernel_args import check, given, parse
+from bakery.node.agent.static import Address
 
 # As Ironic's template and pxelinux's `ipappend 3` write it.
 IRONIC = " ".join(
@@ -60,11 +62,24 @@ def test_troubleshoot_can_be_switched_on_and_off(text, on):
     assert parse(f"quiet {text} console=ttyS0").troubleshoot is on
 
 
-@pytest.mark.parametrize(
-    "text", ["", "ip=dhcp", "ip=:::", "ip=1.2.3:4:5:6", "ip=192.168.1.2:192.168.1.1:192.168.1.1:"]
-)
-def test_an_address_that_is_not_whole_is_left_to_dhcp(text):
+@pytest.mark.parametrize("text", ["", "ip=dhcp", "ip=:::"])
+def test_without_an_address_dhcp_is_asked(text):
+    assert (parse(text).address, parse(text).fault) == (None, "")
+
+
+@pytest.mark.parametrize("text", ["ip=1.2.3:4:5:6", "ip=192.168.1.2:192.168.1.1:192.168.1.1:"])
+def test_an_address_that_is_not_whole_is_a_fault(text):
     assert parse(text).address is None
+    assert parse(text).fault.startswith("ip= has ")
+
+
+def test_what_is_secret_comes_beside_the_command_line_and_counts_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel_args, "CMDLINE", str(tmp_path / "cmdline"))
+    monkeypatch.setattr(kernel_args, "SECRETS_FILE", str(tmp_path / "secrets"))
+    (tmp_path / "cmdline").write_text("disk=sda deployment_key=OLD\n")
+    assert (given().disk, given().deployment_key, given().token) == ("sda", "OLD", "")
+    (tmp_path / "secrets").write_text("deployment_key=NEW bakery_token=TOKEN\n")
+    assert (given().disk, given().deployment_key, given().token) == ("sda", "NEW", "TOKEN")
 
 
 def test_a_missing_server_or_gateway_leaves_the_address():

@@ -35,7 +35,8 @@ def ended(tmp_path, monkeypatch):
                 raise error
 
         (tmp_path / "cmdline").write_text(arguments + "\n")
-        monkeypatch.setattr(main, "CMDLINE", str(tmp_path / "cmdline"))
+        monkeypatch.setattr(kernel_args, "CMDLINE", str(tmp_path / "cmdline"))
+        monkeypatch.setattr(kernel_args, "SECRETS_FILE", str(tmp_path / "secrets"))
         monkeypatch.setattr(main, "deploy", deploy)
         with pytest.raises(SystemExit) as ended:
             main.main()

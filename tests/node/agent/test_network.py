@@ -4,8 +4,9 @@ import pytest
 
 from bakery.node.agent import network
 from bakery.node.agent.errors import AgentError
-from bakery.node.agent.kernel_args import Address, parse
+from bakery.node.agent.kernel_args import parse
 from bakery.node.agent.network import interfaces, parse_lease
+from bakery.node.agent.static import Address
 
 
 def test_a_lease_is_read_from_what_udhcpc_gives():
@@ -161,3 +162,31 @@ def test_the_address_of_the_boot_is_taken_and_asked_for_where_there_is_none(
     assert commands[0] == ["ip", "link", "set", "lo", "up", "True"]
     assert commands[1] == ["ip", "address", "flush", "dev", card, "True"]
     assert f"server {'unknown' if told else '10.0.0.1'}" in capsys.readouterr().out
+
+
+def test_a_card_in_a_vlan_is_used_by_that(commands, monkeypatch, tmp_path):
+    monkeypatch.setattr(network, "wait_for_interface", lambda _mac: "eth0")
+    monkeypatch.setattr(network, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    settings = parse("ip=10.0.0.5:::24::::10.0.0.2:10.0.0.3 bakery_vlan=7")
+    assert network.bring_up(settings) == ("vlan7", "10.0.0.5", "")
+    link = ["ip", "link", "add", "link", "eth0", "name", "vlan7", "type", "vlan", "id", "7", "True"]
+    assert commands[1:4] == [
+        ["modprobe", "8021q", "False"],
+        link,
+        ["ip", "link", "set", "vlan7", "up", "True"],
+    ]
+    assert all("vlan7" in words for words in commands[4:])
+    named = "nameserver 10.0.0.2\nnameserver 10.0.0.3\n"
+    assert (tmp_path / "resolv.conf").read_text() == named
+
+
+def test_without_dns_servers_nothing_is_said_of_them(commands, monkeypatch, tmp_path):
+    monkeypatch.setattr(network, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    network.ask(())
+    assert not (tmp_path / "resolv.conf").exists()
+
+
+def test_a_network_that_cannot_be_meant_is_refused_before_anything_is_touched(commands):
+    with pytest.raises(AgentError, match=r"ip= has '' where a netmask should be"):
+        network.bring_up(parse("ip=10.0.0.5"))
+    assert commands == []
