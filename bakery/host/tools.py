@@ -79,6 +79,8 @@ TOOLS = (
             ("losetup", "util-linux", "util-linux"),
             ("lvcreate", "lvm2", "lvm2"),
             ("mcopy", "mtools", "mtools"),
+            ("mformat", "mtools", "mtools"),
+            ("mmd", "mtools", "mtools"),
             ("mkfs.btrfs", "btrfs-progs", "btrfs-progs"),
             ("mkfs.ext4", "e2fsprogs", "e2fsprogs"),
             ("mkfs.vfat", "dosfstools", "dosfstools"),

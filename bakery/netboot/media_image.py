@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bakery.host import folders
 from bakery.host.errors import BakeryError
-from bakery.host.plain_file import Seal, opened, seal
+from bakery.host.plain_file import Seal, seal
 from bakery.host.report import Report, Step
 from bakery.netboot import media_programs
 from bakery.netboot.media import KERNEL, MENU_BYTES, OWN, OWN_BYTES, RAMDISK, Medium
@@ -170,15 +170,16 @@ def _fix_dates(image: "PyCdlib") -> None:
 def _found(path: Path, *, secure_boot: bool) -> Medium:
     """The medium that is there, as its own directory tells it."""
     from pycdlib import PyCdlib
+    from pycdlib.pycdlibexception import PyCdlibException
 
     sealed, image = seal(path), PyCdlib()
-    with opened(path) as file:
-        image.open_fp(file)
-        menu, own = (image.get_record(iso_path=_iso(place)) for place in (MENU, OWN))
+    with sealed.open() as file:
+        try:
+            image.open_fp(file)
+            menu, own = (image.get_record(iso_path=_iso(place)) for place in (MENU, OWN))
+        except PyCdlibException as error:
+            raise BakeryError(f"{path} is no medium of bakery's: {error}", "remove it") from error
         menu_at, own_at = (found.extent_location() * BLOCK_BYTES for found in (menu, own))
-        lengths = menu.get_data_length(), own.get_data_length()
         image.close()
         size = os.fstat(file.fileno()).st_size
-    if lengths != (MENU_BYTES, OWN_BYTES):
-        raise BakeryError(f"{path} is no medium of bakery's", "remove it")
     return Medium(sealed, size, menu_at, own_at, secure_boot)

@@ -22,7 +22,7 @@ BIOS_MODULES_FOLDER = "usr/lib/grub/i386-pc"
 BIOS_MODULES = ("biosdisk", "iso9660", "linux", "normal")
 # 1980-01-01, the first moment that FAT can tell.
 EPOCH = {"SOURCE_DATE_EPOCH": "315532800", "TZ": "UTC0"}
-SECTOR_BYTES = 512
+SECTOR_BYTES, CD_SECTOR_BYTES = 512, 2048
 # A catalog's entry counts sectors of 512 bytes in 16 bits; GRUB and shim take a sixth of that.
 ESP_LIMIT_BYTES = 0xFFFF * SECTOR_BYTES
 ESP_SLACK_BYTES = 256 << 10  # tables, folders, and what is left of each last cluster
@@ -83,7 +83,7 @@ def esp(folder: Path, programs: Mapping[str, Path]) -> Path:
     _need("mformat", "mmd", "mcopy")
     image = folder / "esp.img"
     sizes = sum(path.stat().st_size for path in programs.values())
-    sectors = -(-(sizes + ESP_SLACK_BYTES) // SECTOR_BYTES)
+    sectors = -(-(sizes + ESP_SLACK_BYTES) // CD_SECTOR_BYTES) * (CD_SECTOR_BYTES // SECTOR_BYTES)
     if sectors * SECTOR_BYTES > ESP_LIMIT_BYTES:
         raise BakeryError(f"UEFI's boot programs are too large for a medium: {sizes} bytes")
     run(["mformat", "-i", image, "-C", "-T", str(sectors), "-h", "64", "-s", "32", "-N", "0", "::"],

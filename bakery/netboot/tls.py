@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from bakery.host.errors import BakeryError
-from bakery.host.plain_file import opened
 
 
 def context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
@@ -16,14 +15,12 @@ def context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
     TLS 1.2 or later. BakeryError where a file cannot be read, they do not belong together, or the
     key has a password.
     """
-    for path in filter(None, (certificate, key)):
-        opened(path).close()
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         made.load_cert_chain(certificate, key, password=_refuse_password)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or str(error)
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise BakeryError(
             f"{certificate} cannot be served by: {str(reason).replace('_', ' ').lower()}",
             "give a certificate chain in PEM and its key, without a password",
