@@ -24,6 +24,32 @@ def iqn(node: UUID) -> str:
     return f"iqn.2008-10.org.openstack:{node}"
 
 
+def arguments(
+    url: str, node: UUID, build: Build, root_device: str, plan_key: str = ""
+) -> tuple[str, ...]:
+    """The kernel arguments of a node's deploy ramdisk, but for its network and its secrets.
+
+    The API is at `url`; with `plan_key` the node writes its disk itself.
+    """
+    manifest = build.manifest
+    args = [
+        "selinux=0",
+        f"disk={DISKS}",
+        f"iscsi_target_iqn={iqn(node)}",
+        f"deployment_id={node}",
+        f"ironic_api_url={url}",
+        "boot_option=netboot",  # a whole disk too: no boot loader is to be installed
+        "troubleshoot=0",
+        "text",
+        CONSOLE,
+        f"bakery_bytes={manifest.artifacts['base'].size_bytes}",
+    ]
+    args += [f"bakery_key={plan_key}"] if plan_key else []
+    args += [f"bakery_sectors={manifest.sector_bytes}"] if manifest.layout == "disk" else []
+    args += [f'root_device="{root_device}"'] if root_device else []
+    return tuple(args)
+
+
 @dataclass(frozen=True)
 class NodeOffer:
     """One node's part of `tree`, which is reached by HTTP at `url`; nobody but `peer` may have it.
@@ -92,25 +118,10 @@ class NodeOffer:
         self.tree.put(grub, boot_config.grub(config).encode(), guard)
 
     def _config(self, key: str, plan_key: str = "") -> BootConfig:
-        args = [
-            "selinux=0",
-            f"disk={DISKS}",
-            f"iscsi_target_iqn={iqn(self.node)}",
-            f"deployment_id={self.node}",
-            f"deployment_key={key}",
-            f"ironic_api_url={self.url}",
-            "boot_option=netboot",  # a whole disk too: no boot loader is to be installed
-            "troubleshoot=0",
-            "text",
-            CONSOLE,
-        ]
-        args += [f"bakery_bytes={self.build.manifest.artifacts['base'].size_bytes}"]
-        args += [f"bakery_key={plan_key}"] if plan_key else []
-        if self.build.manifest.layout == "disk":
-            args += [f"bakery_sectors={self.build.manifest.sector_bytes}"]
-        args += [f'root_device="{self.root_device}"'] if self.root_device else []
+        args = arguments(self.url, self.node, self.build, self.root_device, plan_key)
+        args += (f"deployment_key={key}",)
         deploy = Boot(
-            f"{self.node}/deploy_kernel", f"{self.node}/deploy_ramdisk", tuple(args), network=True
+            f"{self.node}/deploy_kernel", f"{self.node}/deploy_ramdisk", args, network=True
         )
         return BootConfig(mac=self.mac, deploy=deploy, boot_partition=self._boot_partition())
 

@@ -69,7 +69,11 @@ class Peer:
 
     def text(self, asker: Asker) -> str:
         """The guard of what holds the key: for the node, until its agent has reported."""
-        return self.stranger(asker) or (SPENT if self._reported else "")
+        return self.stranger(asker) or self.spent()
+
+    def spent(self) -> str:
+        """Why what holds the key is handed out no more; empty until the agent has reported."""
+        return SPENT if self._reported else ""
 
     def token(self, asker: Asker) -> str:
         """The guard of the token: for the node, until it has it."""

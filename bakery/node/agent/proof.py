@@ -28,6 +28,11 @@ def word(key: str) -> str:
     return "done " + _made(key, "done")
 
 
+def medium(key: str) -> str:
+    """The part of a medium's name that nobody can guess."""
+    return _made(key, "medium")
+
+
 def list_key(key: str, shared: bytes, node: bytes, conductor: bytes) -> bytes:
     """The key of the write list: of an exchange's secret, in the try with this key.
 
