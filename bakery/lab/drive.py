@@ -86,23 +86,24 @@ def _url(place: str) -> SplitResult:
 
 def _look(url: SplitResult) -> None:
     """Ask what is there; BakeryError where a drive could not read it."""
-    server = f"{url.scheme}://{url.netloc}/…"
-    assert url.hostname is not None
-    link: http.client.HTTPConnection
+    host = url.hostname or ""
+    link = http.client.HTTPConnection(host, url.port, timeout=LOOK_SECONDS)
     if url.scheme == "https":
         unchecked = ssl.create_default_context()
         unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-        link = http.client.HTTPSConnection(
-            url.hostname, url.port, timeout=LOOK_SECONDS, context=unchecked
-        )
-    else:
-        link = http.client.HTTPConnection(url.hostname, url.port, timeout=LOOK_SECONDS)
+        link = http.client.HTTPSConnection(host, url.port, timeout=LOOK_SECONDS, context=unchecked)
     with contextlib.closing(link):
-        try:
-            link.request("HEAD", url._replace(scheme="", netloc="", fragment="").geturl() or "/")
-            answer = link.getresponse()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise BakeryError(f"the medium at {server} cannot be reached: {error}") from None
+        ask(link, url)
+
+
+def ask(link: http.client.HTTPConnection, url: SplitResult) -> None:
+    """Ask a server about its medium; BakeryError where it has none that can be read by ranges."""
+    server = f"{url.scheme}://{url.netloc}/…"
+    try:
+        link.request("HEAD", url._replace(scheme="", netloc="", fragment="").geturl() or "/")
+        answer = link.getresponse()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise BakeryError(f"the medium at {server} cannot be reached: {error}") from None
     if answer.status != http.client.OK:
         raise BakeryError(f"the medium at {server} is refused: HTTP {answer.status}")
     if answer.headers.get("Accept-Ranges", "").lower() != "bytes":

@@ -5,7 +5,9 @@ import io
 import logging
 import time
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from bakery.conductor import api, chap, iscsi, nbd, write_list
@@ -14,6 +16,7 @@ from bakery.conductor.journal import Deployment
 from bakery.conductor.peer import Peer
 from bakery.disk import digest
 from bakery.disk.packed import packed_index
+from bakery.lab import drive
 from bakery.netboot import boot_config, dhcp_packet, firmware_files, http_message, tftp
 from bakery.netboot.tftp_transfer import Transfer
 from bakery.netboot.tree import Tree
@@ -58,8 +61,10 @@ BUSY = (
 NODE_ARGS = (
     "disk=vda iscsi_target_iqn=iqn.2008-10.org.openstack:n deployment_id=n deployment_key=k "
     'ironic_api_url=http://192.168.77.1:6385 troubleshoot=0 root_device="size=>= 100" '
-    "ip=192.168.77.128:192.168.77.1::255.255.255.0 BOOTIF=01-52-54-00-4c-00-01"
+    "ip=192.168.77.128:192.168.77.1::255.255.255.0:n:eth0:none:192.168.77.2 bakery_vlan=7 "
+    "BOOTIF=01-52-54-00-4c-00-01"
 )
+MEDIUM = b"HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: 34211840\r\n\r\n"
 BOOT_ARGS = b'ro quiet dyndbg="file a +p" ostree=/ostree/boot.1/a console=ttyS0'
 HINTS = "size=>= 100,vendor=<or> ata <or> scsi,rotational=false,wwn=s== 0x5000"
 LEASE = b"""ip=192.168.77.128
@@ -84,6 +89,8 @@ def _of_the_conductor() -> list[Target]:
         Target("TFTP request", tftp.parse_request, READ_REQUEST),
         Target("TFTP packet", _acknowledged, ACKNOWLEDGED),
         Target("HTTP range", lambda d: http_message.piece(latin(d), 1 << 20), b"bytes=100-2000"),
+        Target("path to be told", lambda d: http_message.masked(latin(d)), b"//media/secret/a.iso"),
+        Target("answer about a medium", _medium, MEDIUM),
         Target("HTTP target", lambda d: http_message.split_target(latin(d)), b"/a/b%20c?d=e%2F"),
         Target("HTTP entity tags", lambda d: http_message.matches(latin(d), "a"), b'W/"b", "a", *'),
         Target("calls of a ramdisk", _asked, DEPLOY_INFO),
@@ -235,6 +242,13 @@ def _of_a_node() -> list[Target]:
 
 def _matched(data: bytes) -> object:
     return [hints.matches(DISK, hint) for hint in hints.parse(latin(data))]
+
+
+def _medium(data: bytes) -> None:
+    with said(data) as link:
+        talk = HTTPConnection("192.0.2.1")
+        talk.sock = link
+        drive.ask(talk, urlsplit("http://192.0.2.1/media/secret/node.iso"))
 
 
 def _fetched(data: bytes) -> object:

@@ -82,6 +82,17 @@ def test_looking_for_events_waits_for_nothing_and_drops_answers(qemu):
     assert qemu.monitor.call("query-status") == "status"
 
 
+def test_a_refusal_that_nobody_waits_for_is_kept_once(qemu):
+    qemu.monitor.send("one")
+    qemu.monitor.send("two")
+    qemu.say({"error": {"desc": "no such node"}}, {"return": {}})
+    assert qemu.monitor.refusals() == []
+    assert qemu.monitor.events() == []
+    (refused,) = qemu.monitor.refusals()
+    assert (refused.command, refused.reason) == ("one", "no such node")
+    assert qemu.monitor.refusals() == []
+
+
 def test_half_a_line_is_no_event_yet(qemu):
     whole = json.dumps(event("RESET")).encode() + b"\n"
     qemu._end.sendall(whole[:9])

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.netboot.http_message import Piece, Refused, matches, piece, split_target
+from bakery.netboot.http_message import Piece, Refused, masked, matches, piece, split_target
 
 
 @given(st.one_of(st.none(), st.text(max_size=40)), st.integers(0, 10_000))
@@ -110,3 +110,24 @@ def test_a_target_that_is_no_path_is_refused(target):
 )
 def test_a_tag_is_matched_with_its_quotes(header, found):
     assert matches(header, "t") == found
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTPS"])
+def test_a_target_may_name_the_server(scheme):
+    assert split_target(f"{scheme}://host:80/a?b") == ("/a", "b")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/media/0123abcd/node.iso", "/media/******/node.iso"),
+        ("//media//0123abcd/node.iso", "//media//******/node.iso"),
+        ("/media/0123abcd", "/media/******"),
+        ("http://host/media/0123abcd/node.iso", "http://host/media/******/node.iso"),
+        ("/media/", "/media/"),
+        ("/mediated/0123abcd", "/mediated/0123abcd"),
+        ("/v1/nodes/0123abcd", "/v1/nodes/0123abcd"),
+    ],
+)
+def test_a_secret_in_a_path_is_not_told(path, told):
+    assert masked(path) == told

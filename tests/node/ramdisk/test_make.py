@@ -132,7 +132,7 @@ def test_the_kernel_finds_its_first_program_its_console_and_its_folders(tree):
         assert stat.S_IMODE(tree[path].mode) == 0o755
     assert (tree["dev/console"].device, stat.S_ISCHR(tree["dev/console"].mode)) == ((5, 1), True)
     assert tree["var/run"].content == b"/run"
-    assert all(stat.S_ISDIR(tree[name].mode) for name in ("proc", "sys", "run", "tmp", "root"))
+    assert all(stat.S_ISDIR(tree[name].mode) for name in make_module.FOLDERS)
 
 
 def test_the_same_system_gives_the_same_files(tree):

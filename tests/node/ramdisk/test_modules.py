@@ -138,6 +138,7 @@ def test_a_kernel_without_drivers_is_refused(folder):
         "kernel/drivers/ata/ahci.ko",
         "kernel/drivers/block/virtio_blk.ko",
         "kernel/drivers/scsi/sd_mod.ko",
+        "kernel/net/8021q/8021q.ko.zst",
     ],
 )
 def test_drivers_of_servers_are_wanted(path):
