@@ -1,1 +1,1 @@
-"""A node's BMC: its power and its next boot device."""
+"""A node's BMC: its power, its next boot device, its virtual media, and which machine it is in."""

@@ -1,4 +1,4 @@
-"""A node's power and its next boot device, over IPMI, with any BMC that speaks it (v2.0, lanplus).
+"""A node's BMC over IPMI: any that speaks v2.0 (lanplus).
 
 Every request is a process of its own (`ipmi_worker.py`), so that it ends in time whatever the BMC
 does. Until then, what passes by itself is waited for: a BMC that is busy, is starting, has no free
@@ -6,19 +6,15 @@ session, or is slow to answer.
 """
 
 import sys
-from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bakery.bmc.ipmi_worker import Answer, Device, Firmware, Power, Request
+from bakery.bmc.bmc import SECONDS, SILENCE_SECONDS, Device, Enter, Firmware, Identity, Power
+from bakery.bmc.ipmi_worker import Answer, Request
 from bakery.host.errors import BakeryError
 from bakery.host.run import Arg, CommandFailed, run
 
-IPMI_PORT = 623
-# A BMC that is restarted is back after a minute or two, and forgets sessions that were not closed
-# after one (IPMI v2.0, 6.12.15).
-SECONDS = 120.0
-SILENCE_SECONDS = 30.0
+PORT = 623
 # For the program that asks to start, and to see that its time is over; the machine may be busy.
 START_SECONDS = 15.0
 # RMCP+ has 20 bytes for a password and 16 for a name (IPMI v2.0, 13.20 and 22.30).
@@ -28,24 +24,22 @@ ANSWER_LIMIT_BYTES = 64 << 10
 
 
 class Bmc:
-    """One node's BMC. All calls wait for its answer, and raise BakeryError where it has none.
+    """A node's BMC (`bakery.bmc.bmc.Bmc`) at an address.
 
-    There is one message for each of: no way to it, no answer, login denied, request refused, not
-    ready in time, request not carried out in time. A request may take `seconds`, in which the BMC
-    may be without an answer for `silence_seconds`. `firmware` is the node's: a BMC is told which
-    one its next boot device is for. `enter` turns a command into one that runs where the BMC can
-    be reached (a lab's `Lab.enter`); without it that is here.
+    A request may take `seconds`, in which the BMC may be without an answer for `silence_seconds`.
+    `firmware` is the node's: a BMC is told which one its next boot device is for. `enter` is for
+    a BMC that is reached from another network; without it that is here.
     """
 
     def __init__(
         self,
         address: str,
-        port: int = IPMI_PORT,
+        port: int = PORT,
         username: str = "",
         password: str = "",
         *,
         firmware: Firmware = "uefi",
-        enter: Callable[[Sequence[Arg]], Sequence[Arg]] = lambda argv: argv,
+        enter: Enter = lambda argv: argv,
         seconds: float = SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
@@ -86,7 +80,30 @@ class Bmc:
 
     def boot_from(self, device: Device, *, persistent: bool = False) -> None:
         """What the node's firmware tries first: at its next start, or from then on."""
+        if device == "http":
+            raise BakeryError(
+                f"{self.name} cannot have the node boot over HTTP: IPMI has no such device",
+                "boot it from the network, or name its Redfish address (redfish_address)",
+            )
         self._do(msgspec.structs.replace(self._access, device=device, persistent=persistent))
+
+    def insert_media(self, url: str) -> None:
+        """Refused: IPMI has no virtual media."""
+        raise self._no_media()
+
+    def eject_media(self) -> None:
+        """Refused: IPMI has no virtual media."""
+        raise self._no_media()
+
+    def identity(self) -> Identity:
+        """The serial number in the inventory (FRU 0); IPMI tells no MAC of a node's own cards."""
+        return Identity(self._do(msgspec.structs.replace(self._access, identify=True)).serial)
+
+    def _no_media(self) -> BakeryError:
+        return BakeryError(
+            f"{self.name} has no virtual media that IPMI reaches",
+            "name its Redfish address (redfish_address), or boot the node from the network",
+        )
 
     def _do(self, request: Request) -> Answer:
         """Have an order carried out. It is given on standard input: it holds the password."""
@@ -144,4 +161,6 @@ class Bmc:
 def _asked(request: Request) -> str:
     if request.device:
         return f"boot from {request.device}"
+    if request.identify:
+        return "tell the node's serial number"
     return f"switch the node {request.power}" if request.power else "report the node's power"

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from bakery.bmc.bmc import Device, Firmware, Power
+from bakery.bmc.ipmi_fru import product_serial
 from bakery.bmc.ipmi_sockets import repair
+from bakery.bmc.masked import Masked
 
 if TYPE_CHECKING:
     from bakery.bmc.ipmi_session import Pace, Session
 
-CHASSIS = 0x00
+CHASSIS, STORAGE = 0x00, 0x0A
 GET_STATUS = 0x01
 CONTROL = 0x02
 SET_BOOT_OPTIONS = 0x08
@@ -28,22 +31,20 @@ VALID_BIT_CLEARING, BOOT_FLAGS = 3, 5
 # With it the BMC does not forget the boot flags where the node starts more than a minute later.
 NOT_AFTER_A_MINUTE = 0x08
 FLAGS_VALID, FLAGS_PERSISTENT, FLAGS_EFI = 0x80, 0x40, 0x20
-DEVICES = {"network": 0x04, "disk": 0x08}
+DEVICES = {"network": 0x04, "disk": 0x08, "cd": 0x14}
 ASK_AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 5.0
 
-Power = Literal["on", "off"]
-Device = Literal["network", "disk"]
-Firmware = Literal["bios", "uefi"]
 Kind = Literal["", "unreachable", "no-answer", "denied", "refused", "busy", "late"]
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(Masked, frozen=True):
     """What is asked of the BMC at an address.
 
     With `power` the node is switched on or off and waited for; with `device` its next boot device
-    is set, for the `firmware` it has; with neither its power is asked. It may take `seconds` in
-    all, and the BMC may be silent for `silence` of them.
+    is set, for the `firmware` it has; with `identify` its serial number is read; with none of
+    them its power is asked. It may take `seconds` in all, and the BMC may be silent for `silence`
+    of them.
     """
 
     address: str
@@ -54,16 +55,18 @@ class Request(msgspec.Struct, frozen=True):
     device: Device | None = None
     persistent: bool = False
     firmware: Firmware = "uefi"
+    identify: bool = False
     seconds: float = 120.0
     silence: float = 30.0
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The node's power, or what kind of failure it was, with the BMC's own words for it."""
+    """The node's power or its serial number, or what kind of failure it was, in the BMC's words."""
 
     power: Power | None = None
     kind: Kind = ""
     words: str = ""
+    serial: str | None = None
 
 
 class Failure(Exception):
@@ -106,6 +109,8 @@ def _tried(request: Request, pace: "Pace") -> Answer:
         if request.device:
             _boot_from(session, request, pace)
             return Answer()
+        if request.identify:
+            return Answer(serial=_serial(session, pace))
         if request.power:
             _switch(session, request.power, pace)
         return Answer(_power(session, pace))
@@ -135,7 +140,7 @@ def _log_in(request: Request, pace: "Pace") -> "Session":
 def _switch(session: "Session", power: Power, pace: "Pace") -> None:
     if _power(session, pace) == power:
         return
-    _ask(session, CONTROL, [CONTROLS[power]], pace)
+    _ask(session, CHASSIS, CONTROL, [CONTROLS[power]], pace)
     while _power(session, pace) != power:
         if pace.is_over:
             raise Failure("late")
@@ -143,7 +148,7 @@ def _switch(session: "Session", power: Power, pace: "Pace") -> None:
 
 
 def _power(session: "Session", pace: "Pace") -> Power:
-    state = _ask(session, GET_STATUS, [], pace)
+    state = _ask(session, CHASSIS, GET_STATUS, [], pace)
     if not state:
         raise Failure("refused", "an empty answer")
     return "on" if state[0] & 1 else "off"
@@ -153,18 +158,28 @@ def _boot_from(session: "Session", request: Request, pace: "Pace") -> None:
     """Set the boot flags. A BMC that forgets them after a minute whatever it is told may do so."""
     assert request.device
     try:
-        _ask(session, SET_BOOT_OPTIONS, [VALID_BIT_CLEARING, NOT_AFTER_A_MINUTE], pace)
+        _ask(session, CHASSIS, SET_BOOT_OPTIONS, [VALID_BIT_CLEARING, NOT_AFTER_A_MINUTE], pace)
     except Failure as failure:
         if failure.kind != "refused":
             raise
     flags = FLAGS_VALID | (FLAGS_PERSISTENT if request.persistent else 0)
     flags |= FLAGS_EFI if request.firmware == "uefi" else 0
     data = [BOOT_FLAGS, flags, DEVICES[request.device], 0, 0, 0]
-    _ask(session, SET_BOOT_OPTIONS, data, pace)
+    _ask(session, CHASSIS, SET_BOOT_OPTIONS, data, pace)
 
 
-def _ask(session: "Session", command: int, data: list[int], pace: "Pace") -> bytes:
-    """A chassis command's answer, behind its completion code; given again while that may pass."""
+def _serial(session: "Session", pace: "Pace") -> str | None:
+    """The machine's serial number; None where the BMC keeps no inventory, or no number in it."""
+    try:
+        return product_serial(lambda command, data: _ask(session, STORAGE, command, data, pace))
+    except Failure as failure:
+        if failure.kind == "refused":
+            return None
+        raise
+
+
+def _ask(session: "Session", function: int, command: int, data: list[int], pace: "Pace") -> bytes:
+    """A command's answer, behind its completion code; given again while that may pass."""
     from pyghmi.exceptions import IpmiException
     from pyghmi.ipmi.private.util import get_ipmi_error
 
@@ -172,7 +187,7 @@ def _ask(session: "Session", command: int, data: list[int], pace: "Pace") -> byt
 
     while True:
         try:
-            answer = session.raw_command(netfn=CHASSIS, command=command, data=data)
+            answer = session.raw_command(netfn=function, command=command, data=data)
         except IpmiException as error:
             raise Failure("no-answer", str(error)) from None
         code = answer["code"]
@@ -180,7 +195,7 @@ def _ask(session: "Session", command: int, data: list[int], pace: "Pace") -> byt
             return bytes(answer["data"])
         if answer.get("error") == "timeout":
             raise Failure("no-answer")
-        passing = passes(CHASSIS + 1, command, code)
+        passing = passes(function + 1, command, code)
         if not passing or pace.is_over:
             words = f"{get_ipmi_error(answer)} ({code:02X}h)"
             raise Failure("busy" if passing else "refused", words)

@@ -13,7 +13,7 @@ from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, PATH, Output, out
 from bakery.host.errors import BakeryError
 
 if TYPE_CHECKING:
-    from bakery.bmc.ipmi_worker import Power
+    from bakery.bmc.bmc import Power
     from bakery.conductor.messages import NodeSpec, Result
     from bakery.conductor.standing import PowerOf
     from bakery.lab.state import Lab

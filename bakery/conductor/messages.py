@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from bakery.bmc.ipmi_worker import Firmware
+from bakery.bmc.bmc import Firmware
 from bakery.conductor.journal import State, Visit
 from bakery.conductor.partition import Extras
 from bakery.host.report import Event

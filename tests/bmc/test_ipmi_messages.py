@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from bakery.bmc.bmc import Identity
 from bakery.bmc.ipmi import NAME_LIMIT_BYTES, PASSWORD_LIMIT_BYTES, Bmc
 from bakery.bmc.ipmi_worker import Answer
 from bakery.host.errors import BakeryError
@@ -57,6 +58,25 @@ def test_a_message_says_what_was_asked():
     assert told(refusing.power).endswith("refuses to report the node's power")
     assert told(refusing.power_off).endswith("refuses to switch the node off")
     assert told(lambda: refusing.boot_from("disk")).endswith("refuses to boot from disk")
+    assert told(refusing.identity).endswith("refuses to tell the node's serial number")
+
+
+def test_what_ipmi_cannot_do_is_refused_with_the_way_out():
+    """And without asking: the shell would fail."""
+    silent = bmc("exit 3")
+    for call in (
+        lambda: silent.boot_from("http"),
+        lambda: silent.insert_media("http://192.0.2.1/x.iso"),
+        silent.eject_media,
+    ):
+        with pytest.raises(BakeryError, match=r"the BMC at 192.0.2.7 port 623 .*IPMI") as refused:
+            call()
+        assert "redfish_address" in refused.value.hint
+
+
+def test_the_serial_number_identifies_the_machine():
+    assert answering(serial="CZ1234").identity() == Identity("CZ1234", None)
+    assert answering().identity() == Identity(None, None)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ ACCESS: dict[str, Any] = {
 }
 # IPMI v2.0, table 28-3 and 28-4
 CHASSIS, STATUS, CONTROL, BOOT_OPTIONS = 0, 1, 2, 8
+STORAGE = 10
 OFF, ON = 0, 1
 
 
@@ -49,7 +50,7 @@ class Bmc:
         self.logouts += 1
 
     def raw_command(self, netfn, command, data):
-        assert netfn == CHASSIS
+        assert netfn == (STORAGE if command in (0x10, 0x11) else CHASSIS)
         self.asked.append((command, data))
         if self.fails is not None:
             raise self.fails
@@ -113,7 +114,7 @@ def test_a_node_that_does_not_follow_in_time_is_told_as_late(perform):
     ("persistent", "firmware", "flags"),
     [(False, "bios", 0x80), (True, "bios", 0xC0), (False, "uefi", 0xA0), (True, "uefi", 0xE0)],
 )
-@pytest.mark.parametrize(("device", "number"), [("network", 1), ("disk", 2)])
+@pytest.mark.parametrize(("device", "number"), [("network", 1), ("disk", 2), ("cd", 5)])
 def test_a_boot_device_is_set_and_power_left_alone(
     perform, device, number, persistent, firmware, flags
 ):
@@ -206,3 +207,25 @@ def test_an_order_comes_on_standard_input_and_its_answer_goes_to_standard_output
     monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=out))
     assert ipmi_worker.main() == 0
     assert msgspec.json.decode(out.getvalue(), type=Answer) == Answer(words="True")
+
+
+def test_the_serial_number_is_read_and_nothing_is_changed(perform, monkeypatch):
+    bmc = Bmc()
+    monkeypatch.setattr(ipmi_worker, "product_serial", lambda ask: ask(0x10, [0]) and "CZ1234")
+    monkeypatch.setattr(bmc, "raw_command", answers(bmc, {"code": 0, "data": b"1"}))
+    assert perform(bmc, identify=True) == Answer(serial="CZ1234")
+    assert bmc.asked == [(0x10, [0])]
+
+
+def test_a_bmc_without_an_inventory_tells_no_serial_number(perform):
+    assert perform(Bmc(refuses=[0xC1]), identify=True) == Answer()
+    assert perform(Bmc(refuses=[0xC0] * 99), identify=True, seconds=9).kind == "busy"
+
+
+def answers(bmc, answer):
+    def raw_command(netfn, command, data):
+        assert netfn == STORAGE
+        bmc.asked.append((command, data))
+        return {"netfn": netfn + 1, "command": command} | answer
+
+    return raw_command
