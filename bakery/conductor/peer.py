@@ -26,12 +26,12 @@ class Refused(Exception):
 
 
 class Peer:
-    """The other end of one node's deploy; `leased` tells the address its MAC has, empty: none.
+    """The other end of one node's deploy; `leased` tells the addresses that its MACs have.
 
     It is asked from the servers' threads.
     """
 
-    def __init__(self, leased: Callable[[], str]) -> None:
+    def __init__(self, leased: Callable[[], frozenset[str]]) -> None:
         self._leased = leased
         self._token = self._key = self._agent = ""
         self._token_taken = self._reported = False
@@ -65,7 +65,7 @@ class Peer:
     # Guards of files (bakery.netboot.tree.Guard).
     def stranger(self, asker: Asker) -> str:
         """Why this is not the node's address; empty where it is."""
-        return "" if asker.address in {self._leased(), self._agent} - {""} else STRANGER
+        return "" if asker.address in {*self._leased(), self._agent} - {""} else STRANGER
 
     def text(self, asker: Asker) -> str:
         """The guard of what holds the key: for the node, until its agent has reported."""

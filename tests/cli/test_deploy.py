@@ -206,7 +206,7 @@ def test_what_the_options_say_is_what_a_conductor_is_asked(there, tmp_path):
     )
     assert (request.swap_mib, request.ephemeral_mib) == (8, 16)
     assert request.config_drive == str(tmp_path / "drive")
-    assert (request.root_device, request.attempts) == ("size=>= 10", 5)
+    assert (request.nodes[0].root_device, request.attempts) == ("size=>= 10", 5)
     assert request.ramdisk == str(tmp_path / "ramdisk")
 
 

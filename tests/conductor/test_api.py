@@ -30,17 +30,18 @@ class Node:
         self.told = []
         self.waits = waits
 
-    def ramdisk_up(self, agent):
+    def ramdisk_up(self, agent, machine):
         self.told.append(agent)
+        self.machine = machine
         return self.waits
 
     def ramdisk_failed(self, error):
         self.told.append(error)
         return self.waits
 
-    def write_list(self, agent, disk_bytes, public):
-        self.told.append((agent, disk_bytes, public))
-        if disk_bytes < 1000:
+    def write_list(self, agent, machine, public):
+        self.told.append((agent, machine.disk_bytes, public))
+        if machine.disk_bytes < 1000:
             raise BakeryError("the node's disk is too small")
         return b"the write list" if self.waits else None
 

@@ -13,10 +13,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from bakery.bmc.access import IpmiAccess
 from bakery.conductor import conductor as module
 from bakery.conductor.conductor import API_PORT, Conductor, _join, _NodeThread, _range, main
 from bakery.conductor.journal import Journal
-from bakery.conductor.messages import BmcAccess, Message, NodeSpec, Request, Result
+from bakery.conductor.messages import Message, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast
 from bakery.conductor.node import Halted
 from bakery.host import sandbox
@@ -32,7 +33,7 @@ NODES = tuple(
         f"node-{number}",
         UUID(int=number),
         f"52:54:00:4c:00:0{number}",
-        BmcAccess("192.0.2.9", 623, "admin", "secret"),
+        IpmiAccess("192.0.2.9", 623, "admin", "secret"),
         "/console",
     )
     for number in (1, 2)
@@ -189,7 +190,8 @@ def test_the_folder_of_journals_is_its_owners_alone(request_of, tmp_path):
 @pytest.mark.parametrize(("layout", "local"), [("pv", False), ("lv", False), ("disk", True)])
 def test_what_a_node_needs_is_put_together_of_the_request(request_of, deploys, layout, local):
     bounds = {"attempts": 7, "ramdisk_seconds": 8.0, "running_seconds": 9.0}
-    conductor = Conductor(request_of(layout, root_device="size=1", **bounds), silent())
+    nodes = (msgspec.structs.replace(NODES[0], root_device="size=1"), NODES[1])
+    conductor = Conductor(request_of(layout, nodes=nodes, **bounds), silent())
     conductor.work()
     first, second = deploys
     assert (first.bounds.attempts, first.bounds.ramdisk_seconds) == (7, 8.0)
@@ -197,7 +199,7 @@ def test_what_a_node_needs_is_put_together_of_the_request(request_of, deploys, l
     means = first.means
     assert (means.local, means.pull) == (local, None)
     assert means.boot.url == f"http://192.0.2.1:{API_PORT}"
-    assert (means.boot.mac, means.boot.root_device) == (NODES[0].mac, "size=1")
+    assert (means.boot.macs, means.boot.root_device) == ((NODES[0].mac,), "size=1")
     assert means.boot.direct is False and second.means.boot.node == UUID(int=2)
     assert first.wanted.root_device == "size=1"
     assert {mac: known.name for mac, known in conductor._known.items()} == {

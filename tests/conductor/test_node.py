@@ -134,7 +134,7 @@ def test_a_node_whose_firmware_asked_for_an_address_is_not_disturbed(tmp_path):
 
     def up(mark, seconds):
         deploy.calls.boots()
-        return ""
+        return
 
     world.up = up
     record = run(world, deploy)
@@ -156,7 +156,7 @@ def test_a_node_that_boots_the_ramdisk_again_and_again_ends_with_that_reason(tmp
 
     def up(mark, seconds):
         deploy.calls.ramdisk_up(AGENT)
-        return ""
+        return
 
     world.up = up
     record = run(world, deploy)
@@ -205,7 +205,7 @@ def at(tmp_path):
             mark=7,
         )
         journal.write(record)
-        peer = Peer(lambda: AGENT.address)
+        peer = Peer(lambda: frozenset({AGENT.address}))
         means = Means(script, script, script.write, script.release, script, peer, local)
         report = Report(told.append)
         made = NodeDeploy("node-1", worlds.NODE, WANTED, means, journal, report, bounds)
@@ -245,7 +245,7 @@ def test_a_deploy_that_begins_says_nothing_of_resuming(tmp_path):
     told: list[Event] = []
     script: Any = Script()
     journal = Journal(tmp_path, worlds.NODE)
-    means = Means(script, script, script.write, script.release, script, Peer(str))
+    means = Means(script, script, script.write, script.release, script, Peer(frozenset))
     NodeDeploy("node-1", worlds.NODE, WANTED, means, journal, Report(told.append), Bounds())
     assert told == []
     record = journal.read()

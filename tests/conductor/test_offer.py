@@ -14,6 +14,7 @@ from tests.conductor import builds
 
 HERE = "192.0.2.7"
 NODE = UUID("6a3c9a3e-4b5f-4c39-9d5b-0f6a2b1c7d11")
+OTHER_CARD = "52:54:00:4c:00:02"
 PXELINUX = "pxelinux.cfg/01-52-54-00-4c-00-01"
 TEXTS = (PXELINUX, f"{NODE}/config", "ipxe/52-54-00-4c-00-01.ipxe")
 
@@ -26,9 +27,8 @@ def offered(tmp_path, layout="pv", hints=""):
     (folder / "deploy-ramdisk").write_bytes(b"deploy ramdisk")
     tree = Tree()
     url = "http://192.0.2.1:6385"
-    return tree, NodeOffer(
-        tree, url, NODE, "52:54:00:4c:00:01", Peer(lambda: HERE), build, folder, hints
-    )
+    peer, macs = Peer(lambda: frozenset({HERE})), ("52:54:00:4c:00:01", OTHER_CARD)
+    return tree, NodeOffer(tree, url, NODE, macs, peer, build, folder, hints)
 
 
 def content(tree, name):

@@ -5,10 +5,11 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from bakery.bmc.access import IpmiAccess
 from bakery.conductor import standing
 from bakery.conductor.conductor import Conductor
 from bakery.conductor.journal import Deployment, Journal, Record, Visit
-from bakery.conductor.messages import BmcAccess, NodeSpec, Request
+from bakery.conductor.messages import NodeSpec, Request
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
 from bakery.host.report import silent
@@ -25,7 +26,7 @@ OTHERS = {
 
 
 def node(number=1):
-    access = BmcAccess("127.0.0.1", 6230 + number, "admin", "secret")
+    access = IpmiAccess("127.0.0.1", 6230 + number, "admin", "secret")
     return NodeSpec(f"node-{number}", UUID(int=number), f"52:54:00:4c:00:0{number}", access, "/log")
 
 

@@ -59,8 +59,8 @@ def taken(spot: Spot, driver: object, details: dict[str, object]) -> PasswordSou
         if isinstance(file, str) and file and file.isprintable():
             return PasswordSource(key, file=file)
         here.wrong("must be the name of a file")
-    elif _are_words(command):
-        return PasswordSource(key, command=tuple(command))
+    elif words := _words(command):
+        return PasswordSource(key, command=words)
     else:
         here.wrong("must be a list of words, the program first")
     return None
@@ -74,10 +74,15 @@ def variables(spot: Spot, details: Mapping[str, object]) -> None:
             spot.at(key).wrong("is no ${NAME}: a name has letters, digits and _")
 
 
+def is_variable(value: object) -> bool:
+    """Whether it stands for a value of the environment."""
+    return isinstance(value, str) and VARIABLE.fullmatch(value) is not None
+
+
 def is_literal(node: Node) -> bool:
     """Whether a password stands in the file itself."""
     value = node.mappings.get("driver_info", {}).get(KEYS.get(node.driver, ""))
-    return isinstance(value, str) and not VARIABLE.fullmatch(value)
+    return isinstance(value, str) and not is_variable(value)
 
 
 def filled(problems: Problems, nodes: Sequence[Node], file: Path) -> list[Node]:
@@ -170,10 +175,8 @@ def _of_command(words: tuple[str, ...], file: Path) -> str:
         raise BakeryError("what it prints is not UTF-8") from None
 
 
-def _are_words(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and 0 < len(value) <= WORDS_LIMIT
-        and all(isinstance(word, str) and "\0" not in word for word in value)
-        and bool(value[0])
-    )
+def _words(value: object) -> tuple[str, ...]:
+    """The words of a command; none where it is no such list."""
+    words = value if isinstance(value, list) and len(value) <= WORDS_LIMIT else []
+    fine = all(isinstance(word, str) and "\0" not in word for word in words)
+    return tuple(words) if fine and words and words[0] else ()
