@@ -275,7 +275,7 @@ def test_somebody_is_here_where_standard_input_is_a_terminal(monkeypatch):
 def test_power_is_asked_of_the_nodes_own_bmc_from_inside_the_lab(there, tmp_path, monkeypatch):
     asked = []
 
-    def bmc(*words, enter):
+    def bmc(*words, enter, **_more):
         asked.append((*words, enter))
         return SimpleNamespace(power=lambda: "off")
 

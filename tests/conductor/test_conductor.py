@@ -106,7 +106,7 @@ class Deploy:
         self.boots = 0
         self.calls = SimpleNamespace(boots=self.counted)
         self.record = SimpleNamespace(
-            name=name, node=node, state="enroll", reason="", attempt=2, visits=()
+            name=name, node=node, state="enroll", reason="", attempt=2, visits=(), sign=""
         )
 
     def counted(self):

@@ -8,7 +8,7 @@ import pytest
 
 from bakery.conductor.disk_errors import DiskFailed
 from bakery.conductor.journal import AgentInfo, Deployment, Journal, Record
-from bakery.conductor.means import Bounds, Means
+from bakery.conductor.means import Bounds, Means, Sign
 from bakery.conductor.node import Halted, NodeDeploy
 from bakery.conductor.peer import Peer
 from bakery.host.errors import BakeryError
@@ -432,7 +432,7 @@ def test_a_ramdisk_that_cannot_be_let_go_is_started_afresh(at, agent):
 def test_a_node_hangs_that_was_let_go_and_asks_for_nothing(at, awaited, local, seconds, restarts):
     deploy, script, told = at("rebooted", local=local, bounds=Bounds(1, 30, 30, seconds))
     deploy.calls.awaited = awaited
-    script.seen = iter(["", "", "login"])
+    script.seen = iter([None, None, Sign("login", "login")])
     assert deploy.run().state == "running"
     assert [words[0] for words in script.asked].count("on") == restarts
     text = "the node hangs in its restart: restarting it through its BMC"
