@@ -28,8 +28,6 @@ def address_of(name: str) -> IPv4Interface:
         )
     if "UP" not in found.get("flags", ()):
         raise BakeryError(f"the interface {name} is down", f"ip link set {name} up")
-    if "LOWER_UP" not in found.get("flags", ()):
-        raise BakeryError(f"the interface {name} has no link", "plug in its cable")
     addresses = [
         IPv4Interface(f"{one['local']}/{one['prefixlen']}")
         for one in found.get("addr_info", ())

@@ -6,6 +6,12 @@ from typing import Any
 
 from bakery.openstack.ironic import document
 
+# Of a JSON text what YAML does not take: halves of characters and what does not print (YAML 1.1,
+# 5.1). Each stands inside one line, and so does what is read in its place.
+NOT_YAML = re.compile(
+    r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+    "|[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
 INDEX = re.compile(r"\[([0-9]{1,9})\]")
 
 
@@ -40,7 +46,7 @@ class Lines:
         import yaml
 
         try:
-            return yaml.compose(self._text, Loader=document.safe_loader())
+            return yaml.compose(NOT_YAML.sub("?", self._text), Loader=document.safe_loader())
         except (yaml.YAMLError, ValueError, RecursionError):
             return None
 

@@ -77,5 +77,5 @@ def test_every_fault_of_a_file_is_told_with_a_line_of_it(tmp_path_factory, extra
     for problem in fleet.problems.found:
         line = fleet.lines.of(*problem.place)
         assert 1 <= line <= len(text)
-        if "unknown" in problem.message:
+        if "unknown" in problem.message and max(problem.place[1]) < "\ud800":
             assert json.dumps(problem.place[1])[:-1] in text[line - 1]
