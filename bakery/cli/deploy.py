@@ -224,7 +224,8 @@ def command(
     )
     if found.todo and site.is_real:
         interface.check_privileges()
-    losses = [standing.loss(record, asked.on(record.wanted.root_device)) for record in found.losses]
+    hints = {spec.uuid: spec.root_device for spec in site.nodes}
+    losses = [standing.loss(record, asked.on(hints[record.node])) for record in found.losses]
     _agree(out, [*losses, *map(standing.strangers_loss, found.strangers)], yes=yes)
     if not found.todo:
         return _told(out, site.nodes, found.results())

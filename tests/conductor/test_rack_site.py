@@ -95,7 +95,7 @@ def test_a_node_becomes_all_that_a_conductor_needs(file):
     )
     assert (spec.processor, spec.firmware, spec.serial) == ("x86_64", "bios", "S1")
     assert [str(hint) for hint in hints.parse(spec.root_device)] == [
-        "model s== a b", "rotational s== false", "size >= 100",
+        "model s== a b", "rotational == false", "size >= 100",
     ]  # fmt: skip
     assert spec.console == "" and place.is_real
     assert (place.interface, place.address) == ("eno2", "192.0.2.1/24")
