@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from ipaddress import IPv4Interface
 from types import SimpleNamespace
 from uuid import UUID
@@ -340,7 +341,7 @@ def test_hints_and_a_folder_of_the_command_are_for_all_and_the_rest_is_neighbour
     assert request.neighbours == {"52:54:00:4c:00:01": "r1-1"}
 
 
-def test_a_rack_node_that_runs_what_is_asked_needs_no_privileges(
+def test_a_rack_node_that_runs_what_is_asked_needs_none(
     rack, there, tmp_path, monkeypatch
 ):
     def refuse():
@@ -399,13 +400,13 @@ def test_a_nodes_file_needs_an_interface(rack, tmp_path):
 def test_a_node_that_boots_over_the_network_is_not_left_with_nothing_to_boot(rack, there):
     error = deploy_rack(rack, "r1-1", "--until", "written").exception
     assert isinstance(error, BakeryError) and "layout pv boots over the network" in error.message
+    shutil.rmtree(rack.parent / "build")
     builds.build(rack.parent / "build", "disk")
     assert deploy_rack(rack, "r1-1", "--until", "written").return_value == 0
     assert there[0].until == "written"
 
 
 def test_an_interface_that_is_not_there_is_told_by_the_command_itself(bakery, tmp_path, rack):
-    builds.build(tmp_path / "build")
     place = ("--nodes", rack, "--interface", "nosuchif0", "--state", tmp_path / "s")
     done = bakery("deploy", "--all", "--image", tmp_path / "build", *place)
     assert done.returncode == 1 and "no interface nosuchif0" in done.stderr

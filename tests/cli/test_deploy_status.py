@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from bakery.conductor.journal import Deployment, Journal, Machine, Record, Visit
+from bakery.conductor.journal import Deployment, Journal, Machine, Record, State, Visit
 from bakery.conductor.wanted import Wanted
 from tests.cli.inside import ask, document, refusal, told
 
@@ -13,9 +13,11 @@ from tests.cli.inside import ask, document, refusal, told
 @pytest.fixture
 def state(tmp_path):
     """A folder with the journals of two nodes; the second one failed."""
-    for number, (name, end, reason) in enumerate(
-        [("r1-01", "running", ""), ("r1-02", "failed", "the BMC does not answer")], 1
-    ):
+    ends: list[tuple[str, State, str]] = [
+        ("r1-01", "running", ""),
+        ("r1-02", "failed", "the BMC does not answer"),
+    ]
+    for number, (name, end, reason) in enumerate(ends, 1):
         record = Record(
             node=UUID(int=number),
             name=name,

@@ -44,5 +44,5 @@ def test_hints_of_the_command_are_for_all_nodes(place):
 
 
 def test_a_place_on_this_machine_is_entered_by_nothing():
-    words = ["a", Path("b")]
+    words: list[str | Path] = ["a", Path("b")]
     assert site.here(words) == words

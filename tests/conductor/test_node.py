@@ -452,14 +452,14 @@ def test_a_system_that_does_not_come_up_is_told_with_its_bound(at):
     assert "did not come up within 0.05 s (see the node's console" in deploy.run().reason
 
 
-def test_another_machine_is_refused_before_a_write_and_left_on(tmp_path):
+def test_another_machine_is_refused_before_a_write_and_left_on(tmp_path, monkeypatch):
     world = World(tmp_path / "world.json")
     expected = Expected(frozenset({"52:54:00:00:00:01"}))
     means = world.means(machine=expected)
     journal = Journal(tmp_path / "journal", NODE)
     deploy = NodeDeploy("r1", NODE, WANTED, means, journal, silent(), worlds.BOUNDS)
     booted = threading.Event()
-    world.start = booted.set
+    monkeypatch.setattr(world, "start", booted.set)
     thread = threading.Thread(target=deploy.run, daemon=True)
     thread.start()
     assert booted.wait(60)
