@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from bakery.bmc.access import Access, IpmiAccess, open_bmc
+from bakery.bmc.access import Access, open_bmc
 from bakery.conductor import interface
 from bakery.conductor.messages import Card, NodeSpec
 from bakery.conductor.site import Site
@@ -196,9 +196,7 @@ def _check_bmc(spot: Spot, node: Node) -> None:
         return
     told = {key: value for key, value in details.items() if not passwords.is_variable(value)}
     try:
-        way = access(node.driver, {address: "elsewhere"} | told)
-        if isinstance(way, IpmiAccess):  # it has no room for long names and passwords
-            open_bmc(way)
+        open_bmc(access(node.driver, {address: "elsewhere"} | told))
     except BakeryError as error:
         spot.wrong(error.message)
 

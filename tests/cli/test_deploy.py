@@ -341,9 +341,7 @@ def test_hints_and_a_folder_of_the_command_are_for_all_and_the_rest_is_neighbour
     assert request.neighbours == {"52:54:00:4c:00:01": "r1-1"}
 
 
-def test_a_rack_node_that_runs_what_is_asked_needs_none(
-    rack, there, tmp_path, monkeypatch
-):
+def test_a_rack_node_that_runs_what_is_asked_needs_none(rack, there, tmp_path, monkeypatch):
     def refuse():
         raise BakeryError("not allowed")
 

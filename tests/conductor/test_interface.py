@@ -82,7 +82,7 @@ def test_the_loopback_of_this_machine_is_looked_up_really():
     ],
 )
 def test_who_may_not_serve_is_told_before_anything_is_done(monkeypatch, user, has, port, missing):
-    monkeypatch.setattr(interface.os, "geteuid", lambda: user)
+    monkeypatch.setattr("os.geteuid", lambda: user)
     monkeypatch.setattr(interface, "_capabilities", lambda kind: has.get(kind, 0))
     monkeypatch.setattr(interface, "_lowest_open_port", lambda: port)
     if not missing:
