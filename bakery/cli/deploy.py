@@ -42,7 +42,14 @@ class Deploy(click.Command):
         other = deploy_status.COMMANDS.get(args[0]) if args else None
         if other is None:
             return super().make_context(info_name, args, parent, **extra)
-        return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        try:
+            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        except click.NoSuchOption as error:
+            message = (
+                f"{error.message.rstrip('.')}. To deploy a node called '{args[0]}', name it behind "
+                "the options."
+            )
+            raise click.UsageError(message, error.ctx) from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does it."""

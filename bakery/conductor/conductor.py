@@ -97,7 +97,7 @@ class Conductor:
             leases = Leases(path, *_range(self._own))
             stack.enter_context(contextlib.closing(leases))
             for spec, journal in zip(self._request.nodes, journals, strict=True):
-                peer = Peer(functools.partial(_leased, leases, spec))
+                peer = Peer(functools.partial(_holds, leases, spec))
                 self._deploys[spec.uuid] = self._deploy(spec, journal, peer, leases)
             stack.enter_context(self._servers(leases))
             threads = [_NodeThread(deploy) for deploy in self._deploys.values()]
@@ -177,9 +177,16 @@ class Conductor:
         until = self._request.until
         if until == "written":
             return WrittenSigns()
+        if until == "login" and not spec.console:
+            raise BakeryError(f"the console of {spec.name} is not kept in a file", "--until ssh")
         if until == "login" or (until == "any" and spec.console):
             return ConsoleSigns(Path(spec.console))
-        signs = NetworkSigns(functools.partial(_leased, leases, spec), until)
+
+        def agent() -> str:
+            found = self._deploys[spec.uuid].record.agent
+            return found.address if found else ""
+
+        signs = NetworkSigns(functools.partial(_holds, leases, spec), agent, until)
         self._signs[spec.uuid] = signs
         return signs
 
@@ -232,8 +239,9 @@ class Conductor:
         """One of the node's cards did: it starts, or its system has."""
         if event.firmware:
             self._deploys[node].calls.boots()
-        if event.answer == "ACK" and node in self._signs:
-            self._signs[node].asked(firmware=bool(event.firmware))
+        if node in self._signs:
+            given = event.address if event.answer == "ACK" else ""
+            self._signs[node].asked(given, firmware=bool(event.firmware))
 
 
 class _NodeThread(threading.Thread):
@@ -273,9 +281,9 @@ def _join(threads: Sequence[_NodeThread]) -> None:
             raise thread.fault
 
 
-def _leased(leases: Leases, spec: NodeSpec) -> frozenset[str]:
-    """The addresses that a node's cards have."""
-    return frozenset(address for mac in spec.macs if (address := leases.address(mac)))
+def _holds(leases: Leases, spec: NodeSpec, address: str) -> bool:
+    """Whether an address is that of one of the node's cards."""
+    return bool(address) and any(leases.address(mac) == address for mac in spec.macs)
 
 
 def _range(own: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:

@@ -1,6 +1,6 @@
 """Signs of a node's own system that are seen over the network: an ssh banner, or answers to ping.
 
-The addresses are those that the node was leased. What the deploy ramdisk or firmware answers
+The addresses are those that the node was given. What the deploy ramdisk or firmware answers
 there is no sign: after the switch, the node has to have asked for an address again, and for a ping
 something else than its firmware has (iPXE answers one). A conductor that followed a killed one did
 not hear that; it takes the banner, for whose server the ramdisk has no room, and a ping that stays.
@@ -36,7 +36,11 @@ Until = Literal["any", "ssh", "ping"]
 
 
 class NetworkSigns:
-    """Looks for signs at `leased`, the addresses of a node; of the `until` that is asked for."""
+    """Looks for the sign that `until` asks for.
+
+    `holds` tells whether an address is the node's, `agent` the one that its ramdisk had or has;
+    empty where it did not report.
+    """
 
     silence = (
         "look at the node's console; where its system is not to be seen on this network: "
@@ -44,23 +48,33 @@ class NetworkSigns:
     )
 
     def __init__(
-        self, leased: Callable[[], frozenset[str]], until: Until = "any", *, port: int = SSH_PORT
+        self,
+        holds: Callable[[str], bool],
+        agent: Callable[[], str],
+        until: Until = "any",
+        *,
+        port: int = SSH_PORT,
     ) -> None:
-        self._leased, self._until, self._port = leased, until, port
+        self._holds, self._agent, self._until, self._port = holds, agent, until, port
         self._lock = threading.Lock()
-        self._marked: float | None = None
-        self._asked: dict[bool, float] = {}
+        self._marked = False
+        self._asked: set[Literal["firmware", "system"]] = set()
+        self._given: set[str] = set()
         self._answers_since: dict[str, float] = {}
 
-    def asked(self, *, firmware: bool) -> None:
-        """The node was given an address: its firmware, or its system. Called by other threads."""
+    def asked(self, address: str, *, firmware: bool) -> None:
+        """The node's firmware or its system asked for an address, and was given this one, if any.
+
+        Called by other threads.
+        """
         with self._lock:
-            self._asked[firmware] = time.monotonic()
+            self._asked.add("firmware" if firmware else "system")
+            self._given |= {address} - {""}
 
     def mark(self) -> int:
         """Now, in Unix seconds; the node is let go to its system."""
         with self._lock:
-            self._marked = time.monotonic()
+            self._marked = True
             self._asked.clear()
         self._answers_since.clear()
         return int(time.time())
@@ -69,13 +83,19 @@ class NetworkSigns:
         """Look at least once, and again for that long."""
         deadline = time.monotonic() + seconds
         while True:
-            for address in sorted(self._leased()):
+            for address in self._addresses():
                 if sign := self._at(address):
                     return sign
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
             time.sleep(min(left, PAUSE_SECONDS))
+
+    def _addresses(self) -> list[str]:
+        """Where the node may be: what it was given, or its ramdisk had, and nobody else has."""
+        with self._lock:
+            known = self._given | {self._agent()} - {""}
+        return sorted(address for address in known if self._holds(address))
 
     def _at(self, address: str) -> Sign | None:
         restarted, by_system = self._restarted()
@@ -90,15 +110,12 @@ class NetworkSigns:
     def _restarted(self) -> tuple[bool, bool]:
         """Whether the node may have started anew since the mark, and whether its system asked."""
         with self._lock:
-            if self._marked is None:
-                return True, False in self._asked
-            return bool(self._asked), False in self._asked
+            return bool(self._asked) or not self._marked, "system" in self._asked
 
     def _stays(self, address: str, by_system: bool) -> bool:  # noqa: FBT001 - two kinds of answer
         """Whether the address has answered to each ping for long enough."""
-        if not (by_system or self._marked is None) or not ping.answers(
-            IPv4Address(address), PROBE_SECONDS
-        ):
+        heard = by_system or not self._marked
+        if not heard or not ping.answers(IPv4Address(address), PROBE_SECONDS):
             self._answers_since.pop(address, None)
             return False
         since = self._answers_since.setdefault(address, time.monotonic())

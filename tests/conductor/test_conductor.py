@@ -16,9 +16,11 @@ import pytest
 from bakery.bmc.access import IpmiAccess
 from bakery.conductor import conductor as module
 from bakery.conductor.conductor import API_PORT, Conductor, _join, _NodeThread, _range, main
+from bakery.conductor.console_signs import ConsoleSigns
 from bakery.conductor.journal import Journal
-from bakery.conductor.messages import Message, NodeSpec, Request, Result
+from bakery.conductor.messages import Card, Message, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast
+from bakery.conductor.network_signs import NetworkSigns, WrittenSigns
 from bakery.conductor.node import Halted
 from bakery.host import sandbox
 from bakery.host.errors import BakeryError
@@ -376,3 +378,40 @@ def test_a_conductor_that_is_asked_to_end_halts_and_is_asked_no_more(request_of,
         module._end(15, None)
     assert caught.value.hint == "run the same command to continue"
     assert set_to == [(signal.SIGTERM, signal.SIG_IGN)]
+
+
+@pytest.mark.parametrize(
+    ("until", "console", "kind"),
+    [
+        ("any", "/console", ConsoleSigns),
+        ("any", "", NetworkSigns),
+        ("login", "/console", ConsoleSigns),
+        ("ssh", "/console", NetworkSigns),
+        ("ping", "", NetworkSigns),
+        ("written", "/console", WrittenSigns),
+    ],
+)
+def test_the_best_sign_is_looked_for_or_the_one_that_is_asked_for(
+    request_of, deploys, until, console, kind
+):
+    nodes = (msgspec.structs.replace(NODES[0], console=console),)
+    Conductor(request_of(nodes=nodes, until=until), silent()).work()
+    assert isinstance(deploys[0].means.signs, kind)
+
+
+def test_a_login_that_nobody_can_see_is_not_waited_for(request_of, deploys):
+    nodes = (msgspec.structs.replace(NODES[0], console=""),)
+    with pytest.raises(BakeryError, match="console of node-1 is not kept"):
+        Conductor(request_of(nodes=nodes, until="login"), silent()).work()
+
+
+def test_each_of_a_nodes_cards_is_served_and_belongs_to_the_machine_that_is_expected(
+    request_of, deploys
+):
+    more = (Card("52:54:00:4c:00:11"), Card("52:54:00:4c:00:12", boots=False))
+    node = msgspec.structs.replace(NODES[0], others=more, serial="S1")
+    conductor = Conductor(request_of(nodes=(node,)), silent())
+    conductor.work()
+    assert set(conductor._known) == set(node.macs) and len(node.macs) == 3
+    machine = deploys[0].means.machine
+    assert (machine.macs, machine.serial) == (frozenset(node.macs), "S1")

@@ -51,8 +51,8 @@ def closed_port():
         return server.getsockname()[1]
 
 
-def signs(port, until="any", *, addresses=frozenset({HERE})):
-    made = NetworkSigns(lambda: addresses, until, port=port)
+def signs(port, until="any", *, agent=HERE, holds=HERE):
+    made = NetworkSigns(lambda address: address == holds, lambda: agent, until, port=port)
     made.mark()
     return made
 
@@ -63,7 +63,7 @@ def signs(port, until="any", *, addresses=frozenset({HERE})):
 def test_an_ssh_banner_is_a_sign_once_the_node_asked_for_an_address_again(ssh, said):
     watching = signs(ssh(said), "ssh")
     assert watching.up(0, 0) is None  # whatever the ramdisk answers
-    watching.asked(firmware=True)
+    watching.asked("", firmware=True)
     seen = watching.up(0, 0)
     assert seen and seen.kind == "ssh" and HERE in seen.words and seen.words.isprintable()
 
@@ -73,7 +73,7 @@ def test_an_ssh_banner_is_a_sign_once_the_node_asked_for_an_address_again(ssh, s
 )
 def test_what_is_no_banner_is_no_sign(ssh, said):
     watching = signs(ssh(said), "ssh")
-    watching.asked(firmware=False)
+    watching.asked("", firmware=False)
     assert watching.up(0, 0) is None
 
 
@@ -81,23 +81,23 @@ def test_a_server_that_says_nothing_is_not_waited_for_long(monkeypatch):
     monkeypatch.setattr(network_signs, "PROBE_SECONDS", 0.1)
     with socket.create_server((HERE, 0)) as silent:
         watching = signs(silent.getsockname()[1], "ssh")
-        watching.asked(firmware=False)
+        watching.asked("", firmware=False)
         assert watching.up(0, 0) is None
 
 
 def test_a_ping_counts_when_the_system_itself_asked_for_its_address(answers):
     watching = signs(closed_port(), "ping")
     assert watching.up(0, 0) is None
-    watching.asked(firmware=True)
+    watching.asked("", firmware=True)
     assert watching.up(0, 0) is None  # iPXE answers to ping
-    watching.asked(firmware=False)
+    watching.asked("", firmware=False)
     seen = watching.up(0, 0)
     assert seen and seen.kind == "ping"
 
 
 def test_without_a_choice_ping_is_taken_when_ssh_stays_away_for_long(answers, monkeypatch):
     watching = signs(closed_port())
-    watching.asked(firmware=False)
+    watching.asked("", firmware=False)
     assert watching.up(0, 0) is None
     monkeypatch.setattr(network_signs, "PING_STAYS_SECONDS", 0.0)
     seen = watching.up(0, 0)
@@ -106,7 +106,7 @@ def test_without_a_choice_ping_is_taken_when_ssh_stays_away_for_long(answers, mo
 
 def test_answers_that_stop_begin_anew(answers, monkeypatch):
     watching = signs(closed_port())
-    watching.asked(firmware=False)
+    watching.asked("", firmware=False)
     assert watching.up(0, 0) is None
     answers[HERE] = False
     assert watching.up(0, 0) is None
@@ -116,7 +116,7 @@ def test_answers_that_stop_begin_anew(answers, monkeypatch):
 def test_a_banner_is_better_than_a_ping(ssh, answers, monkeypatch):
     monkeypatch.setattr(network_signs, "PING_STAYS_SECONDS", 0.0)
     watching = signs(ssh(b"SSH-2.0-x\n"))
-    watching.asked(firmware=False)
+    watching.asked("", firmware=False)
     seen = watching.up(0, 0)
     assert seen and seen.kind == "ssh"
 
@@ -124,23 +124,31 @@ def test_a_banner_is_better_than_a_ping(ssh, answers, monkeypatch):
 def test_after_another_conductor_a_banner_counts_and_a_ping_when_it_stays(
     ssh, answers, monkeypatch
 ):
-    seen = NetworkSigns(lambda: frozenset({HERE}), port=ssh(b"SSH-2.0-x\n")).up(0, 0)
+    seen = NetworkSigns(lambda _: True, lambda: HERE, port=ssh(b"SSH-2.0-x\n")).up(0, 0)
     assert seen and seen.kind == "ssh"
-    later = NetworkSigns(lambda: frozenset({HERE}), "ping", port=closed_port())
+    later = NetworkSigns(lambda _: True, lambda: HERE, "ping", port=closed_port())
     assert later.up(0, 0) is None
     monkeypatch.setattr(network_signs, "UNHEARD_SECONDS", 0.0)
     assert later.up(0, 0)
 
 
 def test_a_node_without_an_address_gives_no_sign(answers):
-    watching = signs(closed_port(), addresses=frozenset())
-    watching.asked(firmware=False)
+    watching = signs(closed_port(), "ping", agent="")
+    watching.asked("", firmware=False)
+    assert watching.up(0, 0) is None
+    watching.asked(HERE, firmware=False)
+    assert watching.up(0, 0)
+
+
+def test_an_address_that_is_somebody_elses_by_now_gives_no_sign(answers):
+    watching = signs(closed_port(), "ping", holds="192.0.2.9")
+    watching.asked(HERE, firmware=False)
     assert watching.up(0, 0) is None
 
 
 def test_a_new_mark_forgets_what_was_before(answers):
     watching = signs(closed_port(), "ping")
-    watching.asked(firmware=False)
+    watching.asked("", firmware=False)
     watching.mark()
     assert watching.up(0, 0) is None
 

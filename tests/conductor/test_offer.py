@@ -27,7 +27,7 @@ def offered(tmp_path, layout="pv", hints=""):
     (folder / "deploy-ramdisk").write_bytes(b"deploy ramdisk")
     tree = Tree()
     url = "http://192.0.2.1:6385"
-    peer, macs = Peer(lambda: frozenset({HERE})), ("52:54:00:4c:00:01", OTHER_CARD)
+    peer, macs = Peer(lambda asked: asked == HERE), ("52:54:00:4c:00:01", OTHER_CARD)
     return tree, NodeOffer(tree, url, NODE, macs, peer, build, folder, hints)
 
 

@@ -143,7 +143,7 @@ class World:
             self.start()
 
     def means(self, *, local: bool = False, machine: Expected = ANY_MACHINE) -> Means:
-        peer = Peer(lambda: frozenset({AGENT.address}))
+        peer = Peer(lambda asked: asked == AGENT.address)
         return Means(self, self, self.write, self.release, self, peer, local, machine)
 
     def ramdisk_lives(self, deploy: NodeDeploy, stop: threading.Event) -> None:
