@@ -4,14 +4,9 @@ Source of the words: Ironic's drivers, `ironic/drivers/modules/ipmitool.py` and
 `ironic/drivers/modules/redfish/utils.py` (REQUIRED_PROPERTIES, OPTIONAL_PROPERTIES).
 """
 
-from typing import Literal
-
-from bakery.bmc import ipmi
+from bakery.bmc import ipmi, redfish
 from bakery.bmc.bmc import SECONDS, SILENCE_SECONDS, Bmc, Enter, Firmware
 from bakery.bmc.masked import Masked
-from bakery.host.errors import BakeryError
-
-AuthType = Literal["auto", "basic", "session"]
 
 
 class IpmiAccess(Masked, frozen=True, tag="ipmi", rename=lambda name: f"ipmi_{name}"):
@@ -41,7 +36,7 @@ class RedfishAccess(Masked, frozen=True, tag="redfish", rename=lambda name: f"re
     username: str = ""
     password: str = ""
     verify_ca: bool | str = True
-    auth_type: AuthType = "auto"
+    auth_type: redfish.AuthType = "auto"
 
 
 Access = IpmiAccess | RedfishAccess
@@ -62,7 +57,18 @@ def open_bmc(
     for a BMC that is reached from another network; without it that is here.
     """
     if isinstance(access, RedfishAccess):
-        raise BakeryError("Redfish is not spoken yet", "name the BMC's IPMI address")
+        return redfish.Bmc(
+            access.address,
+            access.system_id,
+            access.username,
+            access.password,
+            verify_ca=access.verify_ca,
+            auth_type=access.auth_type,
+            firmware=firmware,
+            enter=enter,
+            seconds=seconds,
+            silence_seconds=silence_seconds,
+        )
     return ipmi.Bmc(
         access.address,
         access.port,

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from bakery.host.errors import BakeryError
 from bakery.host.run import Arg
 
 SECONDS = 120.0
@@ -17,6 +18,13 @@ Device = Literal["network", "http", "cd", "disk"]
 Firmware = Literal["bios", "uefi"]
 Enter = Callable[[Sequence[Arg]], Sequence[Arg]]
 """Turns a command into one that runs where the BMC can be reached, as a lab's `Lab.enter`."""
+
+
+class NotOffered(BakeryError):
+    """The BMC works, and has no such thing: no virtual media, no such boot device.
+
+    Another way may do: the next start alone instead of every start, the network instead of media.
+    """
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -54,20 +62,23 @@ class Bmc(Protocol):
     def boot_from(self, device: Device, *, persistent: bool = False) -> None:
         """What the node's firmware tries first: at its next start alone, or from then on.
 
-        The BMC is told which firmware that is for, as it was opened. BakeryError, with the way
-        out, where it knows no such device.
+        The BMC is told which firmware that is for, as it was opened. NotOffered where it knows no
+        such device, or cannot hold it beyond the next start.
         """
 
     def insert_media(self, url: str) -> None:
         """Put the CD image at an http or https URL into the node's virtual drive.
 
         What was in the drive is ejected before. The BMC fetches the image while the node reads
-        it, so it has to be served until `eject_media`. BakeryError, with the way out, where the
-        BMC has no virtual media.
+        it, so it has to be served until `eject_media`. NotOffered where the BMC has no virtual
+        media.
         """
 
     def eject_media(self) -> None:
-        """Take out what is in the node's virtual drive; nothing where it is empty."""
+        """Take out what is in the node's virtual drive; nothing where it is empty.
+
+        NotOffered where the BMC has no virtual media.
+        """
 
     def identity(self) -> Identity:
         """Which machine this is."""

@@ -5,22 +5,33 @@ does. Until then, what passes by itself is waited for: a BMC that is busy, is st
 session, or is slow to answer.
 """
 
-import sys
-
 import msgspec
 
-from bakery.bmc.bmc import SECONDS, SILENCE_SECONDS, Device, Enter, Firmware, Identity, Power
-from bakery.bmc.ipmi_worker import Answer, Request
+from bakery.bmc.answer import Answer
+from bakery.bmc.bmc import (
+    SECONDS,
+    SILENCE_SECONDS,
+    Device,
+    Enter,
+    Firmware,
+    Identity,
+    NotOffered,
+    Power,
+)
+from bakery.bmc.ipmi_worker import Request
+from bakery.bmc.worker import Worker
 from bakery.host.errors import BakeryError
-from bakery.host.run import Arg, CommandFailed, run
 
 PORT = 623
-# For the program that asks to start, and to see that its time is over; the machine may be busy.
-START_SECONDS = 15.0
 # RMCP+ has 20 bytes for a password and 16 for a name (IPMI v2.0, 13.20 and 22.30).
 PASSWORD_LIMIT_BYTES = 20
 NAME_LIMIT_BYTES = 16
-ANSWER_LIMIT_BYTES = 64 << 10
+REACH_HINT = "check address, port (623), cable, and that IPMI over LAN is enabled"
+HINTS = {
+    "refused": "check what its own web page or ipmitool says about the node",
+    "unreachable": REACH_HINT,
+    "no-answer": REACH_HINT,
+}
 
 
 class Bmc:
@@ -56,7 +67,7 @@ class Bmc:
             seconds=seconds,
             silence=silence_seconds,
         )
-        self._enter = enter
+        self._worker = Worker("bakery.bmc.ipmi_worker", self.name, username, enter, HINTS)
 
     @property
     def name(self) -> str:
@@ -81,7 +92,7 @@ class Bmc:
     def boot_from(self, device: Device, *, persistent: bool = False) -> None:
         """What the node's firmware tries first: at its next start, or from then on."""
         if device == "http":
-            raise BakeryError(
+            raise NotOffered(
                 f"{self.name} cannot have the node boot over HTTP: IPMI has no such device",
                 "boot it from the network, or name its Redfish address (redfish_address)",
             )
@@ -99,63 +110,14 @@ class Bmc:
         """The serial number in the inventory (FRU 0); IPMI tells no MAC of a node's own cards."""
         return Identity(self._do(msgspec.structs.replace(self._access, identify=True)).serial)
 
-    def _no_media(self) -> BakeryError:
-        return BakeryError(
+    def _no_media(self) -> NotOffered:
+        return NotOffered(
             f"{self.name} has no virtual media that IPMI reaches",
             "name its Redfish address (redfish_address), or boot the node from the network",
         )
 
     def _do(self, request: Request) -> Answer:
-        """Have an order carried out. It is given on standard input: it holds the password."""
-        words: list[Arg] = [sys.executable, "-P", "-m", "bakery.bmc.ipmi_worker"]
-        seconds = request.seconds + START_SECONDS
-        try:
-            done = run(
-                self._enter(words),
-                stdin=msgspec.json.encode(request),
-                timeout=seconds,
-                output_limit=ANSWER_LIMIT_BYTES,
-                name="bakery.bmc.ipmi_worker",
-            )
-            answer = msgspec.json.decode(done.stdout, type=Answer)
-        except CommandFailed as error:
-            if error.returncode > 0:
-                raise BakeryError(f"{self.name} cannot be talked to: {error.message}") from None
-            raise self._failure(Answer(kind="no-answer"), request) from None
-        except (msgspec.DecodeError, RecursionError):
-            raise self._failure(Answer(kind="no-answer"), request) from None
-        if answer.kind:
-            raise self._failure(answer, request)
-        return answer
-
-    def _failure(self, answer: Answer, request: Request) -> BakeryError:
-        words = f": {answer.words}" if answer.words else ""
-        if answer.kind == "denied":
-            return BakeryError(
-                f"{self.name} denies login as '{request.username}'{words}",
-                "check the user's name, password and privilege (administrator or operator)",
-            )
-        if answer.kind == "refused":
-            return BakeryError(
-                f"{self.name} refuses to {_asked(request)}{words}",
-                "check what its own web page or ipmitool says about the node",
-            )
-        if answer.kind == "busy":
-            return BakeryError(
-                f"{self.name} was not ready to {_asked(request)} "
-                f"within {request.seconds:g} s{words}",
-                "wait until it is; close the sessions that others hold, or restart the BMC",
-            )
-        if answer.kind == "late":
-            return BakeryError(
-                f"{self.name} did not {_asked(request)} within {request.seconds:g} s",
-                "look at the node; then try again",
-            )
-        what = "cannot be reached" if answer.kind == "unreachable" else "does not answer"
-        return BakeryError(
-            f"{self.name} {what}{words}",
-            "check address, port (623), cable, and that IPMI over LAN is enabled",
-        )
+        return self._worker.do(msgspec.json.encode(request), _asked(request), request.seconds)
 
 
 def _asked(request: Request) -> str:

@@ -10,10 +10,11 @@ rev. 1.1, 28.2 Get Chassis Status, 28.3 Chassis Control, 28.12 Set System Boot O
 
 import sys
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from bakery.bmc.answer import Answer, Failure
 from bakery.bmc.bmc import Device, Firmware, Power
 from bakery.bmc.ipmi_fru import product_serial
 from bakery.bmc.ipmi_sockets import repair
@@ -34,8 +35,6 @@ FLAGS_VALID, FLAGS_PERSISTENT, FLAGS_EFI = 0x80, 0x40, 0x20
 DEVICES = {"network": 0x04, "disk": 0x08, "cd": 0x14}
 ASK_AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 5.0
-
-Kind = Literal["", "unreachable", "no-answer", "denied", "refused", "busy", "late"]
 
 
 class Request(Masked, frozen=True):
@@ -60,24 +59,6 @@ class Request(Masked, frozen=True):
     silence: float = 30.0
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The node's power or its serial number, or what kind of failure it was, in the BMC's words."""
-
-    power: Power | None = None
-    kind: Kind = ""
-    words: str = ""
-    serial: str | None = None
-
-
-class Failure(Exception):
-    """The order was not carried out; `busy` and `no-answer` may pass."""
-
-    def __init__(self, kind: Kind, words: str = "") -> None:
-        super().__init__(words)
-        self.kind = kind
-        self.words = words
-
-
 def perform(request: Request) -> Answer:
     """Log in, do what is asked, log out; all of it again while what is in the way may pass."""
     from bakery.bmc.ipmi_session import Pace
@@ -91,7 +72,7 @@ def perform(request: Request) -> Answer:
             if failure.kind == "no-answer":
                 pace.missed()
             if not _may_pass(failure, pace):
-                return Answer(kind=failure.kind, words=failure.words)
+                return failure.answer()
             if failure.kind == "busy":
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -3,26 +3,53 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from bakery.cli import nodes_deploy
+from bakery.cli import deploy_status, nodes_deploy, nodes_problems
 from bakery.cli.lab_nodes import in_folder, lab_folder
-from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, PATH, Output, output, say
-from bakery.host.errors import BakeryError
+from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PATH, Output, output, say
+from bakery.host.errors import BakeryError, UsageError
 
 if TYPE_CHECKING:
-    from bakery.bmc.bmc import Power
-    from bakery.conductor.messages import NodeSpec, Result
-    from bakery.conductor.standing import PowerOf
-    from bakery.lab.state import Lab
+    from bakery.conductor.messages import NodeSpec, Result, Until
+    from bakery.conductor.site import Site
 
 MIB_LIMIT = 1 << 21
+SIGNS = {
+    "login": "its login prompt",
+    "ssh": "its ssh banner",
+    "ping": "answers to ping",
+    "written": "what was written",
+}
 
 
 class Deploy(click.Command):
-    """Tells whoever brings the options of an Ironic's deploys where these are."""
+    """Has `status` and `log` as first word mean something else than a node.
+
+    Tells whoever brings the options of an Ironic's deploys where these are.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - as click has it
+    ) -> click.Context:
+        """As click does it, of the command that the first word names."""
+        other = deploy_status.COMMANDS.get(args[0]) if args else None
+        if other is None:
+            return super().make_context(info_name, args, parent, **extra)
+        try:
+            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        except click.NoSuchOption as error:
+            message = (
+                f"{error.message.rstrip('.')}. To deploy a node called '{args[0]}', name it behind "
+                "the options."
+            )
+            raise click.UsageError(message, error.ctx) from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does it."""
@@ -39,8 +66,25 @@ class Deploy(click.Command):
 
 
 @click.command("deploy", cls=Deploy, short_help="Deploy a build onto nodes, up to the login.")
-@click.argument("names", nargs=-1, required=True, metavar="NODE…")
+@click.argument("names", nargs=-1, metavar="NODE…")
 @click.option("--image", required=True, type=PATH, metavar="DIR", help="Folder of the build.")
+@click.option(
+    "--nodes",
+    "nodes_file",
+    type=PATH,
+    metavar="FILE",
+    help="Nodes of a rack, as `bakery nodes enroll` takes them.  [default: those of a lab]",
+)
+@click.option(
+    "--interface", "wire", metavar="IF", help="With --nodes, the interface that they boot over."
+)
+@click.option("--all", "every", is_flag=True, help="With --nodes, all nodes of the file.")
+@click.option(
+    "--until",
+    type=click.Choice(["any", "login", "ssh", "ping", "written"]),
+    default="any",
+    help="What a node is done with; any: the best sign that can be seen.",
+)
 @click.option(
     "--method",
     type=click.Choice(["iscsi", "direct"]),
@@ -110,6 +154,12 @@ class Deploy(click.Command):
     help="Speak iSCSI with the nodes even where that cannot be confined.",
 )
 @click.option("--again", is_flag=True, help="Write nodes that already run this build, too.")
+@click.option(
+    "--state",
+    type=FOLDER,
+    metavar="DIR",
+    help="With --nodes, where journals are kept.  [default: ~/.local/state/bakery/rack]",
+)
 @click.option("--yes", is_flag=True, help="Overwrite running nodes without asking.")
 @in_folder
 @output
@@ -117,8 +167,12 @@ def command(
     out: Output,
     names: tuple[str, ...],
     image: Path,
+    nodes_file: Path | None,
+    wire: str | None,
+    every: bool,  # noqa: FBT001 - click hands options over by name
+    until: "Until",
     method: Literal["iscsi", "direct"],
-    multicast: bool,  # noqa: FBT001 - click hands options over by name
+    multicast: bool,  # noqa: FBT001
     ramdisk: Path | None,
     bios: Literal["pxelinux", "ipxe"],
     uefi: Literal["ipxe", "grub"],
@@ -129,59 +183,129 @@ def command(
     attempts: int,
     unconfined: bool,  # noqa: FBT001
     again: bool,  # noqa: FBT001
+    state: Path | None,
     yes: bool,  # noqa: FBT001
     folder: Path | None,
 ) -> int:
     """Deploy a build onto NODE…, from power-on to the login prompt.
 
     Each node boots a ramdisk over the network, its disk is written and read back, and the node is
-    restarted into what was written. Exit code 0 means that every node reached its login prompt. A
-    deploy that was interrupted or killed continues when the same command is given again. A node
-    that already runs the build is left alone; you are asked before any other running node is
-    overwritten.
+    restarted into what was written. Exit code 0 means that every node runs it, by the sign that
+    is told. A deploy that was interrupted or killed continues when the same command is given
+    again. A node that already runs the build is left alone; you are asked before any other
+    running node is overwritten.
+
+    The nodes are those of a lab, or with --nodes and --interface those of a rack: then NODE may be
+    a pattern ('r1-*'). `bakery deploy status` and `bakery deploy log NODE` tell what was done; a
+    node that is called `status` or `log` is named behind the options.
 
     For the nodes of an OpenStack Ironic, see `bakery nodes deploy`.
     """
-    from bakery.conductor import standing
+    from bakery.conductor import interface, standing
     from bakery.conductor.launch import deploy_ramdisk, run
     from bakery.conductor.messages import Request
     from bakery.conductor.partition import Extras
+    from bakery.conductor.rack_site import Wrong, default_state
     from bakery.conductor.wanted import wanted
-    from bakery.lab import state
     from bakery.manifest import manifest
     from bakery.samples.cache import default_cache
 
-    place = lab_folder(folder)
-    lab = state.load(place)
+    _check_words(names, nodes_file, wire, folder, state, until, every=every)
+    try:
+        site = _site(names, nodes_file, wire, folder, state or default_state(), every=every)
+    except Wrong as wrong:
+        assert nodes_file
+        return nodes_problems.refused(out, nodes_file, wrong.fleet, "nothing was done")
+    site = site.hinted(root_device or "")
     build = manifest.load(image.absolute())
+    if until == "written" and build.manifest.layout != "disk":
+        raise BakeryError(
+            f"a node of layout {build.manifest.layout} boots over the network, from this command: "
+            "it cannot end before the node runs",
+            "--until ssh or ping, or a build of layout disk",
+        )
     drive = config_drive.absolute() if config_drive else None
-    asked = wanted(build, Extras(ephemeral_mib, swap_mib, drive), root_device or "")
-    journals = place.with_name(f"{place.name}-deploys")
-    nodes = _specs(lab, names)
-    found = standing.look(nodes, asked, journals, _power_of(lab), again=again)
-    _agree(out, [standing.loss(record, asked) for record in found.losses], yes=yes)
+    asked = wanted(build, Extras(ephemeral_mib, swap_mib, drive))
+    found = standing.look(
+        *(site.nodes, asked, site.journals, site.power_of), again=again, is_real=site.is_real
+    )
+    if found.todo and site.is_real:
+        interface.check_privileges()
+    hints = {spec.uuid: spec.root_device for spec in site.nodes}
+    losses = [standing.loss(record, asked.on(hints[record.node])) for record in found.losses]
+    _agree(out, [*losses, *map(standing.strangers_loss, found.strangers)], yes=yes)
     if not found.todo:
-        return _told(out, nodes, found.results())
+        return _told(out, site.nodes, found.results())
     request = Request(
         nodes=found.todo,
         build=str(build.directory),
         ramdisk=str(ramdisk.absolute() if ramdisk else deploy_ramdisk(default_cache(), out.report)),
-        interface=lab.interface,
-        address=lab.address,
-        state=str(journals),
+        interface=site.interface,
+        address=site.address,
+        state=str(site.journals),
         method=method,
         multicast=multicast,
         bios=bios,
         uefi=uefi,
-        root_device=asked.root_device,
         swap_mib=swap_mib,
         ephemeral_mib=ephemeral_mib,
         config_drive=str(drive or ""),
         attempts=attempts,
         unconfined=unconfined,
+        until=until,
+        neighbours=site.neighbours,
     )
-    done = run(request, lab.enter, out.report)
-    return _told(out, nodes, (*found.results(), *done))
+    done = run(request, site.enter, out.report)
+    return _told(out, site.nodes, (*found.results(), *done))
+
+
+def _check_words(
+    names: tuple[str, ...],
+    nodes_file: Path | None,
+    wire: str | None,
+    folder: Path | None,
+    state: Path | None,
+    until: "Until",
+    *,
+    every: bool,
+) -> None:
+    """UsageError where options do not go together."""
+    if every and names:
+        raise UsageError("--all stands for the nodes that are named beside it", "leave one out")
+    if not every and not names:
+        raise UsageError("no NODE is named", "bakery deploy NODE… --image DIR")
+    if nodes_file is None:
+        for option, value in (("--interface", wire), ("--all", every), ("--state", state)):
+            if value:
+                raise UsageError(f"{option} goes with --nodes FILE", "a lab's nodes need neither")
+        return
+    if wire is None:
+        raise UsageError(
+            "--nodes needs the interface that the nodes boot over", "--interface IF; ip link"
+        )
+    if folder:
+        raise UsageError("--lab and --nodes are two places of nodes", "leave one out")
+    if until == "login":
+        raise UsageError(
+            "a rack's consoles are not read: a login cannot be seen there", "--until ssh"
+        )
+
+
+def _site(
+    names: tuple[str, ...],
+    nodes_file: Path | None,
+    wire: str | None,
+    folder: Path | None,
+    state: Path,
+    *,
+    every: bool,
+) -> "Site":
+    """Where the nodes are: in the lab, or in the rack of a nodes file."""
+    from bakery.conductor import lab_site, rack_site
+
+    if nodes_file is None:
+        return lab_site.of_lab(lab_folder(folder), names)
+    return rack_site.of_file(nodes_file, names, wire or "", state.absolute(), every=every)
 
 
 def somebody_is_here() -> bool:
@@ -203,16 +327,6 @@ def _agree(out: Output, losses: list[str], *, yes: bool) -> None:
         raise BakeryError("nothing was done")
 
 
-def _power_of(lab: "Lab") -> "PowerOf":
-    from bakery.bmc.ipmi import Bmc
-
-    def power_of(spec: "NodeSpec") -> "Power":
-        bmc = spec.bmc
-        return Bmc(bmc.address, bmc.port, bmc.username, bmc.password, enter=lab.enter).power()
-
-    return power_of
-
-
 def _told(out: Output, nodes: Sequence["NodeSpec"], results: Sequence["Result"]) -> int:
     """Answer with how each node ended, in the order they were named in."""
     by_node = {result.uuid: result for result in results}
@@ -223,31 +337,11 @@ def _told(out: Output, nodes: Sequence["NodeSpec"], results: Sequence["Result"])
     return 0 if all(result.state == "running" for result in ordered) else 1
 
 
-def _specs(lab: "Lab", names: tuple[str, ...]) -> tuple["NodeSpec", ...]:
-    """The named nodes, each once."""
-    from uuid import UUID
-
-    from bakery.conductor.messages import BmcAccess, NodeSpec
-
-    found = {node.name: node for node in map(lab.node, names)}
-    return tuple(
-        NodeSpec(
-            node.name,
-            UUID(node.uuid),
-            node.mac,
-            BmcAccess(node.bmc.address, node.bmc.port, node.bmc.username, node.bmc.password),
-            node.console,
-            processor=node.processor,
-            firmware=node.firmware,
-        )
-        for node in found.values()
-    )
-
-
 def _line(result: "Result") -> str:
+    sign = f", by {SIGNS[result.sign]}" if result.sign else ""
     if result.left_alone:
-        return f"{result.name}: runs this build already"
+        return f"{result.name}: runs this build already{sign}"
     tries = "" if result.attempts == 1 else f", try {result.attempts}"
     seconds = result.visits[-1].at - result.visits[0].at
     reason = f": {result.reason}" if result.state == "failed" else ""
-    return f"{result.name}: {result.state} ({seconds:.0f} s{tries}){reason}"
+    return f"{result.name}: {result.state} ({seconds:.0f} s{tries}{sign}){reason}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bakery.cli import nodes_deploy, nodes_enroll, table
+from bakery.cli import nodes_check, nodes_deploy, nodes_enroll, table
 from bakery.cli.options import CLOUD, Output, Seconds, output
 from bakery.host.errors import BakeryError
 
@@ -28,6 +28,7 @@ def command() -> None:
     """Enroll, list, deploy and control the nodes of an OpenStack Ironic."""
 
 
+command.add_command(nodes_check.check)
 command.add_command(nodes_enroll.enroll)
 command.add_command(nodes_deploy.deploy)
 command.add_command(nodes_deploy.undeploy)

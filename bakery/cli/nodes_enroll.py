@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bakery.cli import nodes_problems
 from bakery.cli.options import CLOUD, PATH, Output, Seconds, output, say
 
 if TYPE_CHECKING:
@@ -14,10 +15,9 @@ if TYPE_CHECKING:
     from bakery.openstack.ironic.changes import Change, Work
     from bakery.openstack.ironic.client import Ironic
     from bakery.openstack.ironic.enroll import Result
-    from bakery.openstack.ironic.problems import Problems
     from bakery.openstack.ironic.provision import Goals
 
-PROBLEMS_SHOWN = 50
+UNCHANGED = "nothing was changed"
 MOST_AT_ONCE = 64
 
 
@@ -57,14 +57,19 @@ def enroll(
     All of it is checked before anything is changed. Nodes that already match are left alone, so
     the same command continues where an interrupted one stopped.
     """
+    from msgspec.structs import replace
+
     from bakery.openstack.ironic import enroll as enrolling
-    from bakery.openstack.ironic import nodes_file
+    from bakery.openstack.ironic import nodes_file, passwords
     from bakery.openstack.ironic.client import Ironic
     from bakery.openstack.ironic.provision import Goals
 
     fleet = nodes_file.read(file)
+    if not fleet.problems:
+        nodes = passwords.filled(fleet.problems, fleet.nodes, file)
+        fleet = replace(fleet, nodes=tuple(nodes))
     if fleet.problems:
-        return _refused(out, file, fleet.problems)
+        return nodes_problems.refused(out, file, fleet, UNCHANGED)
     ironic = Ironic.of_cloud(cloud)
     with out.report.step("compare") as step:
         works, drivers_known = enrolling.prepared(ironic, fleet, secrets=send_secrets)
@@ -74,7 +79,7 @@ def enroll(
                 "drivers and interfaces are not checked: listing them takes a system-scoped role"
             )
     if fleet.problems:
-        return _refused(out, file, fleet.problems)
+        return nodes_problems.refused(out, file, fleet, UNCHANGED)
     if dry_run:
         return _would(out, works)
     goals = Goals(manage=manage, inspect=inspect, provide=provide)
@@ -111,26 +116,6 @@ def _driven(
         else result
         for result in results
     ]
-
-
-def _refused(out: Output, file: Path, problems: "Problems") -> int:
-    """Print all that is wrong, each on its line."""
-    shown = problems.found[:PROBLEMS_SHOWN]
-    for problem in shown:
-        say(f"{file}: {problem}")
-    more = problems.count - len(shown)
-    if more:
-        say(f"… and {more} more")
-    word = "problem" if problems.count == 1 else "problems"
-    error = f"{file}: {problems.count} {word}, nothing was changed"
-    say(f"bakery: {error}")
-    found = [
-        {"node": node, "field": field, "message": one.message}
-        for one in problems.found
-        for node, field in [one.place]
-    ]
-    out.document({"error": error, "hint": "", "problems": found})
-    return 1
 
 
 def _would(out: Output, works: "Sequence[Work]") -> int:

@@ -7,6 +7,7 @@ told it: `{"error_message": "{\\"faultstring\\": …}"}`. Who is believed, peer.
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from typing import Literal, Protocol, TypeVar
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from bakery.conductor.iscsi import IQN, plain_address
-from bakery.conductor.journal import AgentInfo
+from bakery.conductor.journal import AgentInfo, Machine
 from bakery.conductor.peer import Peer, Refused
 from bakery.host.errors import BakeryError
 from bakery.host.printable import printable, shown
@@ -22,6 +23,9 @@ from bakery.netboot.http_message import Request, Response, Routes
 from bakery.netboot.tree import Asker
 
 TEXT_LIMIT = 4096
+NAME_LIMIT = 128
+CARDS_LIMIT = 64
+MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
 PATH = (
     r"/v1/nodes/(?P<node>[^/]{1,64})/vendor_passthru/"
     r"(?P<call>pass_deploy_info|pass_bootloader_install_info|pass_deploy_progress|pass_deploy_done"
@@ -34,7 +38,8 @@ ACCEPTED = 202
 class DeployInfo(msgspec.Struct, frozen=True):
     """The body of `pass_deploy_info`; `error` is empty where the ramdisk is ready.
 
-    `chap` is `both` where its target and who writes log in to each other.
+    `chap` is `both` where its target and who writes log in to each other. The last five tell
+    which machine it is: its cards with commas between, its number, and the disk it offers.
     """
 
     key: str
@@ -42,6 +47,11 @@ class DeployInfo(msgspec.Struct, frozen=True):
     iqn: str = ""
     error: str = ""
     chap: Literal["", "both"] = ""
+    macs: str = ""
+    serial: str = ""
+    disk_model: str = ""
+    disk_serial: str = ""
+    disk_bytes: str = ""
 
 
 class BootloaderInfo(msgspec.Struct, frozen=True):
@@ -78,6 +88,10 @@ class ListWanted(msgspec.Struct, frozen=True):
     address: str
     disk_bytes: str
     public_key: str
+    macs: str = ""
+    serial: str = ""
+    disk_model: str = ""
+    disk_serial: str = ""
 
 
 class Waiting(Protocol):
@@ -86,13 +100,13 @@ class Waiting(Protocol):
     peer: Peer
     """Who is believed to be the node."""
 
-    def ramdisk_up(self, agent: AgentInfo) -> bool:
-        """The ramdisk offers its disk; False where that is not waited for."""
+    def ramdisk_up(self, agent: AgentInfo, machine: Machine) -> bool:
+        """The ramdisk of this machine offers its disk; False where that is not waited for."""
 
     def ramdisk_failed(self, error: str) -> bool:
         """The ramdisk cannot go on; False where it is not waited for."""
 
-    def write_list(self, agent: AgentInfo, disk_bytes: int, public: bytes) -> bytes | None:
+    def write_list(self, agent: AgentInfo, machine: Machine, public: bytes) -> bytes | None:
         """What the node is to write, encrypted to `public`; None where that is not waited for."""
 
     def progress(self, part: str, done: int, total: int) -> bool:
@@ -154,7 +168,7 @@ def _deploy_info(node: Waiting, request: Request) -> bool:
     if info.error:
         return node.ramdisk_failed(_words(info.error))
     address = _own(info.address, request)
-    return node.ramdisk_up(AgentInfo(address, _iqn(info.iqn), bool(info.chap)))
+    return node.ramdisk_up(AgentInfo(address, _iqn(info.iqn), bool(info.chap)), _machine(info))
 
 
 def _bootloader_info(node: Waiting, request: Request) -> bool:
@@ -178,7 +192,7 @@ def _done(node: Waiting, request: Request) -> bool:
 def _write_list(node: Waiting, request: Request) -> bytes:
     wanted = _believed(node, request, ListWanted)
     agent = AgentInfo(_own(wanted.address, request), "")
-    listed = node.write_list(agent, _count(wanted.disk_bytes), _public(wanted.public_key))
+    listed = node.write_list(agent, _machine(wanted), _public(wanted.public_key))
     if listed is None:
         raise Refused(409, NOT_WAITED_FOR)
     return listed
@@ -211,6 +225,18 @@ def _own(text: str, request: Request) -> str:
     if address != ipaddress.ip_address(request.client):
         raise Refused(403, f"{address} is not this client's address, {request.client}")
     return str(address)
+
+
+def _machine(info: DeployInfo | ListWanted) -> Machine:
+    """What the node says that it is, fit for messages; what is no MAC is left out."""
+    macs = info.macs.lower().split(",")[:CARDS_LIMIT]
+    return Machine(
+        macs=tuple(mac for mac in macs if MAC.fullmatch(mac)),
+        serial=printable(info.serial, NAME_LIMIT),
+        disk_model=printable(info.disk_model, NAME_LIMIT),
+        disk_serial=printable(info.disk_serial, NAME_LIMIT),
+        disk_bytes=_count(info.disk_bytes) if info.disk_bytes else 0,
+    )
 
 
 def _iqn(text: str) -> str:

@@ -20,15 +20,19 @@ from uuid import UUID
 
 import msgspec
 
+from bakery.bmc.access import open_bmc
 from bakery.conductor import api
 from bakery.conductor.checked import SealOf, checked
 from bakery.conductor.console_signs import ConsoleSigns
 from bakery.conductor.disk_writer import writer
+from bakery.conductor.expected import Expected
 from bakery.conductor.journal import Journal
-from bakery.conductor.means import Bounds, Means
+from bakery.conductor.means import Bounds, Means, Signs
 from bakery.conductor.messages import Message, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast, Casting, casting
+from bakery.conductor.network_signs import NetworkSigns, WrittenSigns
 from bakery.conductor.node import Halted, NodeDeploy
+from bakery.conductor.notes import Notes
 from bakery.conductor.notice import release
 from bakery.conductor.offer import NodeOffer
 from bakery.conductor.packed_base import packed_base
@@ -48,7 +52,7 @@ from bakery.netboot.leases import Leases
 from bakery.netboot.router import RouterAdvertiser
 from bakery.netboot.tftp import TftpServer
 from bakery.netboot.tree import Tree
-from bakery.netboot.wire_events import Dhcp, DhcpRival, Http, TftpSent, Trouble, WireLog
+from bakery.netboot.wire_events import Dhcp, Http, TftpSent, WireLog
 from bakery.netboot.wire_events import Event as WireEvent
 
 API_PORT = 6385  # as Ironic's
@@ -73,12 +77,14 @@ class Conductor:
         self._build = manifest.load(Path(request.build))
         refuse_others(self._build, Path(request.ramdisk), request.nodes)
         self._seal_of = self._checked()
-        self._wanted = wanted(self._build, request.extras, request.root_device)
+        self._wanted = wanted(self._build, request.extras)
+        self._notes = Notes(request, report)
         self._tree = Tree()
         self._chain = Chain(request.bios, request.uefi)
         self._chain.put(self._tree)
         self._known: dict[str, KnownNode] = {}
         self._deploys: dict[UUID, NodeDeploy] = {}
+        self._signs: dict[UUID, NetworkSigns] = {}
         self._casting: Casting | None = None
 
     def work(self) -> tuple[Result, ...]:
@@ -91,8 +97,8 @@ class Conductor:
             leases = Leases(path, *_range(self._own))
             stack.enter_context(contextlib.closing(leases))
             for spec, journal in zip(self._request.nodes, journals, strict=True):
-                peer = Peer(functools.partial(leases.address, spec.mac))
-                self._deploys[spec.uuid] = self._deploy(spec, journal, peer)
+                peer = Peer(functools.partial(_holds, leases, spec))
+                self._deploys[spec.uuid] = self._deploy(spec, journal, peer, leases)
             stack.enter_context(self._servers(leases))
             threads = [_NodeThread(deploy) for deploy in self._deploys.values()]
             try:
@@ -121,24 +127,23 @@ class Conductor:
             refuse_surprises(spec, journal.read())
             yield journal
 
-    def _deploy(self, spec: NodeSpec, journal: Journal, peer: Peer) -> NodeDeploy:
-        from bakery.bmc.ipmi import Bmc
-
+    def _deploy(self, spec: NodeSpec, journal: Journal, peer: Peer, leases: Leases) -> NodeDeploy:
         request = self._request
         offer = NodeOffer(
             tree=self._tree,
             url=f"http://{self._own.ip}:{API_PORT}",
             node=spec.uuid,
-            mac=spec.mac,
+            macs=spec.macs,
             peer=peer,
             build=self._build,
             ramdisk_folder=Path(request.ramdisk),
-            root_device=request.root_device,
+            root_device=spec.root_device,
             direct=request.method == "direct",
             seal_of=self._seal_of,
         )
-        self._known[spec.mac] = KnownNode(self._chain.files(offer.script_url), spec.name)
-        bmc, pull = spec.bmc, None
+        for mac in spec.macs:
+            self._known[mac] = KnownNode(self._chain.files(offer.script_url(mac)), spec.name)
+        pull = None
         if request.method == "direct":
             folder = self._folder / "pieces" / str(spec.uuid)
             pull = Pulling(
@@ -153,17 +158,37 @@ class Conductor:
                 seal_of=self._seal_of,
             )
         means = Means(
-            power=Bmc(bmc.address, bmc.port, bmc.username, bmc.password, firmware=spec.firmware),
+            power=open_bmc(spec.bmc, firmware=spec.firmware),
             boot=offer,
             write=pull.write if pull else writer(self._build, request.extras),
             release=release,
-            signs=ConsoleSigns(Path(spec.console)),
+            signs=self._signs_of(spec, leases),
             peer=peer,
             local=self._build.manifest.layout == "disk",
+            machine=Expected(frozenset(spec.macs), spec.serial),
             pull=pull,
         )
         bounds = Bounds(request.attempts, request.ramdisk_seconds, request.running_seconds)
-        return NodeDeploy(spec.name, spec.uuid, self._wanted, means, journal, self._report, bounds)
+        asked = self._wanted.on(spec.root_device)
+        return NodeDeploy(spec.name, spec.uuid, asked, means, journal, self._report, bounds)
+
+    def _signs_of(self, spec: NodeSpec, leases: Leases) -> Signs:
+        """What is looked for: the console tells most, where a file keeps it."""
+        until = self._request.until
+        if until == "written":
+            return WrittenSigns()
+        if until == "login" and not spec.console:
+            raise BakeryError(f"the console of {spec.name} is not kept in a file", "--until ssh")
+        if until == "login" or (until == "any" and spec.console):
+            return ConsoleSigns(Path(spec.console))
+
+        def agent() -> str:
+            found = self._deploys[spec.uuid].record.agent
+            return found.address if found else ""
+
+        signs = NetworkSigns(functools.partial(_holds, leases, spec), agent, until)
+        self._signs[spec.uuid] = signs
+        return signs
 
     def _sender(self) -> contextlib.AbstractContextManager[Casting | None]:
         request = self._request
@@ -178,7 +203,7 @@ class Conductor:
     def _servers(self, leases: Leases) -> Iterator[None]:
         """DHCP, TFTP, HTTP with the API, and the word that there is no IPv6 router."""
         own, interface = str(self._own.ip), self._request.interface
-        macs = {spec.mac: spec.uuid for spec in self._request.nodes}
+        macs = {mac: spec.uuid for spec in self._request.nodes for mac in spec.macs}
         log = WireLog(self._folder / WIRE_LOG)
 
         def known(address: str) -> bool:
@@ -186,11 +211,11 @@ class Conductor:
 
         def on_event(event: WireEvent) -> None:
             log(event)
-            self._tell(event)
+            self._notes(event)
             if isinstance(event, TftpSent | Http):
                 leases.seen(event.client)
-            if isinstance(event, Dhcp) and event.firmware and event.mac in macs:
-                self._deploys[macs[event.mac]].calls.boots()
+            if isinstance(event, Dhcp) and event.mac in macs:
+                self._asked_for_address(macs[event.mac], event)
 
         with (
             contextlib.closing(log),
@@ -210,16 +235,13 @@ class Conductor:
         ):
             yield
 
-    def _tell(self, event: WireEvent) -> None:
-        """Say what a person has to know of the wire."""
-        if isinstance(event, DhcpRival):
-            self._report.note(
-                f"another DHCP server answers on this network: {event.address}; nodes may boot "
-                "by its answers",
-                "dhcp",
-            )
-        elif isinstance(event, Trouble):
-            self._report.note(event.reason, event.server.lower())
+    def _asked_for_address(self, node: UUID, event: Dhcp) -> None:
+        """One of the node's cards did: it starts, or its system has."""
+        if event.firmware:
+            self._deploys[node].calls.boots()
+        if node in self._signs:
+            given = event.address if event.answer == "ACK" else ""
+            self._signs[node].asked(given, firmware=bool(event.firmware))
 
 
 class _NodeThread(threading.Thread):
@@ -243,7 +265,10 @@ class _NodeThread(threading.Thread):
         state, reason = record.state, record.reason
         if self.fault:
             state, reason = "failed", f"{type(self.fault).__name__}: {self.fault}"
-        return Result(record.name, record.node, state, reason, record.attempt, record.visits)
+        return Result(
+            *(record.name, record.node, state, reason, record.attempt, record.visits),
+            sign=record.sign if state == "running" else "",
+        )
 
 
 def _join(threads: Sequence[_NodeThread]) -> None:
@@ -254,6 +279,11 @@ def _join(threads: Sequence[_NodeThread]) -> None:
     for thread in threads:
         if isinstance(thread.fault, Halted):
             raise thread.fault
+
+
+def _holds(leases: Leases, spec: NodeSpec, address: str) -> bool:
+    """Whether an address is that of one of the node's cards."""
+    return bool(address) and any(leases.address(mac) == address for mac in spec.macs)
 
 
 def _range(own: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:

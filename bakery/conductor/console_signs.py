@@ -4,6 +4,7 @@ import contextlib
 import time
 from pathlib import Path
 
+from bakery.conductor.means import Sign
 from bakery.host.errors import BakeryError
 from bakery.vm.console import READ_BYTES, Lines
 from bakery.vm.prove.signs import Ending, Signs
@@ -14,6 +15,8 @@ POLL_SECONDS = 0.1
 
 class ConsoleSigns:
     """Follows the file from a mark on; its lines are judged as `bakery prove` judges them."""
+
+    silence = ""
 
     def __init__(self, console: Path) -> None:
         self._console = console
@@ -27,7 +30,7 @@ class ConsoleSigns:
             return self._console.stat().st_size
         return 0
 
-    def up(self, mark: int, seconds: float) -> str:
+    def up(self, mark: int, seconds: float) -> Sign | None:
         """Wait at most so long for a login prompt; BakeryError where the boot failed instead."""
         if self._at < mark:
             self._at, self._lines, self._signs = mark, Lines(), Signs()
@@ -35,7 +38,7 @@ class ConsoleSigns:
         while True:
             ending = self._look()
             if ending and ending.outcome == "login":
-                return f"login reached: {ending.words}"
+                return Sign("login", f"login reached: {ending.words}")
             if ending:
                 # What comes next belongs to another start.
                 self._at, self._lines, self._signs = self.mark(), Lines(), Signs()
@@ -43,7 +46,7 @@ class ConsoleSigns:
                     f"{TITLES[ending.outcome]}: {ending.words}", f"the console: {self._console}"
                 )
             if time.monotonic() >= deadline:
-                return ""
+                return None
             time.sleep(POLL_SECONDS)
 
     def _look(self) -> Ending | None:

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +16,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from bakery.conductor import holder
 from bakery.conductor.wanted import Wanted
 from bakery.host import folders
 from bakery.host.errors import BakeryError
@@ -39,6 +41,7 @@ State = Literal[
 ]
 FINAL: tuple[State, ...] = ("running", "failed")
 VISIT_LIMIT = 64
+LOOK_SECONDS, POLL_SECONDS = 0.5, 0.05
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -82,6 +85,19 @@ class AgentInfo(msgspec.Struct, frozen=True):
     chap: bool = False
 
 
+class Machine(msgspec.Struct, frozen=True):
+    """What a node's ramdisk says the machine is: its network cards, its number, the disk to write.
+
+    `macs` are in lower case; all of it is empty where it does not tell.
+    """
+
+    macs: tuple[str, ...] = ()
+    serial: str = ""
+    disk_model: str = ""
+    disk_serial: str = ""
+    disk_bytes: int = 0
+
+
 class Visit(msgspec.Struct, frozen=True):
     """When a state was entered, in seconds since the epoch."""
 
@@ -100,9 +116,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     deployment: Deployment
     agent: AgentInfo | None = None
+    machine: Machine = Machine()
     reason: str = ""
     mark: int = 0
     """What tells signs of the node's own system from those before it was let go to it."""
+    sign: Literal["", "login", "ssh", "ping", "written"] = ""
+    """What was seen of its own system when the node came to `running`."""
     visits: tuple[Visit, ...] = ()
 
 
@@ -115,18 +134,31 @@ class Journal:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the node alone; BakeryError where another conductor is at work on it."""
+        """Hold the node alone; BakeryError, naming the holder, where another conductor has it."""
         self._make_folders()
         descriptor = folders.open_lock(self._draft / "lock")
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _locked(descriptor):
+                raise BakeryError(
+                    f"another bakery deploy is working on this node: {holder.of(descriptor)}",
+                    "wait for it to finish",
+                )
+            holder.sign(descriptor)
             yield
-        except BlockingIOError:
-            raise BakeryError(
-                "another bakery deploy is working on this node", "wait for it to finish"
-            ) from None
         finally:
             os.close(descriptor)
+
+    def holder(self) -> str:
+        """Who works on the node now, in words; empty where nobody does."""
+        lock = self._draft / "lock"
+        if not os.path.lexists(folders.check(lock)):
+            return ""
+        with opened(lock) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return holder.of(file.fileno())
+        return ""
 
     def read(self) -> Record | None:
         """What was written last; None where nothing was."""
@@ -157,3 +189,30 @@ class Journal:
             f"the journal {self.path} cannot be used: {reason}",
             f"to start the node's deploy over: rm {self.path}",
         )
+
+
+def _locked(descriptor: int) -> bool:
+    """Take a lock, unless another process has it; who only looks (`holder`) has it for a moment."""
+    end = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
+
+
+def all_in(folder: Path) -> list[tuple[Record, str]]:
+    """The records in a folder of journals, each with who works on its node; none without it."""
+    if not folders.check(folder).is_dir():
+        return []
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        with contextlib.suppress(ValueError):  # another file
+            journal = Journal(folder, UUID(path.stem))
+            if record := journal.read():
+                found.append((record, journal.holder()))
+    return found

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from bakery.bmc.bmc import Identity
+from bakery.conductor.expected import ANY_MACHINE, Expected
 from bakery.conductor.journal import AgentInfo, Deployment
 from bakery.conductor.peer import Peer
 from bakery.conductor.pulling import Pulling
@@ -25,6 +27,9 @@ class Power(Protocol):
     def boot_from(self, device: Literal["network", "disk"], *, persistent: bool = False) -> None:
         """What the next start tries first."""
 
+    def identity(self) -> Identity:
+        """Which machine it is, as far as its BMC can tell."""
+
 
 class BootOffer(Protocol):
     """What a node meets when it boots over the network. Each call replaces what was offered."""
@@ -39,14 +44,30 @@ class BootOffer(Protocol):
         """Offer nothing."""
 
 
+class Sign(NamedTuple):
+    """What was seen of a node's own system: the kind of it, and in words."""
+
+    kind: Literal["login", "ssh", "ping", "written"]
+    words: str
+
+
 class Signs(Protocol):
-    """What tells how far the node's own system has come."""
+    """What tells how far the node's own system has come.
+
+    `silence` is the way out where there is no sign though the system may run; empty where silence
+    means that it does not.
+    """
+
+    silence: str
 
     def mark(self) -> int:
         """A number for now: what comes later is the system's."""
 
-    def up(self, mark: int, seconds: float) -> str:
-        """Wait for a sign that it runs, at most so long; what was seen since `mark`, or empty."""
+    def up(self, mark: int, seconds: float) -> Sign | None:
+        """Wait for a sign that it runs, at most so long; what was seen since `mark`, or None.
+
+        BakeryError where the system was seen to fail.
+        """
 
 
 Writer = Callable[[AgentInfo, Deployment, Tell], None]
@@ -70,6 +91,8 @@ class Means:
     signs: Signs
     peer: Peer
     local: bool = False
+    machine: Expected = ANY_MACHINE
+    """Which machine the node is, as far as that is known."""
     pull: Pulling | None = None
     """Where the node writes its disk itself."""
 

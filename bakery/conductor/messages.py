@@ -6,46 +6,59 @@ from uuid import UUID
 
 import msgspec
 
+from bakery.bmc.access import Access
 from bakery.bmc.bmc import Firmware
 from bakery.conductor.journal import State, Visit
 from bakery.conductor.partition import Extras
 from bakery.host.report import Event
 
+Until = Literal["any", "login", "ssh", "ping", "written"]
+"""`any` is the best that can be seen of a node; `written` ends with the switch to its disk."""
 
-class BmcAccess(msgspec.Struct, frozen=True):
-    """Where a node's BMC answers IPMI, and as whom to log in."""
 
-    address: str
-    port: int
-    username: str
-    password: str
+class Card(msgspec.Struct, frozen=True):
+    """A network card of a node; `boots` is False where the node is not meant to boot by it."""
+
+    mac: str
+    boots: bool = True
 
 
 class NodeSpec(msgspec.Struct, frozen=True):
-    """A node: its names, the card it boots by, its BMC, and the file its console is kept in.
+    """A node: its names, a card it boots by, its BMC, and the file its console is kept in.
 
-    `replaces` names the deployment whose system may be overwritten, by its disk's identity: a
-    node that runs any other is refused. `processor` is as uname(1) names it; empty: not known.
-    `firmware` is what its BMC is told that it boots by.
+    `console` is empty where no file keeps it. `replaces` names the deployment whose system may be
+    overwritten, by its disk's identity: a node that runs any other is refused. `processor` is as
+    uname(1) names it; empty: not known. `firmware` is what its BMC is told that it boots by.
+    `others` are its further cards, `serial` is the machine's own number; empty: not known.
+    `root_device` are the hints for its disk, as the ramdisk takes them.
     """
 
     name: str
     uuid: UUID
     mac: str
-    bmc: BmcAccess
-    console: str
+    bmc: Access
+    console: str = ""
     replaces: UUID | None = None
     processor: str = ""
     firmware: Firmware = "uefi"
+    others: tuple[Card, ...] = ()
+    serial: str = ""
+    root_device: str = ""
+
+    @property
+    def macs(self) -> tuple[str, ...]:
+        """Those of all its cards, in front the one it boots by."""
+        return (self.mac, *(card.mac for card in self.others))
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes, the folder of a build, the folder of a deploy ramdisk, and the wire to do it on.
 
     `address` is the conductor's own on `interface`, with the prefix's length; `state` the folder
-    of journals. `root_device` are Ironic's hints, as the ramdisk takes them. The sizes are in
-    MiB, `config_drive` is a file; empty ones are left out. `multicast` is for several nodes of
-    the direct method. `unconfined` permits what speaks iSCSI with the nodes to run without a cage.
+    of journals. The sizes are in MiB, `config_drive` is a file; empty ones are left out.
+    `multicast` is for several nodes of the direct method. `unconfined` permits what speaks iSCSI
+    with the nodes to run without a cage. `until` is the sign of their own systems that is waited
+    for. `neighbours` are cards of nodes that stay as they are, with the nodes' names.
     """
 
     nodes: tuple[NodeSpec, ...]
@@ -58,12 +71,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     multicast: bool = True
     bios: Literal["pxelinux", "ipxe"] = "pxelinux"
     uefi: Literal["ipxe", "grub"] = "ipxe"
-    root_device: str = ""
     ephemeral_mib: int = 0
     swap_mib: int = 0
     config_drive: str = ""
     attempts: int = 3
     unconfined: bool = False
+    until: Until = "any"
+    neighbours: dict[str, str] = {}
     ramdisk_seconds: float = 300.0
     running_seconds: float = 900.0
 
@@ -77,7 +91,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True):
     """How a node ended: `running` or `failed`, why, after how many tries, and when it was where.
 
-    `left_alone` is true where it ran what was asked before, and nothing was done.
+    `sign` is what was seen of its own system, `left_alone` true where it ran what was asked
+    before, and nothing was done.
     """
 
     name: str
@@ -87,6 +102,7 @@ class Result(msgspec.Struct, frozen=True):
     attempts: int
     visits: tuple[Visit, ...]
     left_alone: bool = False
+    sign: str = ""
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -55,7 +55,9 @@ class NodeDeploy:
         self.name, self.node = name, node
         self._means, self._report, self._bounds = means, report, bounds
         self._halted = threading.Event()
-        self.calls = NodeCalls(self._begin(wanted, journal), journal, means.peer, means.pull)
+        self.calls = NodeCalls(
+            self._begin(wanted, journal), journal, means.peer, means.pull, means.machine
+        )
 
     @property
     def record(self) -> Record:
@@ -130,8 +132,17 @@ class NodeDeploy:
 
     def _power_on(self) -> State:
         with self._step("power-on"):
+            self._check_identity()
             self._start_from("network")
         return "ramdisk"
+
+    def _check_identity(self) -> None:
+        """Refuse a BMC that says that it is another machine's, before that is switched off."""
+        if self._means.machine.serial:
+            serial = self._means.power.identity().serial or ""
+            if other := self._means.machine.other_serial(serial):
+                self.calls.other = f"its BMC says that {other}"
+                self._check_failed()
 
     def _ramdisk(self) -> State:
         with self._step("ramdisk", "waits for the deploy ramdisk") as step:
@@ -188,6 +199,11 @@ class NodeDeploy:
         return tell
 
     def _check_failed(self) -> None:
+        if self.calls.other:
+            raise Hopeless(
+                f"{self.calls.other}: nothing was written",
+                "is the BMC's address that of another machine? Correct the nodes file",
+            )
         if self.calls.error:
             raise BakeryError(f"the deploy ramdisk gave up: {self.calls.error}")
 
@@ -227,13 +243,24 @@ class NodeDeploy:
                         "see its console: which server does it boot from?",
                     )
                 if time.monotonic() > deadline:
-                    seconds = self._bounds.running_seconds
-                    raise BakeryError(
-                        f"the node's own system did not come up within {seconds:g} s",
-                        "see the node's console; bakery prove boots the same build",
-                    )
-            step.summary(seen)
+                    raise self._silent()
+            step.summary(seen.words)
+            self.calls.keep(sign=seen.kind)
         return "running"
+
+    def _silent(self) -> BakeryError:
+        """There was no sign of the node's own system in time."""
+        seconds, silence = self._bounds.running_seconds, self._means.signs.silence
+        if silence:  # it may run all the same, and restarting it would not tell
+            return Hopeless(
+                f"no sign of the node's own system was seen within {seconds:g} s, though its disk "
+                "is written and was read back",
+                silence,
+            )
+        return BakeryError(
+            f"the node's own system did not come up within {seconds:g} s",
+            "see the node's console; bakery prove boots the same build",
+        )
 
     def _hangs(self, since: float) -> bool:
         """Whether a node that was let go has not asked for an address, as it has to, for too long.
@@ -279,7 +306,8 @@ class NodeDeploy:
         if self._means.pull:
             self._means.pull.withdraw()
         with contextlib.suppress(BakeryError):
-            if self.record.state not in AFTER_THE_SWITCH:
+            # Whose machine another one is, nobody knows here.
+            if self.record.state not in AFTER_THE_SWITCH and not self.calls.other:
                 self._means.power.power_off()
         reason = error.message + (f" ({error.hint})" if error.hint else "")
         self.calls.enter("failed", reason=reason)

@@ -9,10 +9,12 @@ import time
 
 import msgspec
 
+from bakery.conductor.expected import ANY_MACHINE, Expected
 from bakery.conductor.journal import (
     VISIT_LIMIT,
     AgentInfo,
     Journal,
+    Machine,
     Record,
     State,
     Visit,
@@ -22,25 +24,33 @@ from bakery.conductor.pulling import Pulling
 
 BEFORE_THE_SWITCH: tuple[State, ...] = ("power-on", "ramdisk", "writing", "verifying")
 AFTER_THE_SWITCH: tuple[State, ...] = ("switched", "rebooted")
+UNTOLD = Machine()
 
 
 class NodeCalls:
     """One node, from `record` on; `pull` is there where the node writes its disk itself.
 
-    Who calls is checked by `peer` before; here a state that does not wait refuses.
+    Who calls is checked by `peer` before; here a state that does not wait refuses, and a machine
+    that is not the `expected` one: `other` is why it is not.
 
     `error` is why its ramdisk cannot go on; `strayed`, that it booted the ramdisk though its disk
     is written; `awaited`, that it was let go and has not asked for an address since.
     """
 
     def __init__(
-        self, record: Record, journal: Journal, peer: Peer, pull: Pulling | None = None
+        self,
+        record: Record,
+        journal: Journal,
+        peer: Peer,
+        pull: Pulling | None = None,
+        expected: Expected = ANY_MACHINE,
     ) -> None:
         self._record, self._journal, self._pull = record, journal, pull
         self.peer = peer
         peer.follow(record)
         self._news = threading.Condition()
-        self.error = ""
+        self._expected = expected
+        self.error = self.other = ""
         self.strayed = False
         self.awaited = False
 
@@ -49,12 +59,16 @@ class NodeCalls:
         """How far it is."""
         return self._record
 
-    def ramdisk_up(self, agent: AgentInfo) -> bool:
-        """The ramdisk offers its disk. It is kept before this returns."""
+    def ramdisk_up(self, agent: AgentInfo, machine: Machine = UNTOLD) -> bool:
+        """The ramdisk of this machine offers its disk. It is kept before this returns."""
         with self._news:
             state = self._record.state
             if state in ("power-on", "ramdisk") and self._record.agent is None:
-                self.keep(agent=agent)
+                self.other = self._expected.refusal(machine)
+                if self.other:
+                    self._news.notify_all()
+                    return False
+                self.keep(agent=agent, machine=machine)
                 return True
             self.strayed = self.strayed or state in AFTER_THE_SWITCH
             # Who asks again because the answer was lost, or it restarted, is told the same.
@@ -63,14 +77,14 @@ class NodeCalls:
                 self.peer.reported()
             return known
 
-    def write_list(self, agent: AgentInfo, disk_bytes: int, public: bytes) -> bytes | None:
+    def write_list(self, agent: AgentInfo, machine: Machine, public: bytes) -> bytes | None:
         """What the node is to write on its disk, encrypted; None where that is not waited for.
 
         A node that restarts by itself while it writes asks again, and goes on.
         """
-        if self._pull is None or not self.ramdisk_up(agent):
+        if self._pull is None or not self.ramdisk_up(agent, machine):
             return None
-        return self._pull.write_list(self._record.deployment, disk_bytes, public)
+        return self._pull.write_list(self._record.deployment, machine.disk_bytes, public)
 
     def progress(self, part: str, done: int, total: int) -> bool:
         """How far the node is; False where it does not write."""
@@ -110,7 +124,7 @@ class NodeCalls:
     def wait(self, seconds: float) -> None:
         """Return when the ramdisk has offered its disk or failed, on `wake`, or after `seconds`."""
         with self._news:
-            if self._record.agent is None and not self.error:
+            if self._record.agent is None and not (self.error or self.other):
                 self._news.wait(seconds)
 
     def wake(self) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
+
 from bakery.conductor.checked import SealOf
 from bakery.conductor.journal import Deployment
 from bakery.conductor.peer import Peer
@@ -50,18 +52,28 @@ def arguments(
     return tuple(args)
 
 
+def _names(mac: str) -> tuple[str, str, str]:
+    """The boot configurations of one card, as pxelinux, iPXE and GRUB ask for them."""
+    return (
+        boot_config.pxelinux_name(mac),
+        boot_config.ipxe_name(mac),
+        boot_config.grub_name(mac),
+    )
+
+
 @dataclass(frozen=True)
 class NodeOffer:
     """One node's part of `tree`, which is reached by HTTP at `url`; nobody but `peer` may have it.
 
-    `ramdisk_folder` holds the deploy kernel and ramdisk; `root_device` are hints for them.
+    It may boot by any of `macs`. `ramdisk_folder` holds the deploy kernel and ramdisk;
+    `root_device` are hints for them.
     `seal_of` tells as what the build's files were checked.
     """
 
     tree: Tree
     url: str
     node: UUID
-    mac: str
+    macs: tuple[str, ...]
     peer: Peer
     build: Build
     ramdisk_folder: Path
@@ -69,10 +81,9 @@ class NodeOffer:
     direct: bool = False
     seal_of: SealOf = seal
 
-    @property
-    def script_url(self) -> str:
-        """Where the node's iPXE script is."""
-        return f"{self.url}/{boot_config.ipxe_name(self.mac)}"
+    def script_url(self, mac: str) -> str:
+        """Where the node's iPXE script is, when it boots by this card."""
+        return f"{self.url}/{boot_config.ipxe_name(mac)}"
 
     def ramdisk(self, deployment: Deployment) -> None:
         """Offer the deploy ramdisk, and the token it fetches."""
@@ -97,25 +108,22 @@ class NodeOffer:
     def nothing(self) -> None:
         """Offer nothing: the node's firmware finds no boot configuration."""
         self.tree.remove_below(str(self.node))
-        for name in (f"token-{self.node}", *self._names()):
-            self.tree.remove(name)
-
-    def _names(self) -> tuple[str, str, str]:
-        return (
-            boot_config.pxelinux_name(self.mac),
-            boot_config.ipxe_name(self.mac),
-            boot_config.grub_name(self.mac),
-        )
+        self.tree.remove(f"token-{self.node}")
+        for mac in self.macs:
+            for name in _names(mac):
+                self.tree.remove(name)
 
     def _serve(self, name: str, file: Seal) -> None:
         self.tree.put(f"{self.node}/{name}", file, self.peer.stranger)
 
     def _put(self, config: BootConfig, guard: Guard) -> None:
-        pxelinux, ipxe, grub = self._names()
         self.tree.put(f"{self.node}/config", boot_config.pxelinux(config).encode(), guard)
-        self.tree.put(pxelinux, boot_config.pxelinux(config).encode(), guard)
-        self.tree.put(ipxe, boot_config.ipxe(config, self.url).encode(), guard)
-        self.tree.put(grub, boot_config.grub(config).encode(), guard)
+        for mac in self.macs:
+            own = msgspec.structs.replace(config, mac=mac)
+            pxelinux, ipxe, grub = _names(mac)
+            self.tree.put(pxelinux, boot_config.pxelinux(own).encode(), guard)
+            self.tree.put(ipxe, boot_config.ipxe(own, self.url).encode(), guard)
+            self.tree.put(grub, boot_config.grub(own).encode(), guard)
 
     def _config(self, key: str, plan_key: str = "") -> BootConfig:
         args = arguments(self.url, self.node, self.build, self.root_device, plan_key)
@@ -123,7 +131,7 @@ class NodeOffer:
         deploy = Boot(
             f"{self.node}/deploy_kernel", f"{self.node}/deploy_ramdisk", args, network=True
         )
-        return BootConfig(mac=self.mac, deploy=deploy, boot_partition=self._boot_partition())
+        return BootConfig(mac=self.macs[0], deploy=deploy, boot_partition=self._boot_partition())
 
     def _boot_partition(self) -> Boot | None:
         manifest = self.build.manifest

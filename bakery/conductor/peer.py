@@ -26,13 +26,13 @@ class Refused(Exception):
 
 
 class Peer:
-    """The other end of one node's deploy; `leased` tells the address its MAC has, empty: none.
+    """The other end of one node's deploy; `holds` tells whether an address is its MAC's.
 
     It is asked from the servers' threads.
     """
 
-    def __init__(self, leased: Callable[[], str]) -> None:
-        self._leased = leased
+    def __init__(self, holds: Callable[[str], bool]) -> None:
+        self._holds = holds
         self._token = self._key = self._agent = ""
         self._token_taken = self._reported = False
 
@@ -65,7 +65,8 @@ class Peer:
     # Guards of files (bakery.netboot.tree.Guard).
     def stranger(self, asker: Asker) -> str:
         """Why this is not the node's address; empty where it is."""
-        return "" if asker.address in {self._leased(), self._agent} - {""} else STRANGER
+        own = asker.address == self._agent or self._holds(asker.address)
+        return "" if asker.address and own else STRANGER
 
     def text(self, asker: Asker) -> str:
         """The guard of what holds the key: for the node, until its agent has reported."""

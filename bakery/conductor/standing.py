@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from bakery.conductor.journal import Journal, Record
+from bakery.conductor.journal import Journal, Machine, Record
 from bakery.conductor.messages import NodeSpec, Result
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
@@ -21,11 +21,15 @@ PowerOf = Callable[[NodeSpec], Literal["on", "off"]]
 
 @dataclass(frozen=True)
 class Standing:
-    """The nodes to deploy, those that run what is asked, and what the deploy would overwrite."""
+    """The nodes to deploy, those that run what is asked, and what the deploy would overwrite.
+
+    `strangers` are nodes that are on, of which nothing is known.
+    """
 
     todo: tuple[NodeSpec, ...]
     alone: tuple[Record, ...]
     losses: tuple[Record, ...]
+    strangers: tuple[NodeSpec, ...] = ()
 
     def results(self) -> tuple[Result, ...]:
         """Those of the nodes that are left alone."""
@@ -34,31 +38,47 @@ class Standing:
                 *(record.name, record.node, record.state, record.reason),
                 *(record.attempt, record.visits),
                 left_alone=True,
+                sign=record.sign,
             )
             for record in self.alone
         )
 
 
 def look(
-    nodes: Sequence[NodeSpec], wanted: Wanted, journals: Path, power_of: PowerOf, *, again: bool
+    nodes: Sequence[NodeSpec],
+    wanted: Wanted,
+    journals: Path,
+    power_of: PowerOf,
+    *,
+    again: bool,
+    is_real: bool = False,
 ) -> Standing:
     """Look at every node's journal; `again` means that no node is left alone.
 
     A journal is not told when its node is switched off, so who would be left alone is asked by
-    its BMC. Raises BakeryError where one is off, or cannot be asked.
+    its BMC. So is a real machine that has no journal: if it is on, somebody may work on it.
+    Raises BakeryError where one is off, or cannot be asked.
     """
-    todo, alone, losses = [], [], []
+    todo: list[NodeSpec] = []
+    alone: list[tuple[NodeSpec, Record]] = []
+    losses: list[Record] = []
+    unknown: list[NodeSpec] = []
     for spec in nodes:
         record = Journal(journals, spec.uuid).read()
+        if record is None and is_real:
+            unknown.append(spec)
         if record is None or record.state != "running":
             todo.append(spec)
-        elif again or record.wanted != wanted:
+        elif again or record.wanted != wanted.on(spec.root_device):
             todo.append(msgspec.structs.replace(spec, replaces=record.deployment.disk))
             losses.append(record)
         else:
             alone.append((spec, record))
-    _refuse_those_off([spec for spec, _ in alone], power_of)
-    return Standing(tuple(todo), tuple(record for _, record in alone), tuple(losses))
+    asked = [*(spec for spec, _ in alone), *unknown]
+    power = dict(zip((spec.uuid for spec in asked), _powers(asked, power_of), strict=True))
+    _refuse_those_off([spec.name for spec, _ in alone if power[spec.uuid] == "off"])
+    strangers = tuple(spec for spec in unknown if power[spec.uuid] == "on")
+    return Standing(tuple(todo), tuple(record for _, record in alone), tuple(losses), strangers)
 
 
 def refuse_surprises(spec: NodeSpec, record: Record | None) -> None:
@@ -81,10 +101,27 @@ def loss(record: Record, wanted: Wanted) -> str:
         f"{record.name} runs {record.wanted}"
         + (", deployed with other options," if others else "")
         + f" since {since.isoformat(sep=' ', timespec='minutes')}"
+        + _on_disk(record.machine)
     )
 
 
-def _refuse_those_off(nodes: Sequence[NodeSpec], power_of: PowerOf) -> None:
+def strangers_loss(spec: NodeSpec) -> str:
+    """The same of a node that is on, and that bakery did not deploy."""
+    return f"{spec.name} is on, and what it runs was not deployed from here"
+
+
+def _on_disk(machine: Machine) -> str:
+    """Which disk that is on, as far as the node told."""
+    if not machine.disk_bytes:
+        return ""
+    model = machine.disk_model or "a disk"
+    serial = f", serial {machine.disk_serial}" if machine.disk_serial else ""
+    return f", on {model}{serial}, {machine.disk_bytes / 1e9:.0f} GB"
+
+
+def _powers(nodes: Sequence[NodeSpec], power_of: PowerOf) -> list[str]:
+    """Whether each is on; all are asked at once, as far as there are hands."""
+
     def power(spec: NodeSpec) -> str:
         try:
             return power_of(spec)
@@ -92,11 +129,10 @@ def _refuse_those_off(nodes: Sequence[NodeSpec], power_of: PowerOf) -> None:
             raise BakeryError(f"{spec.name}: {error.message}", error.hint) from error
 
     with Pool(MOST_ASKED_AT_ONCE) as pool:
-        off = [
-            spec.name
-            for spec, now in zip(nodes, pool.map(power, nodes), strict=True)
-            if now == "off"
-        ]
+        return list(pool.map(power, nodes))
+
+
+def _refuse_those_off(off: Sequence[str]) -> None:
     if off:
         raise BakeryError(
             f"this build was deployed to {', '.join(off)} before, and now the power is off",

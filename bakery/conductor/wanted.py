@@ -26,11 +26,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     swap_mib: int = 0
     config_drive: str = ""
 
+    def on(self, root_device: str) -> "Wanted":
+        """The same, on the disk that these hints name."""
+        return msgspec.structs.replace(self, root_device=root_device)
+
     def __str__(self) -> str:
         return f"{self.name} (build {self.build[:SHORT_KEY]})"
 
 
-def wanted(build: Build, extras: Extras, root_device: str) -> Wanted:
+def wanted(build: Build, extras: Extras, root_device: str = "") -> Wanted:
     """What is asked for; BakeryError where the build has no place for the extras."""
     check(build, extras)
     return Wanted(

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
+from bakery.bmc.answer import Answer
 from bakery.bmc.bmc import Identity
 from bakery.bmc.ipmi import NAME_LIMIT_BYTES, PASSWORD_LIMIT_BYTES, Bmc
-from bakery.bmc.ipmi_worker import Answer
 from bakery.host.errors import BakeryError
 
 
@@ -39,7 +39,7 @@ def test_an_answer_is_the_nodes_power():
         ("refused", "the BMC at 192.0.2.7 port 623 refuses to switch the node on: words"),
         (
             "late",
-            "the BMC at 192.0.2.7 port 623 did not switch the node on within 5 s",
+            "the BMC at 192.0.2.7 port 623 did not switch the node on within 5 s: words",
         ),
         ("no-answer", "the BMC at 192.0.2.7 port 623 does not answer: words"),
         ("unreachable", "the BMC at 192.0.2.7 port 623 cannot be reached: words"),

@@ -9,7 +9,8 @@ import pytest
 from pyghmi.exceptions import IpmiException
 
 from bakery.bmc import ipmi_session, ipmi_worker
-from bakery.bmc.ipmi_worker import Answer, Request
+from bakery.bmc.answer import Answer
+from bakery.bmc.ipmi_worker import Request
 
 ACCESS: dict[str, Any] = {
     "address": "192.0.2.7",

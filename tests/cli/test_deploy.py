@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from ipaddress import IPv4Interface
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -9,10 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from bakery.cli.deploy import command, somebody_is_here
+from bakery.conductor import interface
 from bakery.conductor.journal import Deployment, Journal, Record, Visit
 from bakery.conductor.messages import Request, Result
 from bakery.conductor.wanted import Wanted
-from bakery.host.errors import BakeryError
+from bakery.host.errors import BakeryError, UsageError
 from bakery.lab.state import BmcAccess, Lab, Node
 from tests.cli.inside import numbers
 from tests.conductor import builds
@@ -87,17 +90,18 @@ LAB = Lab(
 )
 
 
-def runs(tmp_path, number=1, build="k1"):
+def runs(tmp_path, number=1, build="k1", *, folder=None, wanted=None, sign=""):
     """Have a node's journal say that it runs a build."""
     record = Record(
         node=UUID(int=number),
-        name=f"node-{number}",
-        wanted=Wanted(build=build, name="sample"),
+        name=f"r1-{number}" if folder else f"node-{number}",
+        wanted=wanted or Wanted(build=build, name="sample"),
         state="running",
         deployment=Deployment.fresh(),
         visits=(Visit("running", 0.0),),
+        sign=sign,
     )
-    Journal(tmp_path / "lab-deploys", record.node).write(record)
+    Journal(folder or tmp_path / "lab-deploys", record.node).write(record)
     return record.deployment.disk
 
 
@@ -206,7 +210,7 @@ def test_what_the_options_say_is_what_a_conductor_is_asked(there, tmp_path):
     )
     assert (request.swap_mib, request.ephemeral_mib) == (8, 16)
     assert request.config_drive == str(tmp_path / "drive")
-    assert (request.root_device, request.attempts) == ("size=>= 10", 5)
+    assert (request.nodes[0].root_device, request.attempts) == ("size=>= 10", 5)
     assert request.ramdisk == str(tmp_path / "ramdisk")
 
 
@@ -275,7 +279,7 @@ def test_somebody_is_here_where_standard_input_is_a_terminal(monkeypatch):
 def test_power_is_asked_of_the_nodes_own_bmc_from_inside_the_lab(there, tmp_path, monkeypatch):
     asked = []
 
-    def bmc(*words, enter):
+    def bmc(*words, enter, **_more):
         asked.append((*words, enter))
         return SimpleNamespace(power=lambda: "off")
 
@@ -284,3 +288,124 @@ def test_power_is_asked_of_the_nodes_own_bmc_from_inside_the_lab(there, tmp_path
     error = deploy(tmp_path, "node-1").exception
     assert isinstance(error, BakeryError) and "the power is off" in error.message
     assert asked == [("127.0.0.1", 623, "admin", "secret", LAB.enter)]
+
+
+# A rack: a nodes file and an interface.
+@pytest.fixture
+def rack(there, tmp_path, monkeypatch):
+    """A rack of two nodes that are off, on an interface that may be served; its file."""
+    monkeypatch.setattr(interface, "address_of", lambda _wire: IPv4Interface("192.0.2.1/24"))
+    monkeypatch.setattr(interface, "check_privileges", lambda: None)
+    monkeypatch.setattr("bakery.bmc.ipmi.Bmc.power", lambda _bmc: "off")
+    monkeypatch.setattr("bakery.lab.state.load", lambda _folder: pytest.fail("a lab was read"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("R1", "geheim")
+    nodes = [
+        {
+            "name": f"r1-{number}",
+            "uuid": str(UUID(int=number)),
+            "driver": "ipmi",
+            "driver_info": {"ipmi_address": f"10.0.0.{number}", "ipmi_password": "${R1}"},
+            "properties": {"root_device": {"size": f"{number}"}},
+            "ports": [{"address": f"52:54:00:4c:00:0{number}"}],
+        }
+        for number in (1, 2)
+    ]
+    file = tmp_path / "rack.json"
+    file.write_text(json.dumps({"nodes": nodes}))
+    return file
+
+
+def deploy_rack(file, *words, **options):
+    image = ("--image", str(file.parent / "build"))
+    place = ("--nodes", str(file), "--interface", "eno2")
+    return CliRunner().invoke(command, [*image, *place, *words], standalone_mode=False, **options)
+
+
+def test_a_racks_nodes_are_deployed_without_a_lab(rack, there, tmp_path):
+    assert deploy_rack(rack, "r1-*").return_value == 0
+    (request,) = there
+    assert [spec.name for spec in request.nodes] == ["r1-1", "r1-2"]
+    assert [spec.root_device for spec in request.nodes] == ["size=1", "size=2"]
+    assert (request.interface, request.address) == ("eno2", "192.0.2.1/24")
+    assert request.state == str(tmp_path / "xdg/bakery/rack")
+    assert request.until == "any"
+
+
+def test_hints_and_a_folder_of_the_command_are_for_all_and_the_rest_is_neighbours(rack, there):
+    words = ("r1-2", "--root-device", "size=7", "--state", str(rack.parent / "s"))
+    assert deploy_rack(rack, *words, "--until", "ssh").return_value == 0
+    (request,) = there
+    assert [(spec.name, spec.root_device) for spec in request.nodes] == [("r1-2", "size=7")]
+    assert (request.state, request.until) == (str(rack.parent / "s"), "ssh")
+    assert request.neighbours == {"52:54:00:4c:00:01": "r1-1"}
+
+
+def test_a_rack_node_that_runs_what_is_asked_needs_none(rack, there, tmp_path, monkeypatch):
+    def refuse():
+        raise BakeryError("not allowed")
+
+    monkeypatch.setattr(interface, "check_privileges", refuse)
+    monkeypatch.setattr("bakery.bmc.ipmi.Bmc.power", lambda _bmc: "on")
+    wanted = Wanted(build="k1", name="sample", root_device="size=1")
+    runs(tmp_path, folder=tmp_path / "xdg/bakery/rack", wanted=wanted, sign="ssh")
+    done = deploy_rack(rack, "r1-1")
+    assert (done.return_value, there) == (0, [])
+    assert done.stdout == "r1-1: runs this build already, by its ssh banner\n"
+    assert "not allowed" in str(deploy_rack(rack, "r1-2").exception)
+
+
+def test_a_machine_that_is_on_and_nobody_knows_is_not_overwritten_unasked(rack, there, monkeypatch):
+    monkeypatch.setattr("bakery.bmc.ipmi.Bmc.power", lambda _bmc: "on")
+    error = deploy_rack(rack, "r1-1").exception
+    assert isinstance(error, BakeryError) and "r1-1 is on" in error.message
+    assert there == [] and deploy_rack(rack, "r1-1", "--yes").return_value == 0
+
+
+def test_faults_of_the_file_are_told_with_their_lines_and_nothing_is_done(rack, there):
+    rack.write_text(json.dumps({"nodes": [{"name": "r1-1", "driver": "ipmi"}]}, indent=1))
+    done = deploy_rack(rack, "r1-1", "--json")
+    assert done.return_value == 1 and there == []
+    assert f"{rack}:3: nodes[0] (r1-1): ports: are missing" in done.stderr
+    assert json.loads(done.stdout)["error"].endswith("2 problems, nothing was done")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("r1-1", "--all"), "--all stands for"),
+        ((), "no NODE is named"),
+        (("r1-1", "--lab", "x"), "two places"),
+        (("r1-1", "--until", "login"), "a login cannot be seen"),
+    ],
+)
+def test_words_that_do_not_go_together_are_wrong_usage(rack, words, reason):
+    error = deploy_rack(rack, *words).exception
+    assert isinstance(error, UsageError) and reason in error.message
+
+
+@pytest.mark.parametrize("words", [("--interface", "eno2"), ("--state", "x"), ("--all",)])
+def test_what_is_a_racks_alone_needs_a_nodes_file(there, tmp_path, words):
+    error = deploy(tmp_path, *(() if words == ("--all",) else ("node-1",)), *words).exception
+    assert isinstance(error, UsageError) and "goes with --nodes" in error.message
+
+
+def test_a_nodes_file_needs_an_interface(rack, tmp_path):
+    error = deploy(tmp_path, "r1-1", "--nodes", str(rack)).exception
+    assert isinstance(error, UsageError) and "--interface" in error.hint
+
+
+def test_a_node_that_boots_over_the_network_is_not_left_with_nothing_to_boot(rack, there):
+    error = deploy_rack(rack, "r1-1", "--until", "written").exception
+    assert isinstance(error, BakeryError) and "layout pv boots over the network" in error.message
+    shutil.rmtree(rack.parent / "build")
+    builds.build(rack.parent / "build", "disk")
+    assert deploy_rack(rack, "r1-1", "--until", "written").return_value == 0
+    assert there[0].until == "written"
+
+
+def test_an_interface_that_is_not_there_is_told_by_the_command_itself(bakery, tmp_path, rack):
+    place = ("--nodes", rack, "--interface", "nosuchif0", "--state", tmp_path / "s")
+    done = bakery("deploy", "--all", "--image", tmp_path / "build", *place)
+    assert done.returncode == 1 and "no interface nosuchif0" in done.stderr
+    assert not (tmp_path / "s").exists()

@@ -21,7 +21,7 @@ def test_all_that_is_wrong_is_told_within_bounds(bakery, wrong):
     done = bakery("nodes", "enroll", wrong)
     lines = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
-    assert lines[0] == f"{wrong}: nodes[0] (n0): driver: is missing"
+    assert lines[0] == f"{wrong}:1: nodes[0] (n0): driver: is missing"
     assert lines[50] == "… and 10 more"
     assert lines[51] == f"bakery: {wrong}: 60 problems, nothing was changed"
 
@@ -30,7 +30,7 @@ def test_all_that_is_wrong_is_one_document_for_a_program(bakery, wrong):
     document = json.loads(bakery("nodes", "enroll", wrong, "--json").stdout)
     assert document["error"].endswith("60 problems, nothing was changed")
     assert document["problems"][59] == {
-        "node": "nodes[59] (n59)", "field": "driver", "message": "is missing"
+        "node": "nodes[59] (n59)", "field": "driver", "message": "is missing", "line": 1
     }  # fmt: skip
 
 

@@ -61,6 +61,9 @@ class Node:
         if self._thread:
             self._thread.join()
 
+    def identity(self):
+        raise NotImplementedError  # asked of nodes whose number is known alone
+
     def boot_from(self, device, *, persistent=False) -> None:
         self.seen.append(f"bmc {device}")
 

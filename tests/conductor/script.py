@@ -1,5 +1,8 @@
 """A node of whom is noted what it is asked, and which does what a test says."""
 
+from bakery.bmc.bmc import Identity
+from bakery.conductor.means import Sign
+
 
 class Script:
     """Power, boot offer, writer and signs that note what they are asked, and do what a test says.
@@ -11,7 +14,7 @@ class Script:
         self.asked = []
         self.faults = faults
         self.is_on = False
-        self.seen = iter(["", "login"])
+        self.seen = iter([None, Sign("login", "login")])
         self.writes = lambda tell: [tell("writing", 1, 2), tell("verifying", 0, 2)]
 
     def note(self, *words):
@@ -33,6 +36,9 @@ class Script:
     def boot_from(self, device, *, persistent=False):
         self.note("boot", device, persistent)
 
+    def identity(self):
+        return Identity()
+
     def ramdisk(self, deployment):
         self.note("ramdisk", deployment.key)
 
@@ -41,6 +47,8 @@ class Script:
 
     def nothing(self):
         self.note("nothing")
+
+    silence = ""
 
     def mark(self):
         return 7

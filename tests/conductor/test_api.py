@@ -30,17 +30,18 @@ class Node:
         self.told = []
         self.waits = waits
 
-    def ramdisk_up(self, agent):
+    def ramdisk_up(self, agent, machine):
         self.told.append(agent)
+        self.machine = machine
         return self.waits
 
     def ramdisk_failed(self, error):
         self.told.append(error)
         return self.waits
 
-    def write_list(self, agent, disk_bytes, public):
-        self.told.append((agent, disk_bytes, public))
-        if disk_bytes < 1000:
+    def write_list(self, agent, machine, public):
+        self.told.append((agent, machine.disk_bytes, public))
+        if machine.disk_bytes < 1000:
             raise BakeryError("the node's disk is too small")
         return b"the write list" if self.waits else None
 
@@ -371,3 +372,23 @@ def test_a_refusal_is_told_as_ironic_told_it():
 
 def test_a_call_with_a_blank_around_its_token_is_believed():
     assert call(Node(), GOOD, token=" the-token\n").status == 202
+
+
+def test_which_machine_it_is_is_told_within_bounds():
+    node = Node()
+    told = {
+        "macs": "52:54:00:00:00:01,52:54:00:AA:00:02,no card," + "x" * 9000,
+        "serial": "S\x1b[2J" + "1" * 900,
+        "disk_model": "ACME", "disk_serial": "D1", "disk_bytes": "480103981056",
+    }  # fmt: skip
+    assert call(node, GOOD | told).status == 202
+    machine = node.machine
+    assert machine.macs == ("52:54:00:00:00:01", "52:54:00:aa:00:02")
+    assert machine.serial.isprintable() and len(machine.serial) < 150
+    assert (machine.disk_model, machine.disk_serial) == ("ACME", "D1")
+    assert machine.disk_bytes == 480103981056
+
+
+@pytest.mark.parametrize("size", ["-1", "x", "9" * 30])
+def test_a_disk_whose_size_is_no_number_is_refused(size):
+    assert call(Node(), GOOD | {"disk_bytes": size}).status == 400

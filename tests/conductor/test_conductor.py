@@ -13,11 +13,14 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from bakery.bmc.access import IpmiAccess
 from bakery.conductor import conductor as module
 from bakery.conductor.conductor import API_PORT, Conductor, _join, _NodeThread, _range, main
+from bakery.conductor.console_signs import ConsoleSigns
 from bakery.conductor.journal import Journal
-from bakery.conductor.messages import BmcAccess, Message, NodeSpec, Request, Result
+from bakery.conductor.messages import Card, Message, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast
+from bakery.conductor.network_signs import NetworkSigns, WrittenSigns
 from bakery.conductor.node import Halted
 from bakery.host import sandbox
 from bakery.host.errors import BakeryError
@@ -32,7 +35,7 @@ NODES = tuple(
         f"node-{number}",
         UUID(int=number),
         f"52:54:00:4c:00:0{number}",
-        BmcAccess("192.0.2.9", 623, "admin", "secret"),
+        IpmiAccess("192.0.2.9", 623, "admin", "secret"),
         "/console",
     )
     for number in (1, 2)
@@ -105,7 +108,7 @@ class Deploy:
         self.boots = 0
         self.calls = SimpleNamespace(boots=self.counted)
         self.record = SimpleNamespace(
-            name=name, node=node, state="enroll", reason="", attempt=2, visits=()
+            name=name, node=node, state="enroll", reason="", attempt=2, visits=(), sign=""
         )
 
     def counted(self):
@@ -189,7 +192,8 @@ def test_the_folder_of_journals_is_its_owners_alone(request_of, tmp_path):
 @pytest.mark.parametrize(("layout", "local"), [("pv", False), ("lv", False), ("disk", True)])
 def test_what_a_node_needs_is_put_together_of_the_request(request_of, deploys, layout, local):
     bounds = {"attempts": 7, "ramdisk_seconds": 8.0, "running_seconds": 9.0}
-    conductor = Conductor(request_of(layout, root_device="size=1", **bounds), silent())
+    nodes = (msgspec.structs.replace(NODES[0], root_device="size=1"), NODES[1])
+    conductor = Conductor(request_of(layout, nodes=nodes, **bounds), silent())
     conductor.work()
     first, second = deploys
     assert (first.bounds.attempts, first.bounds.ramdisk_seconds) == (7, 8.0)
@@ -197,7 +201,7 @@ def test_what_a_node_needs_is_put_together_of_the_request(request_of, deploys, l
     means = first.means
     assert (means.local, means.pull) == (local, None)
     assert means.boot.url == f"http://192.0.2.1:{API_PORT}"
-    assert (means.boot.mac, means.boot.root_device) == (NODES[0].mac, "size=1")
+    assert (means.boot.macs, means.boot.root_device) == ((NODES[0].mac,), "size=1")
     assert means.boot.direct is False and second.means.boot.node == UUID(int=2)
     assert first.wanted.root_device == "size=1"
     assert {mac: known.name for mac, known in conductor._known.items()} == {
@@ -374,3 +378,40 @@ def test_a_conductor_that_is_asked_to_end_halts_and_is_asked_no_more(request_of,
         module._end(15, None)
     assert caught.value.hint == "run the same command to continue"
     assert set_to == [(signal.SIGTERM, signal.SIG_IGN)]
+
+
+@pytest.mark.parametrize(
+    ("until", "console", "kind"),
+    [
+        ("any", "/console", ConsoleSigns),
+        ("any", "", NetworkSigns),
+        ("login", "/console", ConsoleSigns),
+        ("ssh", "/console", NetworkSigns),
+        ("ping", "", NetworkSigns),
+        ("written", "/console", WrittenSigns),
+    ],
+)
+def test_the_best_sign_is_looked_for_or_the_one_that_is_asked_for(
+    request_of, deploys, until, console, kind
+):
+    nodes = (msgspec.structs.replace(NODES[0], console=console),)
+    Conductor(request_of(nodes=nodes, until=until), silent()).work()
+    assert isinstance(deploys[0].means.signs, kind)
+
+
+def test_a_login_that_nobody_can_see_is_not_waited_for(request_of, deploys):
+    nodes = (msgspec.structs.replace(NODES[0], console=""),)
+    with pytest.raises(BakeryError, match="console of node-1 is not kept"):
+        Conductor(request_of(nodes=nodes, until="login"), silent()).work()
+
+
+def test_each_of_a_nodes_cards_is_served_and_belongs_to_the_machine_that_is_expected(
+    request_of, deploys
+):
+    more = (Card("52:54:00:4c:00:11"), Card("52:54:00:4c:00:12", boots=False))
+    node = msgspec.structs.replace(NODES[0], others=more, serial="S1")
+    conductor = Conductor(request_of(nodes=(node,)), silent())
+    conductor.work()
+    assert set(conductor._known) == set(node.macs) and len(node.macs) == 3
+    machine = deploys[0].means.machine
+    assert (machine.macs, machine.serial) == (frozenset(node.macs), "S1")

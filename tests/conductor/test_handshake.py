@@ -8,7 +8,7 @@ import pytest
 from bakery.conductor import api
 from bakery.conductor.disk_writer import writer
 from bakery.conductor.journal import Journal
-from bakery.conductor.means import Bounds, Means
+from bakery.conductor.means import Bounds, Means, Sign
 from bakery.conductor.node import NodeDeploy
 from bakery.conductor.notice import release
 from bakery.conductor.offer import NodeOffer
@@ -58,8 +58,8 @@ class Bench:
         )
         stack.callback(self.node.power_off)
         self.iscsi_port = self.node.target_port
-        peer = Peer(lambda: "127.0.0.1")
-        offer = NodeOffer(tree, self.http.url, NODE, MAC, peer, self.build, folder)
+        peer = Peer(lambda asked: asked == "127.0.0.1")
+        offer = NodeOffer(tree, self.http.url, NODE, (MAC,), peer, self.build, folder)
         means = Means(
             power=self.node,
             boot=offer,
@@ -91,11 +91,13 @@ class Bench:
         self.write(agent, deployment, tell)
         self.on_write()
 
+    silence = ""
+
     def mark(self):
         return 0
 
     def up(self, mark, seconds):
-        return "up" if self.node.booted.startswith("boot_") else ""
+        return Sign("login", "up") if self.node.booted.startswith("boot_") else None
 
     def run(self):
         record = self.deploy.run()

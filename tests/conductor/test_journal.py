@@ -1,11 +1,14 @@
 """A node's file: whole, private, held by one, and told when it cannot be read."""
 
+import fcntl
+import os
+import threading
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from bakery.conductor.journal import AgentInfo, Deployment, Journal, Record, Visit
+from bakery.conductor.journal import AgentInfo, Deployment, Journal, Record, Visit, all_in
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
 
@@ -127,3 +130,34 @@ def test_a_journal_can_be_read_by_a_person(tmp_path):
     journal.write(record())
     assert b'\n  "state": "writing",\n' in journal.path.read_bytes()
     assert journal.path.read_bytes().endswith(b"}\n")
+
+
+def test_who_holds_a_node_is_named_to_whoever_meets_him(tmp_path):
+    journal = Journal(tmp_path, UUID(int=1))
+    assert journal.holder() == ""
+    with journal.held():
+        here = f"process {os.getpid()} on "
+        assert journal.holder().startswith(here)
+        with pytest.raises(BakeryError, match=here), Journal(tmp_path, UUID(int=1)).held():
+            pass
+    assert journal.holder() == ""
+
+
+def test_who_only_looks_keeps_nobody_from_a_node(tmp_path):
+    journal = Journal(tmp_path, UUID(int=1))
+    with journal.held():
+        pass
+    with (tmp_path / "draft" / str(UUID(int=1)) / "lock").open() as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (looked_at, fcntl.LOCK_UN)).start()
+        with journal.held():
+            pass
+
+
+def test_all_records_of_a_folder_are_found_and_nothing_else(tmp_path):
+    assert all_in(tmp_path / "none") == []
+    kept = record()
+    Journal(tmp_path, kept.node).write(kept)
+    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "wire.jsonl").write_text("{}")
+    assert all_in(tmp_path) == [(kept, "")]

@@ -9,9 +9,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from bakery.bmc.access import IpmiAccess
 from bakery.conductor import launch
 from bakery.conductor.launch import deploy_ramdisk, run
-from bakery.conductor.messages import BmcAccess, Message, NodeSpec, Request, Result
+from bakery.conductor.messages import Message, NodeSpec, Request, Result
 from bakery.host.errors import BakeryError
 from bakery.host.report import Event, Report, silent
 from tests.conductor import builds
@@ -21,7 +22,7 @@ NODE = NodeSpec(
     "node-1",
     UUID("6a3c9a3e-4b5f-4c39-9d5b-0f6a2b1c7d11"),
     "52:54:00:4c:00:01",
-    BmcAccess("127.0.0.1", 6231, "admin", "secret"),
+    IpmiAccess("127.0.0.1", 6231, "admin", "secret"),
     "/nowhere/console.log",
 )
 

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from bakery.conductor.disk_errors import DiskFailed
-from bakery.conductor.journal import AgentInfo, Deployment, Journal, Record
-from bakery.conductor.means import Bounds, Means
+from bakery.conductor.expected import Expected
+from bakery.conductor.journal import AgentInfo, Deployment, Journal, Machine, Record
+from bakery.conductor.means import Bounds, Means, Sign
 from bakery.conductor.node import Halted, NodeDeploy
 from bakery.conductor.peer import Peer
 from bakery.host.errors import BakeryError
-from bakery.host.report import Event, Report
+from bakery.host.report import Event, Report, silent
 from bakery.node.agent import proof
 from tests.conductor import world as worlds
 from tests.conductor.script import Script
-from tests.conductor.world import AGENT, WANTED, deploy_in, run
+from tests.conductor.targets import until
+from tests.conductor.world import AGENT, NODE, WANTED, World, deploy_in, run
 
 STATES = (
     *("enroll", "boot-config", "power-on", "ramdisk"),
@@ -134,7 +136,7 @@ def test_a_node_whose_firmware_asked_for_an_address_is_not_disturbed(tmp_path):
 
     def up(mark, seconds):
         deploy.calls.boots()
-        return ""
+        return
 
     world.up = up
     record = run(world, deploy)
@@ -156,7 +158,7 @@ def test_a_node_that_boots_the_ramdisk_again_and_again_ends_with_that_reason(tmp
 
     def up(mark, seconds):
         deploy.calls.ramdisk_up(AGENT)
-        return ""
+        return
 
     world.up = up
     record = run(world, deploy)
@@ -205,7 +207,7 @@ def at(tmp_path):
             mark=7,
         )
         journal.write(record)
-        peer = Peer(lambda: AGENT.address)
+        peer = Peer(lambda asked: asked == AGENT.address)
         means = Means(script, script, script.write, script.release, script, peer, local)
         report = Report(told.append)
         made = NodeDeploy("node-1", worlds.NODE, WANTED, means, journal, report, bounds)
@@ -245,7 +247,7 @@ def test_a_deploy_that_begins_says_nothing_of_resuming(tmp_path):
     told: list[Event] = []
     script: Any = Script()
     journal = Journal(tmp_path, worlds.NODE)
-    means = Means(script, script, script.write, script.release, script, Peer(str))
+    means = Means(script, script, script.write, script.release, script, Peer(lambda _: False))
     NodeDeploy("node-1", worlds.NODE, WANTED, means, journal, Report(told.append), Bounds())
     assert told == []
     record = journal.read()
@@ -432,7 +434,7 @@ def test_a_ramdisk_that_cannot_be_let_go_is_started_afresh(at, agent):
 def test_a_node_hangs_that_was_let_go_and_asks_for_nothing(at, awaited, local, seconds, restarts):
     deploy, script, told = at("rebooted", local=local, bounds=Bounds(1, 30, 30, seconds))
     deploy.calls.awaited = awaited
-    script.seen = iter(["", "", "login"])
+    script.seen = iter([None, None, Sign("login", "login")])
     assert deploy.run().state == "running"
     assert [words[0] for words in script.asked].count("on") == restarts
     text = "the node hangs in its restart: restarting it through its BMC"
@@ -448,3 +450,48 @@ def test_a_system_that_does_not_come_up_is_told_with_its_bound(at):
 
     script.seen = iter(nothing, None)
     assert "did not come up within 0.05 s (see the node's console" in deploy.run().reason
+
+
+def test_another_machine_is_refused_before_a_write_and_left_on(tmp_path, monkeypatch):
+    world = World(tmp_path / "world.json")
+    expected = Expected(frozenset({"52:54:00:00:00:01"}))
+    means = world.means(machine=expected)
+    journal = Journal(tmp_path / "journal", NODE)
+    deploy = NodeDeploy("r1", NODE, WANTED, means, journal, silent(), worlds.BOUNDS)
+    booted = threading.Event()
+    monkeypatch.setattr(world, "start", booted.set)
+    thread = threading.Thread(target=deploy.run, daemon=True)
+    thread.start()
+    assert booted.wait(60)
+    until(lambda: deploy.record.state == "ramdisk")
+    assert not deploy.calls.ramdisk_up(AGENT, Machine(("52:54:00:00:00:02",)))
+    thread.join(60)
+    record = deploy.record
+    assert (record.state, record.attempt, record.agent) == ("failed", 1, None)
+    assert "no network card 52:54:00:00:00:01" in record.reason
+    assert "nothing was written" in record.reason
+    assert (world.facts.writes, world.facts.power) == (0, "on")
+
+
+@pytest.mark.parametrize(("serial", "starts"), [("S1", 1), (None, 1), ("S2", 0)])
+def test_a_bmc_of_another_machine_is_refused_before_it_is_switched(tmp_path, serial, starts):
+    world = World(tmp_path / "world.json")
+    world.serial = serial
+    means = world.means(machine=Expected(serial="S1"))
+    journal = Journal(tmp_path / "journal", NODE)
+    deploy = NodeDeploy("r1", NODE, WANTED, means, journal, silent(), worlds.BOUNDS)
+    record = run(world, deploy)
+    assert (record.state, world.facts.starts) == ("running" if starts else "failed", starts)
+    assert ("serial number S2, not S1" in record.reason) == (not starts)
+
+
+def test_the_sign_is_kept_and_silence_that_may_be_none_is_no_reason_to_restart(tmp_path):
+    world, deploy = deploy_in(tmp_path / "seen")
+    assert run(world, deploy).sign == "login"
+    world, deploy = deploy_in(tmp_path / "silent", bounds=Bounds(3, 30, 0.2, 30, 0.002))
+    world.silence = "look at it"
+    world.up = lambda _mark, _seconds: None
+    record = run(world, deploy)
+    assert (record.state, record.attempt, record.sign) == ("failed", 1, "")
+    assert "no sign" in record.reason and "look at it" in record.reason
+    assert (world.facts.starts, world.facts.power) == (1, "on")

@@ -6,13 +6,22 @@ from uuid import uuid4
 
 import pytest
 
-from bakery.conductor.journal import VISIT_LIMIT, AgentInfo, Deployment, Journal, Record, Visit
+from bakery.conductor.journal import (
+    VISIT_LIMIT,
+    AgentInfo,
+    Deployment,
+    Journal,
+    Machine,
+    Record,
+    Visit,
+)
 from bakery.conductor.node_calls import NodeCalls
 from bakery.conductor.peer import Peer
 from bakery.conductor.wanted import Wanted
 from tests.conductor.targets import until
 
 PUBLIC = bytes(32)
+MACHINE = Machine(disk_bytes=512)
 AGENT, OTHER = AgentInfo("192.0.2.7", "iqn.a:b"), AgentInfo("192.0.2.8", "iqn.a:b")
 BEFORE = ("power-on", "ramdisk", "writing", "verifying")
 AFTER = ("switched", "rebooted")
@@ -50,7 +59,7 @@ def at(tmp_path):
             agent=agent,
             visits=visits,
         )
-        peer = Peer(lambda: AGENT.address)
+        peer = Peer(lambda asked: asked == AGENT.address)
         return NodeCalls(record, Journal(tmp_path, record.node), peer, pull)
 
     return make
@@ -112,12 +121,12 @@ def test_progress_is_taken_of_a_node_that_writes_itself(at, state):
 def test_a_write_list_is_for_the_ramdisk_that_is_waited_for(at):
     pull = Pull()
     calls = at("ramdisk", pull=pull)
-    assert calls.write_list(AGENT, 512, PUBLIC) == b"list"
+    assert calls.write_list(AGENT, MACHINE, PUBLIC) == b"list"
     assert pull.told == [("list", calls.record.deployment.key, 512, PUBLIC)]
-    assert calls.write_list(AGENT, 512, PUBLIC) == b"list"  # it restarted by itself, and goes on
-    assert calls.write_list(OTHER, 512, PUBLIC) is None
-    assert at("switched", pull=pull).write_list(AGENT, 512, PUBLIC) is None
-    assert at("ramdisk").write_list(AGENT, 512, PUBLIC) is None
+    assert calls.write_list(AGENT, MACHINE, PUBLIC) == b"list"  # it restarted
+    assert calls.write_list(OTHER, MACHINE, PUBLIC) is None
+    assert at("switched", pull=pull).write_list(AGENT, MACHINE, PUBLIC) is None
+    assert at("ramdisk").write_list(AGENT, MACHINE, PUBLIC) is None
 
 
 def test_only_a_node_that_was_to_write_has_written(at):

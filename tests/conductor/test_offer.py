@@ -14,6 +14,7 @@ from tests.conductor import builds
 
 HERE = "192.0.2.7"
 NODE = UUID("6a3c9a3e-4b5f-4c39-9d5b-0f6a2b1c7d11")
+OTHER_CARD = "52:54:00:4c:00:02"
 PXELINUX = "pxelinux.cfg/01-52-54-00-4c-00-01"
 TEXTS = (PXELINUX, f"{NODE}/config", "ipxe/52-54-00-4c-00-01.ipxe")
 
@@ -26,9 +27,8 @@ def offered(tmp_path, layout="pv", hints=""):
     (folder / "deploy-ramdisk").write_bytes(b"deploy ramdisk")
     tree = Tree()
     url = "http://192.0.2.1:6385"
-    return tree, NodeOffer(
-        tree, url, NODE, "52:54:00:4c:00:01", Peer(lambda: HERE), build, folder, hints
-    )
+    peer, macs = Peer(lambda asked: asked == HERE), ("52:54:00:4c:00:01", OTHER_CARD)
+    return tree, NodeOffer(tree, url, NODE, macs, peer, build, folder, hints)
 
 
 def content(tree, name):
@@ -130,14 +130,19 @@ def test_the_public_key_is_for_nodes_that_write_their_disk_themselves(tmp_path):
 
 def test_each_boot_loader_finds_the_same(tmp_path):
     tree, offer = offered(tmp_path)
-    assert offer.script_url == "http://192.0.2.1:6385/ipxe/52-54-00-4c-00-01.ipxe"
+    url = "http://192.0.2.1:6385/ipxe/52-54-00-4c-00-01.ipxe"
+    assert offer.script_url(offer.macs[0]) == url
     offer.ramdisk(deployment())
     names = {name for name in tree.names() if not name.startswith(str(NODE))}
     grub = names - {PXELINUX, TEXTS[2], f"token-{NODE}"}
-    assert len(grub) == 1
+    assert len(grub) == 4  # of this card, and all three of the other
     for name in (*TEXTS, *grub):
         assert b"deployment_key=the-key" in content(tree, name)
+    other = content(tree, "ipxe/52-54-00-4c-00-02.ipxe")
+    assert b"BOOTIF=01-52-54-00-4c-00-02" in other
     assert f"http://192.0.2.1:6385/{NODE}/deploy_kernel".encode() in content(tree, TEXTS[2])
+    offer.nothing()
+    assert set(tree.names()) == set()
 
 
 @pytest.mark.parametrize("layout", ["pv", "disk"])

@@ -5,14 +5,15 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from bakery.conductor.messages import BmcAccess, NodeSpec
+from bakery.bmc.access import IpmiAccess
+from bakery.conductor.messages import NodeSpec
 from bakery.conductor.processors import of_build, refuse_others
 from bakery.host.errors import BakeryError
 from bakery.manifest.manifest import Build
 from tests.conductor import builds
 
 ARM = bytes(56) + b"ARM\x64" + bytes(100)
-NODE = NodeSpec("node-1", UUID(int=1), "52:54:00:4c:00:01", BmcAccess("", 0, "", ""), "/log")
+NODE = NodeSpec("node-1", UUID(int=1), "52:54:00:4c:00:01", IpmiAccess("", 0, "", ""), "/log")
 
 
 @pytest.fixture

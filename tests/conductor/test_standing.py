@@ -5,10 +5,11 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from bakery.bmc.access import IpmiAccess
 from bakery.conductor import standing
 from bakery.conductor.conductor import Conductor
-from bakery.conductor.journal import Deployment, Journal, Record, Visit
-from bakery.conductor.messages import BmcAccess, NodeSpec, Request
+from bakery.conductor.journal import Deployment, Journal, Machine, Record, Visit
+from bakery.conductor.messages import NodeSpec, Request
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
 from bakery.host.report import silent
@@ -25,7 +26,7 @@ OTHERS = {
 
 
 def node(number=1):
-    access = BmcAccess("127.0.0.1", 6230 + number, "admin", "secret")
+    access = IpmiAccess("127.0.0.1", 6230 + number, "admin", "secret")
     return NodeSpec(f"node-{number}", UUID(int=number), f"52:54:00:4c:00:0{number}", access, "/log")
 
 
@@ -142,3 +143,32 @@ def test_a_conductor_deploys_what_was_agreed_to_be_lost(tmp_path):
         conductor(tmp_path, agreed).work()
     begun = Journal(tmp_path / "state", node().uuid).read()
     assert begun is not None and begun.state == "enroll"
+
+
+def test_a_loss_names_the_disk_where_the_node_told_it(tmp_path):
+    machine = Machine((), "", "ACME 9000", "D1", 480_103_981_056)
+    record = msgspec.structs.replace(journalled(tmp_path, node()), machine=machine)
+    assert standing.loss(record, ASKED).endswith(", on ACME 9000, serial D1, 480 GB")
+
+
+def test_hints_of_the_node_itself_tell_what_is_asked(tmp_path):
+    hinted = msgspec.structs.replace(node(), root_device="size=1")
+    record = journalled(tmp_path, hinted, wanted=ASKED.on("size=1"))
+    assert look(tmp_path, hinted).alone == (record,)
+    assert look(tmp_path, node()).losses == (record,)
+
+
+@pytest.mark.parametrize("power", ["on", "off"])
+def test_a_real_machine_that_is_on_and_was_not_deployed_from_here_is_asked_about(tmp_path, power):
+    found = standing.look(
+        (node(),), ASKED, tmp_path, lambda _spec: power, again=False, is_real=True
+    )
+    assert found.todo == (node(),)
+    assert found.strangers == ((node(),) if power == "on" else ())
+    assert "node-1 is on" in standing.strangers_loss(node())
+
+
+def test_one_whose_deploy_failed_or_is_under_way_is_no_stranger(tmp_path):
+    journalled(tmp_path, node(), "failed")
+    found = standing.look((node(),), ASKED, tmp_path, lambda _spec: "on", again=False, is_real=True)
+    assert found.strangers == ()

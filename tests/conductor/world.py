@@ -12,9 +12,11 @@ from uuid import UUID
 
 import msgspec
 
+from bakery.bmc.bmc import Identity
 from bakery.conductor.disk_errors import DiskFailed, Mismatch
+from bakery.conductor.expected import ANY_MACHINE, Expected
 from bakery.conductor.journal import AgentInfo, Deployment, Journal
-from bakery.conductor.means import Bounds, Means
+from bakery.conductor.means import Bounds, Means, Sign
 from bakery.conductor.node import NodeDeploy
 from bakery.conductor.peer import Peer
 from bakery.conductor.wanted import Wanted
@@ -45,6 +47,7 @@ class World:
         self.path = path
         self.faults = dict(faults or {})
         self.device = "disk"
+        self.serial: str | None = None  # as the BMC tells it
         self.facts = Facts()
         if path.exists():
             self.facts = msgspec.json.decode(path.read_bytes(), type=Facts)
@@ -97,15 +100,20 @@ class World:
         self.facts.offer = "nothing"
         self.save()
 
+    def identity(self) -> Identity:
+        return Identity(self.serial)
+
     # Signs
+    silence = ""
+
     def mark(self) -> int:
         return 7
 
-    def up(self, mark: int, seconds: float) -> str:
+    def up(self, mark: int, seconds: float) -> Sign | None:
         assert mark == 7
         if self.goes_wrong("login"):
             raise BakeryError("kernel panic: no init")
-        return "login reached" if self.facts.booted == "system" else ""
+        return Sign("login", "login reached") if self.facts.booted == "system" else None
 
     def write(self, agent, deployment, tell) -> None:
         assert agent == AGENT
@@ -134,8 +142,9 @@ class World:
         else:
             self.start()
 
-    def means(self, *, local: bool = False) -> Means:
-        return Means(self, self, self.write, self.release, self, Peer(lambda: AGENT.address), local)
+    def means(self, *, local: bool = False, machine: Expected = ANY_MACHINE) -> Means:
+        peer = Peer(lambda asked: asked == AGENT.address)
+        return Means(self, self, self.write, self.release, self, peer, local, machine)
 
     def ramdisk_lives(self, deploy: NodeDeploy, stop: threading.Event) -> None:
         """Be the ramdisk: report whenever the node has booted it, as long as nobody listened."""

@@ -157,13 +157,13 @@ class Waiting:
 
     peer: Peer
 
-    def ramdisk_up(self, _agent: object) -> bool:
+    def ramdisk_up(self, _agent: object, _machine: object) -> bool:
         return True
 
     def ramdisk_failed(self, _error: str) -> bool:
         return True
 
-    def write_list(self, _agent: object, _disk_bytes: int, _public: bytes) -> bytes:
+    def write_list(self, _agent: object, _machine: object, _public: bytes) -> bytes:
         return b""
 
     def progress(self, _part: str, _done: int, _total: int) -> bool:

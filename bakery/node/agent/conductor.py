@@ -32,19 +32,22 @@ class Conductor:
             return str(found[0][4][0])
         return ""
 
-    def disk_is_ready(self, *, chap: bool) -> None:
-        """The disk is exported, with `chap` to who has the secrets: the image can be written."""
-        self._pass_deploy_info("", {"chap": "both"} if chap else {})
+    def disk_is_ready(self, machine: Mapping[str, str], *, chap: bool) -> None:
+        """The disk is exported, with `chap` to who has the secrets: the image can be written.
 
-    def write_list(self, disk_bytes: int, public: bytes) -> bytes:
-        """What is to be written on a disk of that size, encrypted to the owner of `public`.
+        `machine` is what this one tells of itself (machine.py).
+        """
+        self._pass_deploy_info("", {**machine, **({"chap": "both"} if chap else {})})
+
+    def write_list(self, machine: Mapping[str, str], public: bytes) -> bytes:
+        """What is to be written on this machine's disk, encrypted to the owner of `public`.
 
         It is asked for again while nobody answers.
         """
         settings, where = self._settings, self._api
         node = f"{where.path}/v1/nodes/{settings.deployment_id}/vendor_passthru"
         place = http.Place(where.host, where.port, f"{node}/get_deploy_plan")
-        wanted = {"disk_bytes": str(disk_bytes), "public_key": public.hex()}
+        wanted = {**machine, "public_key": public.hex()}
         body = json.dumps({**self._proof(), **wanted}).encode()
         return http.fetch(place, signed_list.LIMIT, self.token(), api.RETRY_SECONDS, body)
 

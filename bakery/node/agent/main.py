@@ -14,6 +14,7 @@ from . import (
     drivers,
     exchange,
     kernel_args,
+    machine,
     network,
     proof,
     signed_list,
@@ -64,7 +65,7 @@ def write_it(settings: Settings, conductor: Conductor, arrivals: Arrivals, inter
             disk = choose_disk(settings, arrivals)
             notice = held.enter_context(listening(settings, conductor))
             own = exchange.Exchange()
-            answer = conductor.write_list(disk.size, own.public)
+            answer = conductor.write_list(machine.told(disk), own.public)
             content = own.decrypted(answer, settings.deployment_key)
             here = signed_list.Here(
                 settings.deployment_id, disk.size, encrypted_to=own.public.hex()
@@ -86,7 +87,7 @@ def have_it_written(settings: Settings, conductor: Conductor, arrivals: Arrivals
             access = access_for(settings, conductor)
             held.enter_context(target.exported(disk.device, settings.iqn, access))
             notice = held.enter_context(listening(settings, conductor))
-        conductor.disk_is_ready(chap=access is not None)
+        conductor.disk_is_ready(machine.told(disk), chap=access is not None)
         say(f"{disk.device} is exported as {settings.iqn}; waiting on port {notice.port}")
         notice.wait()
         say("notice: done")

@@ -13,7 +13,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bakery.host.errors import BakeryError
 
@@ -38,15 +38,22 @@ class Unreadable(BakeryError):
     """The file cannot be read, or is none of the kind."""
 
 
-def load(path: Path, *, limit_bytes: int = SIZE_LIMIT_BYTES) -> object:
-    """The tree in a file: JSON where its name ends in `.json`, else YAML. Raises Unreadable."""
+class Document(NamedTuple):
+    """A file that was read: its tree, and the text that it is of."""
+
+    tree: object
+    text: str
+
+
+def load(path: Path, *, limit_bytes: int = SIZE_LIMIT_BYTES) -> Document:
+    """A file: JSON where its name ends in `.json`, else YAML. Raises Unreadable."""
     text = _text(path, limit_bytes)
     try:
         tree = _json(text) if path.suffix == ".json" else _yaml(text)
         _check(tree)
     except _Bad as bad:
         raise Unreadable(f"{path}: {bad.message}", bad.hint) from None
-    return tree
+    return Document(tree, text)
 
 
 class _Bad(BakeryError):
@@ -92,7 +99,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _yaml(text: str) -> object:
     import yaml
 
-    loader = _loader()
+    loader = safe_loader()
     try:
         _measure(text, loader)
         return yaml.load(text, Loader=loader)  # noqa: S506 - made of the safe loader
@@ -109,7 +116,7 @@ def _yaml(text: str) -> object:
 
 
 @functools.cache
-def _loader() -> Any:  # noqa: ANN401 - PyYAML has no types
+def safe_loader() -> Any:  # noqa: ANN401 - PyYAML has no types
     """PyYAML's safe loader, in C where it is there, that takes no date and no base 60."""
     import yaml
 

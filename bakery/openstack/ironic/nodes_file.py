@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from bakery.openstack.ironic import checks, document, instackenv
+from bakery.openstack.ironic import checks, document, instackenv, passwords
 from bakery.openstack.ironic.fields import MERGED, NODE, PORT
+from bakery.openstack.ironic.lines import Lines
 from bakery.openstack.ironic.problems import Problems, Spot, meant
 from bakery.openstack.ironic.records import Node, Port
 
@@ -25,15 +26,21 @@ BMC = {
 
 
 class Fleet(msgspec.Struct, frozen=True):
-    """The nodes of a file, and what is wrong with it."""
+    """The nodes of a file, what is wrong with it, and at which lines that is."""
 
     nodes: tuple[Node, ...]
     problems: Problems
+    lines: Lines = Lines("")
 
 
 def read(path: Path) -> Fleet:
-    """The nodes that a file describes. Raises document.Unreadable where it cannot be read."""
-    return parse(document.load(path))
+    """The nodes that a file describes. Raises document.Unreadable where it cannot be read.
+
+    What it wants from the environment, from files and commands is not looked up
+    (passwords.filled).
+    """
+    tree, text = document.load(path)
+    return msgspec.structs.replace(parse(tree), lines=Lines(text))
 
 
 def parse(tree: object) -> Fleet:
@@ -93,7 +100,11 @@ def _node(spot: Spot, entry: Mapping[str, object]) -> Node:
             here.wrong(f"is unknown; {meant(key, (*NODE, *OWN))}")
     if "driver" not in entry:
         spot.at("driver").wrong("is missing")
-    checks.driver_info(spot.at("driver_info"), mappings.get("driver_info", {}))
+    details = dict(mappings.get("driver_info", {}))
+    password = passwords.taken(spot.at("driver_info"), entry.get("driver"), details)
+    checks.driver_info(spot.at("driver_info"), details)
+    passwords.variables(spot.at("driver_info"), details)
+    mappings |= {"driver_info": details} if "driver_info" in mappings else {}
     capabilities = _properties(spot.at("properties"), mappings)
     node = Node(
         label=spot.node,
@@ -104,6 +115,7 @@ def _node(spot: Spot, entry: Mapping[str, object]) -> Node:
         capabilities=capabilities,
         traits=checks.traits(spot.at("traits"), entry["traits"]) if "traits" in entry else None,
         ports=_ports(spot.at("ports"), entry.get("ports", [])),
+        password=password,
     )
     if not {"name", "uuid", "ports"} & set(entry):
         spot.wrong("needs a name or a port, by which it is found again")
@@ -193,8 +205,18 @@ def _unique(node: Node) -> list[tuple[str, object]]:
     details = node.mappings.get("driver_info", {})
     keys = BMC.get(node.driver, ())
     if keys and details.get(keys[0]):
-        found.append((f"driver_info.{keys[0]}", tuple(str(details.get(key, "")) for key in keys)))
+        place = tuple(_same(key, str(details.get(key, ""))) for key in keys)
+        found.append((f"driver_info.{keys[0]}", place))
     return found
+
+
+def _same(key: str, text: str) -> str:
+    """What stands for all the ways to write one place: Ironic fills in the port and the scheme."""
+    if key == "ipmi_port":
+        return "" if text == "623" else text
+    if key == "redfish_address":
+        return text.lower().removeprefix("https://").rstrip("/")
+    return text.lower() if key.endswith("_address") else text
 
 
 def _words(value: object) -> str:

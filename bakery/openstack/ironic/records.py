@@ -12,12 +12,21 @@ class Port(msgspec.Struct, frozen=True):
     fields: dict[str, object] = {}
 
 
+class PasswordSource(msgspec.Struct, frozen=True):
+    """Where the password is that `key` of driver_info is to hold: a file's name, or a command."""
+
+    key: str
+    file: str = ""
+    command: tuple[str, ...] = ()
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A node as a file describes it; all of it checked.
 
     `label` is what it is called in messages. `fields` are the plain ones and `mappings` those that
     hold keys (fields.py has both); `capabilities` is taken out of `properties`.
     `traits` is None where the file says nothing of them. Either a name, a uuid or a port is there.
+    `password` is there where the file tells where that is (passwords.py).
     """
 
     label: str
@@ -28,6 +37,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: dict[str, str] = {}
     traits: tuple[str, ...] | None = None
     ports: tuple[Port, ...] = ()
+    password: PasswordSource | None = None
 
     @property
     def driver(self) -> str:

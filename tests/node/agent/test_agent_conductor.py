@@ -57,14 +57,14 @@ def conductor(server="10.0.0.1"):
 
 def test_each_news_has_its_call(posted):
     own = conductor()
-    own.disk_is_ready(chap=True)
-    own.disk_is_ready(chap=False)
+    own.disk_is_ready({"serial": "S1"}, chap=True)
+    own.disk_is_ready({}, chap=False)
     own.written()
     own.failed("no disk")
     own.boot_loader_failed("no loader")
     info = {**OWN, "iqn": "iqn.a"}
     assert posted.calls == [
-        ("pass_deploy_info", {**info, "error": "", "chap": "both"}, "TOKEN"),
+        ("pass_deploy_info", {**info, "error": "", "serial": "S1", "chap": "both"}, "TOKEN"),
         ("pass_deploy_info", {**info, "error": ""}, "TOKEN"),
         ("pass_deploy_done", OWN, "TOKEN"),
         ("pass_deploy_info", {**info, "error": "no disk"}, "TOKEN"),
@@ -125,7 +125,7 @@ def test_what_is_to_be_written_is_asked_for_with_the_size_of_the_disk(posted, mo
         return b"list"
 
     monkeypatch.setattr(http, "fetch", fetch)
-    assert conductor().write_list(4096, b"\xab" * 32) == b"list"
+    assert conductor().write_list({"disk_bytes": "4096"}, b"\xab" * 32) == b"list"
     ((place, _limit, token, patience, body),) = asked
     path = "/base/v1/nodes/node-7/vendor_passthru/get_deploy_plan"
     assert place == ("127.0.0.1", 6385, path)

@@ -70,7 +70,8 @@ class Conductor:
     def failed(self, reason: str) -> None:
         self.told.append(("failed", reason))
 
-    def disk_is_ready(self, *, chap: bool) -> None:
+    def disk_is_ready(self, machine: dict[str, str], *, chap: bool) -> None:
+        assert (machine["disk_model"], machine["disk_bytes"]) == ("M", "4096")
         self.told.append(("ready", chap))
 
     def boot_loader_failed(self, reason: str) -> None:
@@ -78,7 +79,7 @@ class Conductor:
 
 
 class Disk:
-    name, device, size = "sda", "/dev/sda", 4096
+    name, device, size, model, serial = "sda", "/dev/sda", 4096, "M", "S"
 
 
 @pytest.fixture
@@ -157,8 +158,8 @@ def test_a_node_writes_its_disk_before_it_says_so_and_waits(there, monkeypatch):
         assert here.encrypted_to == asked[0].hex()
         return "the list"
 
-    def write_list(size, public):
-        assert size == Disk.size
+    def write_list(machine, public):
+        assert machine["disk_bytes"] == str(Disk.size)
         asked.append(public)
         return encryption.encrypted_list(b"list", public, "KEY")
 

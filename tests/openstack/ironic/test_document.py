@@ -13,7 +13,7 @@ def read(tmp_path):
     def of(text: str | bytes, name: str = "nodes.yaml") -> object:
         file = tmp_path / name
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(file)
+        return load(file).tree
 
     return of
 
@@ -138,7 +138,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 def test_a_file_may_be_as_large_as_the_limit(tmp_path):
     path = tmp_path / "nodes.yaml"
     path.write_text("a: 1\n" + "#" * 5)
-    assert load(path, limit_bytes=10) == {"a": 1}
+    assert load(path, limit_bytes=10).tree == {"a": 1}
     path.write_text("a: 1\n" + "#" * 6)
     with pytest.raises(Unreadable, match="larger than") as caught:
         load(path, limit_bytes=10)

@@ -1,0 +1,48 @@
+"""A lab as a place of nodes."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from bakery.bmc.access import IpmiAccess
+from bakery.conductor import lab_site, site
+from bakery.host.errors import BakeryError
+from bakery.lab import state
+from tests.cli.test_deploy import LAB
+
+
+@pytest.fixture
+def place(monkeypatch, tmp_path):
+    monkeypatch.setattr(state, "load", lambda _folder: LAB)
+    return lambda *names: lab_site.of_lab(tmp_path / "lab", names)
+
+
+def test_its_nodes_are_taken_each_once_with_their_consoles(place, tmp_path):
+    found = place("node-2", "2", "1")
+    assert [spec.name for spec in found.nodes] == ["node-2", "node-1"]
+    spec = found.nodes[0]
+    assert spec.bmc == IpmiAccess("127.0.0.1", 623, "admin", "secret")
+    assert (spec.uuid, spec.macs, spec.console) == (
+        UUID(int=2), ("52:54:00:4c:00:02",), "/console",
+    )  # fmt: skip
+    assert (spec.firmware, spec.processor, spec.root_device) == ("bios", "x86_64", "")
+    assert (found.interface, found.address, found.is_real) == ("lo", "192.0.2.1/24", False)
+    assert found.journals == tmp_path / "lab-deploys" and found.neighbours == {}
+    assert found.enter(["x"]) == LAB.enter(["x"])
+
+
+def test_a_node_that_it_has_not_is_refused(place):
+    with pytest.raises(BakeryError, match="no node '7'"):
+        place("7")
+
+
+def test_hints_of_the_command_are_for_all_nodes(place):
+    found = place("1", "2")
+    assert found.hinted("") is found
+    assert {spec.root_device for spec in found.hinted("size=1").nodes} == {"size=1"}
+
+
+def test_a_place_on_this_machine_is_entered_by_nothing():
+    words: list[str | Path] = ["a", Path("b")]
+    assert site.here(words) == words

@@ -1,0 +1,127 @@
+"""A rack that is known by its nodes file, its BMCs' addresses and an interface alone.
+
+The rack is a lab, whose folder the deploy cannot see: an empty one is mounted over it.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from bakery.conductor.journal import Journal
+from bakery.lab import state
+from bakery.netboot.wire_events import LogEntry, read_log
+from tests.conductor.targets import until
+from tests.conftest import BAKERY, Bakery, Sample
+from tests.e2e.test_deploy import built, lab
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lab"), pytest.mark.timeout(2400)]
+DEPLOY_SECONDS = 1800
+# Run with root's rights over namespaces of its own: mounts an empty folder over the first word.
+BLIND = 'mount -t tmpfs none "$1" && shift && exec "$@"'
+VARIABLE = "RACK_PASSWORD"
+
+
+def nodes_file(folder: Path, there: state.Lab) -> Path:
+    """The lab's nodes as those of a rack, without their names and uuids there."""
+    file = folder / "rack.yaml"
+    nodes = [
+        {
+            "name": f"r1-{number}",
+            "driver": "ipmi",
+            "driver_info": {
+                "ipmi_address": node.bmc.address,
+                "ipmi_port": node.bmc.port,
+                "ipmi_username": node.bmc.username,
+                "ipmi_password": f"${{{VARIABLE}_{number}}}",
+            },
+            "properties": {
+                "cpu_arch": node.processor,
+                "capabilities": f"boot_mode:{node.firmware}",
+                "root_device": {"size": ">= 1"},
+            },
+            "ports": [{"address": node.mac}],
+        }
+        for number, node in enumerate(there.nodes, 1)
+    ]
+    file.write_text(json.dumps({"nodes": nodes}))
+    return file
+
+
+class Rack:
+    """What a user has of it; `deploy` sees nothing else."""
+
+    def __init__(self, folder: Path, there: state.Lab) -> None:
+        self.there, self.state = there, folder / "rack-state"
+        self.file = nodes_file(folder, there)
+        self.secrets = {
+            f"{VARIABLE}_{number}": node.bmc.password for number, node in enumerate(there.nodes, 1)
+        }
+
+    def bakery(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        inside = self.there.enter(["unshare", "--mount", "--propagation", "private", "--"])
+        blind = ["sh", "-c", BLIND, "sh", self.there.folder]
+        return subprocess.run(
+            [*map(str, inside), *map(str, blind), *map(str, (BAKERY, *words))],
+            env=os.environ | self.secrets | {state.FOLDER_VARIABLE: "/nowhere/lab"},
+            capture_output=True,
+            text=True,
+            timeout=DEPLOY_SECONDS,
+            check=False,
+        )
+
+    def deploy(self, image: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        place = ("--nodes", self.file, "--interface", self.there.interface, "--state", self.state)
+        return self.bakery("deploy", "r1-1", "--image", image, *place, "--json", *words)
+
+    def wire(self) -> list[LogEntry]:
+        return list(read_log(self.state / "wire.jsonl"))
+
+
+def test_a_rack_is_deployed_by_its_nodes_file_and_its_interface_alone(
+    bakery: Bakery, sample: Sample, tmp_path: Path
+) -> None:
+    image = built(bakery, sample, tmp_path, "pv")
+    with lab(bakery, tmp_path / "lab", "--nodes", "2") as place:
+        rack = Rack(tmp_path, state.load(place.folder))
+        assert rack.bakery("lab", "status", "--lab", place.folder).returncode == 1  # it is blind
+        done = rack.deploy(image, "--until", "ping")
+        assert done.returncode == 0, done.stderr + place.console()[-3000:]
+        (outcome,) = json.loads(done.stdout)
+        assert (outcome["name"], outcome["state"], outcome["sign"]) == ("r1-1", "running", "ping")
+        until(lambda: "login:" in place.console(), 300)
+        assert not any(secret in done.stdout + done.stderr for secret in rack.secrets.values())
+        the_machine_was_told_apart(rack, outcome, place.nodes[0])
+        the_same_again_writes_nothing(rack, image, outcome)
+        status_and_log_tell_the_same(rack, outcome)
+
+
+def the_machine_was_told_apart(rack: Rack, outcome: dict[str, Any], node: dict[str, Any]) -> None:
+    kept = Journal(rack.state, UUID(outcome["uuid"])).read()
+    assert kept
+    assert node["mac"] in kept.machine.macs
+    assert kept.machine.disk_bytes == node["disk_bytes"]
+    assert kept.wanted.root_device == "size=%3E%3D%201"
+
+
+def the_same_again_writes_nothing(rack: Rack, image: Path, outcome: dict[str, Any]) -> None:
+    before = (rack.state / f"{outcome['uuid']}.json").read_bytes(), len(rack.wire())
+    again = rack.deploy(image)
+    assert again.returncode == 0, again.stderr
+    (left,) = json.loads(again.stdout)
+    assert left["left_alone"] and left["sign"] == "ping"
+    assert ((rack.state / f"{outcome['uuid']}.json").read_bytes(), len(rack.wire())) == before
+
+
+def status_and_log_tell_the_same(rack: Rack, outcome: dict[str, Any]) -> None:
+    (told,) = json.loads(rack.bakery("deploy", "status", "--state", rack.state, "--json").stdout)
+    assert (told["name"], told["state"], told["worked_on_by"]) == ("r1-1", "running", "")
+    (log,) = json.loads(
+        rack.bakery("deploy", "log", "r1-1", "--state", rack.state, "--json").stdout
+    )
+    assert log["visits"] == outcome["visits"]
+    assert "token" not in json.dumps([told, log])
