@@ -9,11 +9,12 @@ import click
 
 from bakery.cli import deploy_status, nodes_deploy, nodes_problems
 from bakery.cli.lab_nodes import in_folder, lab_folder
+from bakery.cli.media_options import by_media
 from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PATH, Output, output, say
 from bakery.host.errors import BakeryError, UsageError
 
 if TYPE_CHECKING:
-    from bakery.conductor.messages import NodeSpec, Result, Until
+    from bakery.conductor.messages import Media, NodeSpec, Result, Until
     from bakery.conductor.site import Site
 
 MIB_LIMIT = 1 << 21
@@ -161,6 +162,7 @@ class Deploy(click.Command):
     help="With --nodes, where journals are kept.  [default: ~/.local/state/bakery/rack]",
 )
 @click.option("--yes", is_flag=True, help="Overwrite running nodes without asking.")
+@by_media
 @in_folder
 @output
 def command(
@@ -185,15 +187,16 @@ def command(
     again: bool,  # noqa: FBT001
     state: Path | None,
     yes: bool,  # noqa: FBT001
+    media: "Media | None",
     folder: Path | None,
 ) -> int:
     """Deploy a build onto NODE…, from power-on to the login prompt.
 
-    Each node boots a ramdisk over the network, its disk is written and read back, and the node is
-    restarted into what was written. Exit code 0 means that every node runs it, by the sign that
-    is told. A deploy that was interrupted or killed continues when the same command is given
-    again. A node that already runs the build is left alone; you are asked before any other
-    running node is overwritten.
+    Each node boots a ramdisk over the network, or with --boot media from its BMC's virtual drive;
+    its disk is written and read back, and the node is restarted into what was written. Exit code 0
+    means that every node runs it, by the sign that is told. A deploy that was interrupted or
+    killed continues when the same command is given again. A node that already runs the build is
+    left alone; you are asked before any other running node is overwritten.
 
     The nodes are those of a lab, or with --nodes and --interface those of a rack: then NODE may be
     a pattern ('r1-*'). `bakery deploy status` and `bakery deploy log NODE` tell what was done; a
@@ -203,6 +206,7 @@ def command(
     """
     from bakery.conductor import interface, standing
     from bakery.conductor.launch import deploy_ramdisk, run
+    from bakery.conductor.media import refuse_layout
     from bakery.conductor.messages import Request
     from bakery.conductor.partition import Extras
     from bakery.conductor.rack_site import Wrong, default_state
@@ -218,6 +222,8 @@ def command(
         return nodes_problems.refused(out, nodes_file, wrong.fleet, "nothing was done")
     site = site.hinted(root_device or "")
     build = manifest.load(image.absolute())
+    if media:
+        refuse_layout(build.manifest.layout)
     if until == "written" and build.manifest.layout != "disk":
         raise BakeryError(
             f"a node of layout {build.manifest.layout} boots over the network, from this command: "
@@ -229,7 +235,7 @@ def command(
     found = standing.look(
         *(site.nodes, asked, site.journals, site.power_of), again=again, is_real=site.is_real
     )
-    if found.todo and site.is_real:
+    if found.todo and site.is_real and media is None:
         interface.check_privileges()
     hints = {spec.uuid: spec.root_device for spec in site.nodes}
     losses = [standing.loss(record, asked.on(hints[record.node])) for record in found.losses]
@@ -247,6 +253,7 @@ def command(
         multicast=multicast,
         bios=bios,
         uefi=uefi,
+        media=media,
         swap_mib=swap_mib,
         ephemeral_mib=ephemeral_mib,
         config_drive=str(drive or ""),

@@ -11,7 +11,7 @@ import functools
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from types import FrameType
@@ -27,7 +27,9 @@ from bakery.conductor.console_signs import ConsoleSigns
 from bakery.conductor.disk_writer import writer
 from bakery.conductor.expected import Expected
 from bakery.conductor.journal import Journal
-from bakery.conductor.means import Bounds, Means, Signs
+from bakery.conductor.means import BootOffer, Bounds, Means, Power, Signs
+from bakery.conductor.media import ByMedia, network_of, refuse_layout
+from bakery.conductor.media_shelf import MediaShelf
 from bakery.conductor.messages import Message, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast, Casting, casting
 from bakery.conductor.network_signs import NetworkSigns, WrittenSigns
@@ -81,7 +83,13 @@ class Conductor:
         self._notes = Notes(request, report)
         self._tree = Tree()
         self._chain = Chain(request.bios, request.uefi)
-        self._chain.put(self._tree)
+        self._media: MediaShelf | None = None
+        if request.media:
+            refuse_layout(self._build.manifest.layout)
+            ramdisk = Path(request.ramdisk)
+            self._media = MediaShelf(request.media, ramdisk, self._folder, report)
+        else:
+            self._chain.put(self._tree)
         self._known: dict[str, KnownNode] = {}
         self._deploys: dict[UUID, NodeDeploy] = {}
         self._signs: dict[UUID, NetworkSigns] = {}
@@ -97,7 +105,7 @@ class Conductor:
             leases = Leases(path, *_range(self._own))
             stack.enter_context(contextlib.closing(leases))
             for spec, journal in zip(self._request.nodes, journals, strict=True):
-                peer = Peer(functools.partial(_holds, leases, spec))
+                peer = Peer(self._holder(spec, leases))
                 self._deploys[spec.uuid] = self._deploy(spec, journal, peer, leases)
             stack.enter_context(self._servers(leases))
             threads = [_NodeThread(deploy) for deploy in self._deploys.values()]
@@ -141,8 +149,6 @@ class Conductor:
             direct=request.method == "direct",
             seal_of=self._seal_of,
         )
-        for mac in spec.macs:
-            self._known[mac] = KnownNode(self._chain.files(offer.script_url(mac)), spec.name)
         pull = None
         if request.method == "direct":
             folder = self._folder / "pieces" / str(spec.uuid)
@@ -157,9 +163,10 @@ class Conductor:
                 self._cast,
                 seal_of=self._seal_of,
             )
+        power, boot = self._start_of(spec, offer)
         means = Means(
-            power=open_bmc(spec.bmc, firmware=spec.firmware),
-            boot=offer,
+            power=power,
+            boot=boot,
             write=pull.write if pull else writer(self._build, request.extras),
             release=release,
             signs=self._signs_of(spec, leases),
@@ -171,6 +178,33 @@ class Conductor:
         bounds = Bounds(request.attempts, request.ramdisk_seconds, request.running_seconds)
         asked = self._wanted.on(spec.root_device)
         return NodeDeploy(spec.name, spec.uuid, asked, means, journal, self._report, bounds)
+
+    def _start_of(self, spec: NodeSpec, offer: NodeOffer) -> tuple[Power, BootOffer]:
+        """How a node is started, and what it finds then: over the network, or in its drive."""
+        bmc = open_bmc(spec.bmc, firmware=spec.firmware)
+        if self._media is None:
+            for mac in spec.macs:
+                self._known[mac] = KnownNode(self._chain.files(offer.script_url(mac)), spec.name)
+            return bmc, offer
+        medium = self._media.offer(spec, offer.peer, offer.arguments)
+        return ByMedia(bmc, medium), medium
+
+    def _holder(self, spec: NodeSpec, leases: Leases) -> Callable[[str], bool]:
+        """Tells whether an address is the node's.
+
+        One that booted from its medium without an address of its own has one that nobody here
+        gave; the secrets, which its BMC alone was told, say who it is.
+        """
+        if self._media is None:
+            return functools.partial(_holds, leases, spec)
+        own = network_of(spec).address
+
+        def holds(address: str) -> bool:
+            if own is not None:
+                return address == str(own.ip)
+            return self._deploys[spec.uuid].record.agent is None
+
+        return holds
 
     def _signs_of(self, spec: NodeSpec, leases: Leases) -> Signs:
         """What is looked for: the console tells most, where a file keeps it."""
@@ -186,7 +220,7 @@ class Conductor:
             found = self._deploys[spec.uuid].record.agent
             return found.address if found else ""
 
-        signs = NetworkSigns(functools.partial(_holds, leases, spec), agent, until)
+        signs = NetworkSigns(self._holder(spec, leases), agent, until)
         self._signs[spec.uuid] = signs
         return signs
 
@@ -206,8 +240,10 @@ class Conductor:
         macs = {mac: spec.uuid for spec in self._request.nodes for mac in spec.macs}
         log = WireLog(self._folder / WIRE_LOG)
 
+        holders = [self._holder(spec, leases) for spec in self._request.nodes]
+
         def known(address: str) -> bool:
-            return any(leases.address(mac) == address for mac in macs)
+            return any(holds(address) for holds in holders)
 
         def on_event(event: WireEvent) -> None:
             log(event)
@@ -217,19 +253,24 @@ class Conductor:
             if isinstance(event, Dhcp) and event.mac in macs:
                 self._asked_for_address(macs[event.mac], event)
 
+        files = HttpServer(
+            own,
+            self._tree,
+            on_event,
+            port=API_PORT,
+            routes=api.routes({node: deploy.calls for node, deploy in self._deploys.items()}),
+            connections=CONNECTIONS + NODE_CONNECTIONS * len(self._deploys),
+            reserved=NODE_CONNECTIONS * len(self._deploys),
+            known=known,
+        )
+        if self._media:
+            with contextlib.closing(log), files, self._media.serving(on_event):
+                yield
+            return
         with (
             contextlib.closing(log),
             TftpServer(own, self._tree, on_event, known=known),
-            HttpServer(
-                own,
-                self._tree,
-                on_event,
-                port=API_PORT,
-                routes=api.routes({node: deploy.calls for node, deploy in self._deploys.items()}),
-                connections=CONNECTIONS + NODE_CONNECTIONS * len(self._deploys),
-                reserved=NODE_CONNECTIONS * len(self._deploys),
-                known=known,
-            ),
+            files,
             RouterAdvertiser(interface, on_event),
             DhcpServer(Wire(interface, self._own), leases, self._known.get, on_event),
         ):

@@ -8,13 +8,14 @@ address, by a name that nobody can guess, and until the agent has reported.
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from bakery.bmc.access import Access, RedfishAccess
 from bakery.bmc.bmc import Bmc, Device, Identity, Power
 from bakery.conductor.journal import Deployment
+from bakery.conductor.messages import NodeSpec, StaticNetwork
 from bakery.conductor.peer import Peer
 from bakery.host.errors import BakeryError
 from bakery.host.printable import shown
@@ -40,6 +41,25 @@ def refuse_layout(layout: str) -> None:
             "and virtual media start it once",
             "build the image with --layout disk, or deploy without --boot media",
         )
+
+
+def network_of(spec: NodeSpec) -> NodeNetwork:
+    """The network of a node's ramdisk: by default, DHCP on the card that it boots by elsewhere."""
+    return node_network(spec.network or StaticNetwork(spec.mac))
+
+
+def node_network(told: StaticNetwork) -> NodeNetwork:
+    """The same, checked; BakeryError where it cannot be a node's."""
+    try:
+        return NodeNetwork(
+            told.mac,
+            IPv4Interface(told.address) if told.address else None,
+            IPv4Address(told.gateway) if told.gateway else None,
+            tuple(map(IPv4Address, told.dns)),
+            told.vlan,
+        )
+    except ValueError as error:
+        raise BakeryError(str(error)) from None
 
 
 @dataclass(frozen=True)

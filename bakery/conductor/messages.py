@@ -23,6 +23,19 @@ class Card(msgspec.Struct, frozen=True):
     boots: bool = True
 
 
+class StaticNetwork(msgspec.Struct, frozen=True):
+    """What a node's deploy ramdisk is told of its network, where it boots from media.
+
+    `mac` is its card's; `address` has the length of its prefix. Without one, it asks DHCP.
+    """
+
+    mac: str
+    address: str = ""
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+    vlan: int = 0
+
+
 class NodeSpec(msgspec.Struct, frozen=True):
     """A node: its names, a card it boots by, its BMC, and the file its console is kept in.
 
@@ -30,7 +43,8 @@ class NodeSpec(msgspec.Struct, frozen=True):
     overwritten, by its disk's identity: a node that runs any other is refused. `processor` is as
     uname(1) names it; empty: not known. `firmware` is what its BMC is told that it boots by.
     `others` are its further cards, `serial` is the machine's own number; empty: not known.
-    `root_device` are the hints for its disk, as the ramdisk takes them.
+    `root_device` are the hints for its disk, as the ramdisk takes them; `network` is for nodes
+    that boot from media.
     """
 
     name: str
@@ -44,11 +58,22 @@ class NodeSpec(msgspec.Struct, frozen=True):
     others: tuple[Card, ...] = ()
     serial: str = ""
     root_device: str = ""
+    network: StaticNetwork | None = None
 
     @property
     def macs(self) -> tuple[str, ...]:
         """Those of all its cards, in front the one it boots by."""
         return (self.mac, *(card.mac for card in self.others))
+
+
+class Media(msgspec.Struct, frozen=True):
+    """How nodes' media are served: by HTTPS with a certificate in PEM and its key, or by HTTP.
+
+    They are paths of files; `key` is empty where it stands in the certificate's.
+    """
+
+    certificate: str = ""
+    key: str = ""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +83,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     of journals. The sizes are in MiB, `config_drive` is a file; empty ones are left out.
     `multicast` is for several nodes of the direct method. `unconfined` permits what speaks iSCSI
     with the nodes to run without a cage. `until` is the sign of their own systems that is waited
-    for. `neighbours` are cards of nodes that stay as they are, with the nodes' names.
+    for. `neighbours` are cards of nodes that stay as they are, with the nodes' names. With
+    `media` the nodes boot from their virtual drives, and nothing of ours answers DHCP or TFTP.
     """
 
     nodes: tuple[NodeSpec, ...]
@@ -71,6 +97,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     multicast: bool = True
     bios: Literal["pxelinux", "ipxe"] = "pxelinux"
     uefi: Literal["ipxe", "grub"] = "ipxe"
+    media: Media | None = None
     ephemeral_mib: int = 0
     swap_mib: int = 0
     config_drive: str = ""

@@ -26,32 +26,6 @@ def iqn(node: UUID) -> str:
     return f"iqn.2008-10.org.openstack:{node}"
 
 
-def arguments(
-    url: str, node: UUID, build: Build, root_device: str, plan_key: str = ""
-) -> tuple[str, ...]:
-    """The kernel arguments of a node's deploy ramdisk, but for its network and its secrets.
-
-    The API is at `url`; with `plan_key` the node writes its disk itself.
-    """
-    manifest = build.manifest
-    args = [
-        "selinux=0",
-        f"disk={DISKS}",
-        f"iscsi_target_iqn={iqn(node)}",
-        f"deployment_id={node}",
-        f"ironic_api_url={url}",
-        "boot_option=netboot",  # a whole disk too: no boot loader is to be installed
-        "troubleshoot=0",
-        "text",
-        CONSOLE,
-        f"bakery_bytes={manifest.artifacts['base'].size_bytes}",
-    ]
-    args += [f"bakery_key={plan_key}"] if plan_key else []
-    args += [f"bakery_sectors={manifest.sector_bytes}"] if manifest.layout == "disk" else []
-    args += [f'root_device="{root_device}"'] if root_device else []
-    return tuple(args)
-
-
 def _names(mac: str) -> tuple[str, str, str]:
     """The boot configurations of one card, as pxelinux, iPXE and GRUB ask for them."""
     return (
@@ -85,19 +59,38 @@ class NodeOffer:
         """Where the node's iPXE script is, when it boots by this card."""
         return f"{self.url}/{boot_config.ipxe_name(mac)}"
 
+    def arguments(self, deployment: Deployment | None) -> tuple[str, ...]:
+        """Those of the deploy ramdisk of a try, but for its network and its secrets."""
+        manifest = self.build.manifest
+        args = [
+            "selinux=0",
+            f"disk={DISKS}",
+            f"iscsi_target_iqn={iqn(self.node)}",
+            f"deployment_id={self.node}",
+            f"ironic_api_url={self.url}",
+            "boot_option=netboot",  # a whole disk too: no boot loader is to be installed
+            "troubleshoot=0",
+            "text",
+            CONSOLE,
+            f"bakery_bytes={manifest.artifacts['base'].size_bytes}",
+        ]
+        args += [f"bakery_key={deployment.public_key}"] if deployment and self.direct else []
+        args += [f"bakery_sectors={manifest.sector_bytes}"] if manifest.layout == "disk" else []
+        args += [f'root_device="{self.root_device}"'] if self.root_device else []
+        return tuple(args)
+
     def ramdisk(self, deployment: Deployment) -> None:
         """Offer the deploy ramdisk, and the token it fetches."""
         for name, file in (("deploy_kernel", DEPLOY_KERNEL), ("deploy_ramdisk", DEPLOY_RAMDISK)):
             self._serve(name, seal(self.ramdisk_folder / file))
         token = deployment.token.encode() + b"\n"
         self.tree.put(f"token-{self.node}", token, self.peer.token, self.peer.token_taken)
-        key = deployment.public_key if self.direct else ""
-        self._put(self._config(deployment.key, key), self.peer.text)
+        self._put(self._config(deployment), self.peer.text)
 
     def system(self) -> None:
         """Offer the node's own system; the deployment's secrets are taken away."""
         self.tree.remove(f"token-{self.node}")
-        config = self._config("")
+        config = self._config(None)
         if self.build.manifest.layout == "disk":
             self._put(config.switched("boot_whole_disk"), self.peer.stranger)
             return
@@ -125,9 +118,9 @@ class NodeOffer:
             self.tree.put(ipxe, boot_config.ipxe(own, self.url).encode(), guard)
             self.tree.put(grub, boot_config.grub(own).encode(), guard)
 
-    def _config(self, key: str, plan_key: str = "") -> BootConfig:
-        args = arguments(self.url, self.node, self.build, self.root_device, plan_key)
-        args += (f"deployment_key={key}",)
+    def _config(self, deployment: Deployment | None) -> BootConfig:
+        key = deployment.key if deployment else ""
+        args = (*self.arguments(deployment), f"deployment_key={key}")
         deploy = Boot(
             f"{self.node}/deploy_kernel", f"{self.node}/deploy_ramdisk", args, network=True
         )

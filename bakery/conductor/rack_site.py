@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from bakery.bmc.access import Access, open_bmc
-from bakery.conductor import interface
+from bakery.conductor import interface, media, network_data
 from bakery.conductor.messages import Card, NodeSpec
 from bakery.conductor.site import Site
 from bakery.host.errors import BakeryError
@@ -114,6 +114,7 @@ def spec(node: Node) -> NodeSpec:
     others += [Card(port.address, boots=False) for port in node.ports if not _boots(port.fields)]
     properties = node.mappings.get("properties", {})
     arch = str(properties.get("cpu_arch") or "")
+    data = node.fields.get("network_data")
     return NodeSpec(
         node.name,
         uuid_of(node),
@@ -124,6 +125,7 @@ def spec(node: Node) -> NodeSpec:
         others=tuple(others),
         serial=str(properties.get(SERIAL) or ""),
         root_device=_hints(properties.get("root_device")),
+        network=network_data.network_of(data) if data else None,
     )
 
 
@@ -173,6 +175,12 @@ def _check(spot: Spot, node: Node) -> None:
     serial = properties.get(SERIAL)
     if serial is not None and not isinstance(serial, str):
         here.at(SERIAL).wrong("must be text; write it in quotes")
+    data = node.fields.get("network_data")
+    if data:
+        try:
+            media.node_network(network_data.network_of(data))
+        except BakeryError as error:
+            spot.at("network_data").wrong(error.message)
     wanted = properties.get("root_device")
     known = (*hints.TEXTS, *hints.NUMBERS, hints.FLAG, *hints.ALIASES)
     for key in wanted if isinstance(wanted, dict) else ():

@@ -10,7 +10,7 @@ from bakery.bmc.access import IpmiAccess, RedfishAccess
 from bakery.bmc.bmc import Identity
 from bakery.conductor.journal import AgentInfo, Deployment, Record
 from bakery.conductor.media import ByMedia, MediaOffer, Reader, reader, refuse_layout
-from bakery.conductor.offer import arguments
+from bakery.conductor.offer import NodeOffer
 from bakery.conductor.peer import SPENT, Peer
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
@@ -38,11 +38,13 @@ class Offered:
         self.server, self.peer, self.events = server, peer, []
         asked = Reader(frozenset({BMC}), IPv4Address("127.0.0.1"))
 
-        def args(deployment):
-            return arguments(API, NODE, build, "size=>= 10", deployment.public_key)
-
+        node = NodeOffer(
+            *(Tree(), API, NODE, (NETWORK.mac,), peer, build, build.directory),
+            root_device="size=>= 10",
+            direct=True,
+        )
         self.offer = MediaOffer(
-            server._site.tree, server.url, NODE, medium, asked, peer, NETWORK, args
+            *(server._site.tree, server.url, NODE, medium, asked, peer, NETWORK, node.arguments)
         )
 
     def ask(self, method="GET", source=BMC, place="", **headers):
@@ -69,7 +71,7 @@ def events():
 def offered(medium, tmp_path, events):
     build = builds.build(tmp_path / "build", "disk")
     with HttpServer("127.0.0.1", Tree(), events.append) as server:
-        yield Offered(medium, build, server, Peer(lambda: "10.0.0.5"))
+        yield Offered(medium, build, server, Peer(lambda address: address == "10.0.0.5"))
 
 
 def record(deployment, agent=None):

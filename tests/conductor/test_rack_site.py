@@ -10,7 +10,7 @@ import pytest
 
 from bakery.bmc.access import IpmiAccess, RedfishAccess
 from bakery.conductor import interface, rack_site
-from bakery.conductor.messages import Card
+from bakery.conductor.messages import Card, StaticNetwork
 from bakery.host.errors import BakeryError
 from bakery.node.agent import hints
 
@@ -211,3 +211,27 @@ def test_state_lies_where_xdg_has_it(monkeypatch, tmp_path):
     assert rack_site.default_state() == tmp_path / "bakery/rack"
     monkeypatch.delenv("XDG_STATE_HOME")
     assert str(rack_site.default_state()).endswith(".local/state/bakery/rack")
+
+
+NETWORK_DATA = {
+    "links": [{"id": "a", "type": "phy", "ethernet_mac_address": "52:54:00:00:02:01"}],
+    "networks": [
+        {"id": "n", "type": "ipv4", "link": "a", "ip_address": "10.1.0.5", "netmask": "255.255.0.0"}
+    ],
+}
+
+
+def test_a_nodes_own_network_is_that_of_its_network_data(file, tmp_path):
+    node = TWO | {"network_data": NETWORK_DATA}
+    site = rack_site.of_file(file(node), ["r1-02"], "eth0", tmp_path)
+    assert site.nodes[0].network == StaticNetwork("52:54:00:00:02:01", "10.1.0.5/16")
+    assert rack_site.of_file(file(TWO), ["r1-02"], "eth0", tmp_path).nodes[0].network is None
+
+
+def test_a_network_that_a_ramdisk_cannot_be_given_is_a_fault_of_the_file(file):
+    broken = copy.deepcopy(NETWORK_DATA)
+    broken["networks"][0]["ip_address"] = "10.1.255.255"
+    fleet, _ = rack_site.checked(file(TWO | {"network_data": broken}))
+    (problem,) = fleet.problems.found
+    assert "10.1.255.255/16 cannot be a node's address" in problem.message
+    assert "network_data" in problem.place[1]

@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from bakery.conductor import api, chap, iscsi, nbd, write_list
+import msgspec
+
+from bakery.conductor import api, chap, iscsi, media, nbd, network_data, write_list
 from bakery.conductor.encryption import encrypted_list
 from bakery.conductor.journal import Deployment
 from bakery.conductor.peer import Peer
@@ -64,6 +66,12 @@ NODE_ARGS = (
     "ip=192.168.77.128:192.168.77.1::255.255.255.0:n:eth0:none:192.168.77.2 bakery_vlan=7 "
     "BOOTIF=01-52-54-00-4c-00-01"
 )
+NETWORK_DATA = (
+    b'{"links": [{"id": "a", "type": "vlan", "vlan_id": 7, "vlan_link": "b"}, {"id": "b", '
+    b'"ethernet_mac_address": "52:54:00:4C:00:01"}], "services": [{"type": "dns", "address": '
+    b'"10.0.0.2"}], "networks": [{"type": "ipv4", "link": "a", "ip_address": "10.0.0.5", "netmask": '
+    b'"255.0.0.0", "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "10.0.0.1"}]}]}'
+)
 MEDIUM = b"HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: 34211840\r\n\r\n"
 BOOT_ARGS = b'ro quiet dyndbg="file a +p" ostree=/ostree/boot.1/a console=ttyS0'
 HINTS = "size=>= 100,vendor=<or> ata <or> scsi,rotational=false,wwn=s== 0x5000"
@@ -91,6 +99,7 @@ def _of_the_conductor() -> list[Target]:
         Target("HTTP range", lambda d: http_message.piece(latin(d), 1 << 20), b"bytes=100-2000"),
         Target("path to be told", lambda d: http_message.masked(latin(d)), b"//media/secret/a.iso"),
         Target("answer about a medium", _medium, MEDIUM),
+        Target("network of a node", _network, NETWORK_DATA),
         Target("HTTP target", lambda d: http_message.split_target(latin(d)), b"/a/b%20c?d=e%2F"),
         Target("HTTP entity tags", lambda d: http_message.matches(latin(d), "a"), b'W/"b", "a", *'),
         Target("calls of a ramdisk", _asked, DEPLOY_INFO),
@@ -242,6 +251,13 @@ def _of_a_node() -> list[Target]:
 
 def _matched(data: bytes) -> object:
     return [hints.matches(DISK, hint) for hint in hints.parse(latin(data))]
+
+
+def _network(data: bytes) -> object:
+    """What YAML has made of a nodes file is JSON's kinds of values."""
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        return media.node_network(network_data.network_of(msgspec.json.decode(data)))
+    return None
 
 
 def _medium(data: bytes) -> None:
