@@ -37,6 +37,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
         "build/stages/stage.py:Inputs.read",
     ),
     "what the kernel of this machine tells": (
+        "conductor/interface.py:",
         "devstack/host.py:this",
         "host/folders.py:_umask",
         "host/memory.py:bounded",

@@ -14,7 +14,7 @@ from bakery.conductor.journal import Deployment
 from bakery.conductor.peer import Peer
 from bakery.disk import digest
 from bakery.disk.packed import packed_index
-from bakery.netboot import boot_config, dhcp_packet, firmware_files, http_message, tftp
+from bakery.netboot import boot_config, dhcp_packet, firmware_files, http_message, ping, tftp
 from bakery.netboot.tftp_transfer import Transfer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import readable
@@ -96,6 +96,7 @@ def _of_the_conductor() -> list[Target]:
             b"iqn.2008-10.org:n",
         ),
         Target("iSCSI login", _login, _logged_in()),
+        Target("ping's answer", _pinged, bytes([0x45, *bytes(19), 0, 0, 0, 0, 0, 7, 0, 1, 97])),
         Target("NBD", _disk, _served_disk()),
         Target("boot configuration", _configured, BOOT_ARGS),
         Target("text of the wire", lambda d: readable(latin(d)), b"\x1b]0;a\x07 pxelinux.0"),
@@ -107,6 +108,11 @@ def _dhcp(data: bytes) -> object:
     packet = dhcp_packet.parse(data)
     files = firmware_files.BootFiles("a", "b", "c", "d")
     return files.of(packet), dhcp_packet.parse(dhcp_packet.encode(packet))
+
+
+def _pinged(data: bytes) -> object:
+    """The request, whose checksum is made, and what may be the answer."""
+    return ping._request(7, bytes(16)), ping._is_answer(data, 7, b"a")
 
 
 def _configured(data: bytes) -> object:
