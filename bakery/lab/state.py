@@ -33,7 +33,7 @@ FLOCK = "hhqqi4x"
 Firmware = Literal["bios", "uefi"]
 NicModel = Literal["virtio", "e1000"]
 Power = Literal["on", "off"]
-BootDevice = Literal["disk", "network"]
+BootDevice = Literal["disk", "network", "cd"]
 
 
 class BmcAccess(msgspec.Struct, frozen=True):
