@@ -23,11 +23,11 @@ EVENT_LIMIT = 256
 
 
 class QemuRefused(BakeryError):
-    """QEMU answered a command with an error; `reason` holds its own words."""
+    """QEMU answered `command` with an error; `reason` holds its own words."""
 
     def __init__(self, command: str, reason: str) -> None:
         super().__init__(f"qemu refused {command}: {reason}")
-        self.reason = reason
+        self.command, self.reason = command, reason
 
 
 class _Refusal(msgspec.Struct, frozen=True):
@@ -62,6 +62,7 @@ class Monitor:
         self._sent: list[str] = []
         self._answers: list[tuple[str, _Message]] = []
         self._events: list[_Message] = []
+        self._refusals: list[QemuRefused] = []
         self.send("qmp_capabilities")
 
     def send(self, command: str, arguments: Mapping[str, object] | None = None) -> None:
@@ -118,6 +119,8 @@ class Monitor:
     def events(self) -> list[str]:
         """The names of the events that have come since the last call; answers are dropped.
 
+        Refusals among them are kept for `refusals`.
+
         Waits for nothing. A QEMU that is gone, or stuck, has none: its process tells the rest.
         """
         self._link.settimeout(0)
@@ -128,8 +131,17 @@ class Monitor:
             self._take_line()
         names = [event.event for event in self._events]
         self._events.clear()
+        for command, answer in self._answers:
+            if answer.error:
+                del self._refusals[:-EVENT_LIMIT]
+                self._refusals.append(QemuRefused(command, answer.error.desc))
         self._answers.clear()
         return names
+
+    def refusals(self) -> list[QemuRefused]:
+        """The commands that failed, of those whose answers `events` has dropped since then."""
+        refused, self._refusals = self._refusals, []
+        return refused
 
     def _wait(self) -> None:
         """Take the next line; BakeryError where none comes in time."""

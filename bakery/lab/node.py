@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bakery.host.errors import UsageError
 from bakery.host.kvm import Accel
+from bakery.lab.drive import DRIVE_ID
 from bakery.lab.state import NODE_PREFIX, BootDevice, Firmware, NicModel
 from bakery.vm.firmware import Uefi
 from bakery.vm.machine import Disk, Guest, Image, Machine, argv
@@ -20,7 +21,8 @@ MONITOR_DESCRIPTOR = 1
 NIC_ID = "nic"
 NIC_DEVICES = {"virtio": "virtio-net-pci", "e1000": "e1000"}
 # The disk has boot index 1. What is left of the list is tried next, as real firmware does.
-NIC_BOOT_INDEX = {"network": 0, "disk": 9}
+LATER: dict[str, int] = {NIC_ID: 8, DRIVE_ID: 9}
+FIRST: dict[BootDevice, str] = {"network": NIC_ID, "cd": DRIVE_ID}
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,31 @@ def disk_size(text: str) -> int:
     return size
 
 
-def qemu(
-    hardware: Hardware, files: Files, *, tap: str, boot: BootDevice, accel: Accel, uefi: Uefi | None
-) -> list[str]:
-    """The command of a node that tries `boot` first.
+def boot_order(boot: BootDevice) -> dict[str, int]:
+    """The places of a node's removable devices, where `boot` is tried first, the last ones first.
 
-    Its console is at descriptor 0 and its monitor (QMP) at descriptor 1, both connected sockets.
-    It has no power of root's: the tap is its user's own.
+    Who changes them one by one has to go in this order: no two may have the same place.
+    """
+    first = FIRST.get(boot, "")
+    order = {device: 0 if device == first else place for device, place in LATER.items()}
+    return dict(sorted(order.items(), key=lambda pair: -pair[1]))
+
+
+def qemu(
+    hardware: Hardware,
+    files: Files,
+    *,
+    tap: str,
+    boot: BootDevice,
+    accel: Accel,
+    uefi: Uefi | None,
+    paused: bool,
+) -> list[str]:
+    """The command of a node that tries `boot` first; its CD drive is empty.
+
+    A `paused` one begins when its monitor is told to. Its console is at descriptor 0 and its
+    monitor (QMP) at descriptor 1, both connected sockets. It has no power of root's: the tap is
+    its user's own.
     """
     guest = Guest(
         disks=(Disk(Image(files.disk), serial=hardware.name),),
@@ -95,6 +115,9 @@ def qemu(
     words += ["-chardev", f"socket,id=monitor,fd={MONITOR_DESCRIPTOR}"]
     words += ["-mon", "chardev=monitor,mode=control"]
     words += ["-netdev", f"tap,id=cable,ifname={tap},script=no,downscript=no"]
+    order = boot_order(boot)
     card = f"{NIC_DEVICES[hardware.nic]},id={NIC_ID},netdev=cable,mac={hardware.mac}"
-    words += ["-device", f"{card},bootindex={NIC_BOOT_INDEX[boot]}"]
+    words += ["-device", f"{card},bootindex={order[NIC_ID]}"]
+    words += ["-device", f"ide-cd,id={DRIVE_ID},bootindex={order[DRIVE_ID]}"]
+    words += ["-S"] if paused else []
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--", *words]

@@ -9,15 +9,15 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bakery.host import run
 from bakery.host.errors import BakeryError
 from bakery.host.kvm import QEMU, Accel
 from bakery.host.qmp import Monitor
-from bakery.lab import network, state
-from bakery.lab.node import NIC_BOOT_INDEX, NIC_ID, Files, Hardware, qemu
+from bakery.lab import drive, network, state
+from bakery.lab.node import Files, Hardware, boot_order, qemu
 from bakery.lab.state import BmcAccess, BootDevice, Node
 from bakery.lab.terminal import Terminal
 from bakery.vm.firmware import Uefi, need_uefi
@@ -44,6 +44,8 @@ class VirtualNode:
         self._usual: BootDevice | None = None
         self._once: BootDevice | None = None
         self._reset_at = 0.0
+        self._media = ""
+        self._media_number = 0
         self._running = contextlib.ExitStack()
         self._process: run.Process | None = None
         self._monitor: Monitor | None = None
@@ -101,6 +103,7 @@ class VirtualNode:
             boot=boot,
             accel=self._accel,
             uefi=self._uefi,
+            paused=bool(self._media),
         )
         spawned = run.spawn(
             words,
@@ -111,6 +114,9 @@ class VirtualNode:
         )
         self._process = self._running.enter_context(spawned)
         self._monitor = Monitor(ours)
+        if self._media:
+            self._tell_inserted()
+            self._tell("cont")
         self._tell_boot_order()
 
     def power_off(self) -> None:
@@ -137,11 +143,36 @@ class VirtualNode:
         self._reset_at = 0.0
         self._tell_boot_order()
 
+    @property
+    def media(self) -> str:
+        """The URL or path of what is in its virtual CD drive; empty where nothing is."""
+        return self._media
+
+    def insert_media(self, place: str) -> None:
+        """Put the medium at a URL or an absolute path into its virtual CD drive.
+
+        What was in it before is ejected. BakeryError where it cannot be read there; the drive is
+        then as it was.
+        """
+        drive.checked(place)
+        self.eject_media()
+        self._media = place
+        self._tell_inserted()
+
+    def eject_media(self) -> None:
+        """Take out what is in its virtual CD drive; nothing where it is empty."""
+        if self._media:
+            self._tell_all(drive.ejection(self._media_number))
+        self._media = ""
+
     def look(self) -> None:
         """Take note of what the machine did by itself: it restarted, or it is off."""
         if self._process is not None and self._process.poll() is not None:
             self._settle()
-        elif self._monitor is not None and "RESET" in self._monitor.events():
+            return
+        events = self._monitor.events() if self._monitor is not None else []
+        self._note_refusals()
+        if "RESET" in events:
             self._reset_at = time.monotonic()
         elif self._reset_at and time.monotonic() - self._reset_at > RESTART_SECONDS:
             self._restarted()
@@ -154,15 +185,31 @@ class VirtualNode:
 
     def _tell_boot_order(self) -> None:
         """QEMU reads it at each restart of the machine; the present one has begun."""
-        index = NIC_BOOT_INDEX[self.next_boot]
-        card = {"path": f"/machine/peripheral/{NIC_ID}", "property": "bootindex"}
-        self._tell("qom-set", {**card, "value": index})
+        for device, index in boot_order(self.next_boot).items():
+            place = {"path": f"/machine/peripheral/{device}", "property": "bootindex"}
+            self._tell("qom-set", {**place, "value": index})
+
+    def _tell_inserted(self) -> None:
+        self._media_number += 1
+        self._tell_all(drive.opening())
+        self._tell_all(drive.insertion(self._media, self._media_number))
+
+    def _tell_all(self, commands: Iterable[drive.Command]) -> None:
+        for command, arguments in commands:
+            self._tell(command, arguments)
 
     def _tell(self, command: str, arguments: Mapping[str, object] | None = None) -> None:
         """Ask QEMU, if it runs, and wait for nothing; of one that is gone the state will tell."""
         if self._monitor is not None:
             with contextlib.suppress(BakeryError):
                 self._monitor.send(command, arguments)
+
+    def _note_refusals(self) -> None:
+        """A medium that QEMU could not read after all: the drive is empty."""
+        for refused in self._monitor.refusals() if self._monitor is not None else []:
+            if refused.command == "blockdev-add":
+                reason = refused.reason.replace(self._media, "…") if self._media else ""
+                self.fault = f"the medium cannot be read: {reason or 'it is ejected'}"
 
     def _restarted(self) -> None:
         """What was asked for once has been used, if the machine has restarted."""

@@ -30,7 +30,8 @@ PARAMETER_VERSION = 1
 FLAGS_VALID = 0x80
 FLAGS_PERSISTENT = 0x40
 FLAGS_EFI = 0x20
-DEVICES: dict[int, BootDevice | None] = {0: None, 1: "network", 2: "disk"}
+# 8 is a CD that is connected from afar, as all of a node's are.
+DEVICES: dict[int, BootDevice | None] = {0: None, 1: "network", 2: "disk", 8: "cd", 5: "cd"}
 DEVICE_NUMBERS = {device: number for number, device in DEVICES.items()}
 
 # Open Session: payload types, the request's length, its algorithms (table 13-9) and the status

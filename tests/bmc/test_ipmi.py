@@ -115,7 +115,7 @@ def test_ipmitool_switches_nodes_too(lab):
         viewer.until("SeaBIOS")
     assert ipmitool(lab, "node-3", "chassis", "bootdev", "none").returncode == 0
     assert fresh(lab, "node-3").boot == "disk"
-    refused = ipmitool(lab, "node-3", "chassis", "bootdev", "cdrom")
+    refused = ipmitool(lab, "node-3", "chassis", "bootdev", "bios")
     assert b"Invalid data field" in refused.stderr
     assert ipmitool(lab, "node-3", "mc", "guid").returncode == 0
     assert ipmitool(lab, "node-3", "power", "off").returncode == 0

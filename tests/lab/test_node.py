@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from bakery.host.errors import UsageError
-from bakery.lab.node import Files, Hardware, disk_size, qemu
+from bakery.lab.node import Files, Hardware, boot_order, disk_size, qemu
 from bakery.vm.firmware import FlashFile, Uefi
 
 
 def words(boot, **parts) -> list[str]:
     hardware = Hardware(number=3, uuid=uuid.UUID(int=5), **parts)
-    return qemu(hardware, Files(Path("/lab/node-3")), tap="tap3", boot=boot, accel="tcg", uefi=None)
+    files = Files(Path("/lab/node-3"))
+    return qemu(hardware, files, tap="tap3", boot=boot, accel="tcg", uefi=None, paused=False)
 
 
 def device(argv: list[str], kind: str) -> dict[str, str]:
@@ -20,11 +21,27 @@ def device(argv: list[str], kind: str) -> dict[str, str]:
     return dict(option.split("=", 1) for option in found.split(",")[1:])
 
 
-@pytest.mark.parametrize(("boot", "first"), [("disk", "virtio-blk"), ("network", "virtio-net")])
-def test_what_the_node_boots_from_has_the_lower_boot_index(boot, first):
+@pytest.mark.parametrize(
+    ("boot", "order"),
+    [
+        ("disk", ["virtio-blk", "virtio-net", "ide-cd"]),
+        ("network", ["virtio-net", "virtio-blk", "ide-cd"]),
+        ("cd", ["ide-cd", "virtio-blk", "virtio-net"]),
+    ],
+)
+def test_what_the_node_boots_from_has_the_lowest_boot_index(boot, order):
     argv = words(boot)
-    order = sorted(("virtio-blk", "virtio-net"), key=lambda d: int(device(argv, d)["bootindex"]))
-    assert order[0] == first
+    assert sorted(order, key=lambda model: int(device(argv, model)["bootindex"])) == order
+    assert len({device(argv, model)["bootindex"] for model in order}) == len(order)
+
+
+@pytest.mark.parametrize("now", ["disk", "network", "cd"])
+@pytest.mark.parametrize("then", ["disk", "network", "cd"])
+def test_no_two_devices_have_one_place_while_the_order_is_changed(now, then):
+    places = dict(boot_order(now))
+    for name, index in boot_order(then).items():
+        places[name] = index
+        assert len(set(places.values())) == len(places)
 
 
 def test_a_node_of_which_nothing_is_said_has_two_gibibytes_of_memory():
@@ -45,7 +62,7 @@ def test_a_uefi_node_has_its_own_variables_and_another_node_none():
     uefi = Uefi(FlashFile("/code"), FlashFile("/variables"))
     hardware = Hardware(number=3, uuid=uuid.UUID(int=5), firmware="uefi")
     files = Files(Path("/lab/node-3"))
-    argv = qemu(hardware, files, tap="tap3", boot="disk", accel="tcg", uefi=uefi)
+    argv = qemu(hardware, files, tap="tap3", boot="disk", accel="tcg", uefi=uefi, paused=False)
     assert any('"filename": "/lab/node-3/variables.fd"' in word for word in argv)
     assert not any("variables" in word for word in words("disk"))
 

@@ -1,22 +1,26 @@
 import contextlib
 import json
 import select
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from bakery.bmc.ipmi import Bmc
 from bakery.host.errors import BakeryError
-from bakery.host.qmp import Monitor
+from bakery.host.qmp import Monitor, QemuRefused
 from bakery.host.run import run
-from bakery.lab.node import NIC_BOOT_INDEX
+from bakery.lab.node import NIC_ID, boot_order
 from bakery.lab.nodes import RESTART_SECONDS
-from bakery.lab.state import Lab
+from bakery.lab.state import BootDevice, Lab
 from bakery.lab.terminal import connect
 from bakery.vm.firmware import FlashFile, Uefi, find_uefi
 from tests.lab.labs import attached, lab_up
 from tests.lab.machines import LISTENS, hardware, node_in, until
+
+PLACES = {boot: boot_order(boot)[NIC_ID] for boot in get_args(BootDevice)}
 
 
 class Machine(Monitor):
@@ -34,7 +38,11 @@ class Machine(Monitor):
         assert command == "qom-set" and arguments
         index = arguments["value"]
         assert isinstance(index, int)
-        self.index = index
+        if str(arguments["path"]).endswith(f"/{NIC_ID}"):
+            self.index = index
+
+    def refusals(self) -> list[QemuRefused]:
+        return []
 
 
 def test_what_is_asked_for_once_holds_for_every_reset_of_a_restart(node, monkeypatch):
@@ -47,10 +55,10 @@ def test_what_is_asked_for_once_holds_for_every_reset_of_a_restart(node, monkeyp
         machine.told, now[0] = ["RESET"], now[0] + passed
         node.look()
         node.look()
-        assert (machine.index, node.next_boot) == (NIC_BOOT_INDEX["network"], "network")
+        assert (machine.index, node.next_boot) == (PLACES["network"], "network")
     now[0] += RESTART_SECONDS + 0.1
     node.look()
-    assert (machine.index, node.next_boot) == (NIC_BOOT_INDEX["disk"], "disk")
+    assert (machine.index, node.next_boot) == (PLACES["disk"], "disk")
     node._monitor = None
 
 
@@ -63,7 +71,7 @@ def test_what_is_asked_for_after_a_reset_is_for_the_next_one(node, monkeypatch):
     node.boot_from("network")
     now[0] += RESTART_SECONDS + 0.1
     node.look()
-    assert (machine.index, node.next_boot) == (NIC_BOOT_INDEX["network"], "network")
+    assert (machine.index, node.next_boot) == (PLACES["network"], "network")
     node._monitor = None
 
 
@@ -98,7 +106,8 @@ def test_a_node_is_on_while_its_machine_runs_and_is_started_once(node, machines)
 
 def test_a_machine_is_its_nodes(node, machines):
     node.power_on()
-    assert machines.asked == [{"tap": "tap1", "boot": "disk", "accel": "tcg", "uefi": None}]
+    asked = {"tap": "tap1", "boot": "disk", "accel": "tcg", "uefi": None, "paused": False}
+    assert machines.asked == [asked]
 
 
 def test_what_is_tried_first_once_is_used_up_by_the_start(node, machines):
@@ -137,14 +146,85 @@ def test_qemu_is_told_of_the_boot_order_and_of_what_is_pressed(node):
     node.boot_from("network")
     node.power_on()
     until(lambda: "bootindex" in told(node))
-    index = f'"property": "bootindex", "value": {NIC_BOOT_INDEX["disk"]}'
+    index = f'"property": "bootindex", "value": {PLACES["disk"]}'
     assert index in told(node), "at its next restart it is the disk's turn again"
     node.boot_from("network")
     node.reset()
     node.shut_down()
     until(lambda: "system_powerdown" in told(node))
-    assert f'"value": {NIC_BOOT_INDEX["network"]}' in told(node)
+    assert f'"value": {PLACES["network"]}' in told(node)
     assert told(node).index("system_reset") < told(node).index("system_powerdown")
+
+
+def medium(folder: Path, name: str = "node.iso") -> str:
+    (folder / name).write_bytes(bytes(4096))
+    return str(folder / name)
+
+
+def commands(node) -> list[tuple[str, object]]:
+    """What the machine was told of its drive, each with the medium that it concerns."""
+    found = [json.loads(line) for line in told(node).splitlines()]
+    return [
+        (said["execute"], said["arguments"].get("node-name", ""))
+        for said in found
+        if said["execute"].startswith("blockdev") or said["execute"] == "cont"
+    ]
+
+
+PUT_IN = ("blockdev-open-tray", "blockdev-add", "blockdev-insert-medium", "blockdev-close-tray")
+
+
+def test_what_is_in_the_drive_when_a_node_starts_is_there_before_it_runs(node, machines, tmp_path):
+    node.insert_media(medium(tmp_path))
+    assert node.media == str(tmp_path / "node.iso")
+    node.boot_from("cd")
+    node.power_on()
+    assert (machines.asked[0]["paused"], machines.boots) == (True, ["cd"])
+    until(lambda: '"cont"' in told(node))
+    assert [command for command, _ in commands(node)] == [*PUT_IN, "cont"]
+    assert node.override == (None, True), "the CD is tried once"
+    node.power_off()
+    node.power_on()
+    until(lambda: '"cont"' in told(node))
+    assert machines.boots == ["cd", "disk"], "the medium stays, the order does not"
+
+
+def test_a_medium_is_changed_and_taken_out_while_the_node_runs(node, tmp_path):
+    node.power_on()
+    node.insert_media(medium(tmp_path))
+    node.insert_media(medium(tmp_path, "other.iso"))
+    node.eject_media()
+    node.eject_media()
+    assert node.media == ""
+    until(lambda: told(node).count("blockdev-del") == 2)
+    one, other = "medium-1", "medium-2"
+    put, out = PUT_IN, ("blockdev-open-tray", "blockdev-remove-medium", "blockdev-del")
+    assert commands(node) == [
+        *zip(put, ("", one, one, ""), strict=True),
+        *zip(out, ("", "", one), strict=True),
+        *zip(put, ("", other, other, ""), strict=True),
+        *zip(out, ("", "", other), strict=True),
+    ]
+
+
+def test_what_cannot_be_read_leaves_the_drive_as_it_was(node, tmp_path):
+    node.insert_media(medium(tmp_path))
+    with pytest.raises(BakeryError, match="cannot be read"):
+        node.insert_media(str(tmp_path / "nowhere.iso"))
+    assert node.media == str(tmp_path / "node.iso")
+
+
+def test_a_medium_that_qemu_refuses_is_the_nodes_fault_without_its_place(node, machines, tmp_path):
+    place = medium(tmp_path)
+    refusal = json.dumps({"error": {"desc": f"Could not open '{place}': gone"}})
+    taken = json.dumps({"return": {}})
+    # Its answers: to the greeting's command and the tray's, and then to blockdev-add.
+    said = " ".join(map(shlex.quote, (taken, taken, refusal)))
+    machines.script = f"printf '%s\\n' {said} >&1; {LISTENS}"
+    node.insert_media(place)
+    node.power_on()
+    until(lambda: (node.look(), node.fault)[1])
+    assert node.fault == "the medium cannot be read: Could not open '…': gone"
 
 
 def test_a_machine_that_fails_says_why_until_it_is_started_again(node, machines):

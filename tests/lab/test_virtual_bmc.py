@@ -27,7 +27,7 @@ from tests.lab.machines import LISTENS, until
 
 # IPMI v2.0, table 28-14: flags, and devices in bits 2 to 5.
 VALID, PERSISTENT = 0x80, 0x40
-NETWORK, DISK, CDROM = 1 << 2, 2 << 2, 5 << 2
+NETWORK, DISK, CDROM, SETUP, FAR_CDROM = (number << 2 for number in (1, 2, 5, 6, 8))
 
 
 def free_port() -> int:
@@ -85,8 +85,10 @@ def test_ipmitool_sets_and_sees_what_is_tried_first(bmc, node):
     assert "PC Compatible (legacy)" in flags
     ipmitool(bmc, "chassis", "bootdev", "pxe", "options=efiboot")
     assert "BIOS EFI boot" in ipmitool(bmc, "chassis", "bootparam", "get", "5")
-    assert "Invalid data field" in ipmitool(bmc, "chassis", "bootdev", "cdrom")
-    assert node.override == ("network", False)
+    ipmitool(bmc, "chassis", "bootdev", "cdrom")
+    assert "Force Boot from CD/DVD" in ipmitool(bmc, "chassis", "bootparam", "get", "5")
+    assert "Invalid data field" in ipmitool(bmc, "chassis", "bootdev", "bios")
+    assert node.override == ("cd", False)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,9 @@ def test_a_node_that_cannot_be_switched_on_is_told_with_its_fault(bmc, node, mac
         ([5, VALID, 0x80 | DISK], OK, ("disk", False)),
         ([5, VALID, 0], OK, (None, True)),
         ([5, PERSISTENT, NETWORK], OK, (None, True)),
-        ([5, VALID, CDROM], INVALID_FIELD, ("disk", True)),
+        ([5, VALID, CDROM], OK, ("cd", False)),
+        ([5, VALID | PERSISTENT, FAR_CDROM], OK, ("cd", True)),
+        ([5, VALID, SETUP], INVALID_FIELD, ("disk", True)),
         ([5, VALID], TOO_SHORT, ("disk", True)),
         ([5], TOO_SHORT, ("disk", True)),
         ([], TOO_SHORT, ("disk", True)),
