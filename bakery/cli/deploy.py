@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from bakery.cli import deploy_status, nodes_deploy, nodes_problems
-from bakery.cli.lab_nodes import in_folder, lab_folder
+from bakery.cli.deploy_place import Place, in_a_place
 from bakery.cli.media_options import by_media
-from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, FOLDER, PATH, Output, output, say
-from bakery.host.errors import BakeryError, UsageError
+from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, PATH, Output, output, say
+from bakery.host.errors import BakeryError
 
 if TYPE_CHECKING:
     from bakery.conductor.messages import Media, NodeSpec, Result, Until
-    from bakery.conductor.site import Site
 
 MIB_LIMIT = 1 << 21
 SIGNS = {
@@ -69,17 +68,6 @@ class Deploy(click.Command):
 @click.command("deploy", cls=Deploy, short_help="Deploy a build onto nodes, up to the login.")
 @click.argument("names", nargs=-1, metavar="NODE…")
 @click.option("--image", required=True, type=PATH, metavar="DIR", help="Folder of the build.")
-@click.option(
-    "--nodes",
-    "nodes_file",
-    type=PATH,
-    metavar="FILE",
-    help="Nodes of a rack, as `bakery nodes enroll` takes them.  [default: those of a lab]",
-)
-@click.option(
-    "--interface", "wire", metavar="IF", help="With --nodes, the interface that they boot over."
-)
-@click.option("--all", "every", is_flag=True, help="With --nodes, all nodes of the file.")
 @click.option(
     "--until",
     type=click.Choice(["any", "login", "ssh", "ping", "written"]),
@@ -155,26 +143,17 @@ class Deploy(click.Command):
     help="Speak iSCSI with the nodes even where that cannot be confined.",
 )
 @click.option("--again", is_flag=True, help="Write nodes that already run this build, too.")
-@click.option(
-    "--state",
-    type=FOLDER,
-    metavar="DIR",
-    help="With --nodes, where journals are kept.  [default: ~/.local/state/bakery/rack]",
-)
 @click.option("--yes", is_flag=True, help="Overwrite running nodes without asking.")
 @by_media
-@in_folder
+@in_a_place
 @output
 def command(
     out: Output,
     names: tuple[str, ...],
     image: Path,
-    nodes_file: Path | None,
-    wire: str | None,
-    every: bool,  # noqa: FBT001 - click hands options over by name
     until: "Until",
     method: Literal["iscsi", "direct"],
-    multicast: bool,  # noqa: FBT001
+    multicast: bool,  # noqa: FBT001 - click hands options over by name
     ramdisk: Path | None,
     bios: Literal["pxelinux", "ipxe"],
     uefi: Literal["ipxe", "grub"],
@@ -185,10 +164,9 @@ def command(
     attempts: int,
     unconfined: bool,  # noqa: FBT001
     again: bool,  # noqa: FBT001
-    state: Path | None,
     yes: bool,  # noqa: FBT001
     media: "Media | None",
-    folder: Path | None,
+    place: Place,
 ) -> int:
     """Deploy a build onto NODE…, from power-on to the login prompt.
 
@@ -209,18 +187,15 @@ def command(
     from bakery.conductor.media import refuse_layout
     from bakery.conductor.messages import Request
     from bakery.conductor.partition import Extras
-    from bakery.conductor.rack_site import Wrong, default_state
+    from bakery.conductor.rack_site import Wrong
     from bakery.conductor.wanted import wanted
     from bakery.manifest import manifest
     from bakery.samples.cache import default_cache
 
-    _check_words(names, nodes_file, wire, folder, state, until, every=every)
     try:
-        site = _site(names, nodes_file, wire, folder, state or default_state(), every=every)
+        site = place.site(names, until).hinted(root_device or "")
     except Wrong as wrong:
-        assert nodes_file
-        return nodes_problems.refused(out, nodes_file, wrong.fleet, "nothing was done")
-    site = site.hinted(root_device or "")
+        return nodes_problems.refused(out, wrong.file, wrong.fleet, "nothing was done")
     build = manifest.load(image.absolute())
     if media:
         refuse_layout(build.manifest.layout)
@@ -264,55 +239,6 @@ def command(
     )
     done = run(request, site.enter, out.report)
     return _told(out, site.nodes, (*found.results(), *done))
-
-
-def _check_words(
-    names: tuple[str, ...],
-    nodes_file: Path | None,
-    wire: str | None,
-    folder: Path | None,
-    state: Path | None,
-    until: "Until",
-    *,
-    every: bool,
-) -> None:
-    """UsageError where options do not go together."""
-    if every and names:
-        raise UsageError("--all stands for the nodes that are named beside it", "leave one out")
-    if not every and not names:
-        raise UsageError("no NODE is named", "bakery deploy NODE… --image DIR")
-    if nodes_file is None:
-        for option, value in (("--interface", wire), ("--all", every), ("--state", state)):
-            if value:
-                raise UsageError(f"{option} goes with --nodes FILE", "a lab's nodes need neither")
-        return
-    if wire is None:
-        raise UsageError(
-            "--nodes needs the interface that the nodes boot over", "--interface IF; ip link"
-        )
-    if folder:
-        raise UsageError("--lab and --nodes are two places of nodes", "leave one out")
-    if until == "login":
-        raise UsageError(
-            "a rack's consoles are not read: a login cannot be seen there", "--until ssh"
-        )
-
-
-def _site(
-    names: tuple[str, ...],
-    nodes_file: Path | None,
-    wire: str | None,
-    folder: Path | None,
-    state: Path,
-    *,
-    every: bool,
-) -> "Site":
-    """Where the nodes are: in the lab, or in the rack of a nodes file."""
-    from bakery.conductor import lab_site, rack_site
-
-    if nodes_file is None:
-        return lab_site.of_lab(lab_folder(folder), names)
-    return rack_site.of_file(nodes_file, names, wire or "", state.absolute(), every=every)
 
 
 def somebody_is_here() -> bool:

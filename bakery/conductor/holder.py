@@ -40,5 +40,5 @@ def of(descriptor: int) -> str:
     """Who has the lock, in words; they are vague where it has not signed yet."""
     try:
         return str(msgspec.json.decode(os.pread(descriptor, LIMIT_BYTES, 0), type=Holder))
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, OverflowError, OSError):
+    except (ValueError, RecursionError, OverflowError, OSError):
         return "it has just begun"

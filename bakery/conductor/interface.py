@@ -73,7 +73,7 @@ def _looked_up(name: str) -> dict[str, Any]:
         told = msgspec.json.decode(done.stdout or b"[]", type=list[dict[str, Any]])
     except CommandFailed:
         raise BakeryError(f"this machine has no interface {name}", "ip link lists them") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BakeryError(f"ip(8) tells nothing of {name} that can be read: {error}") from None
     # It answers with empty objects for the interfaces that were not asked for.
     found = [one for one in told if one.get("ifname") == name]

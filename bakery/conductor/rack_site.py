@@ -38,9 +38,9 @@ NAMES_SHOWN = 12
 class Wrong(BakeryError):
     """A nodes file has faults; they are in `fleet`."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        super().__init__("the nodes file has faults")
-        self.fleet = fleet
+    def __init__(self, file: Path, fleet: Fleet) -> None:
+        super().__init__(f"{file} has faults", f"bakery nodes check {file}")
+        self.file, self.fleet = file, fleet
 
 
 def default_state() -> Path:
@@ -76,7 +76,7 @@ def of_file(
     """
     fleet, foreign = checked(file)
     if fleet.problems:
-        raise Wrong(fleet)
+        raise Wrong(file, fleet)
     chosen = _chosen(fleet.nodes, wanted, every=every)
     for node in chosen:
         if node.name in foreign:
@@ -90,7 +90,7 @@ def of_file(
     for node in chosen:
         _check_bmc(Spot(fleet.problems, node.label, "driver_info"), node)
     if fleet.problems:
-        raise Wrong(fleet)
+        raise Wrong(file, fleet)
     names = {node.name for node in chosen}
     return Site(
         nodes=tuple(map(spec, chosen)),

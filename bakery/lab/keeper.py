@@ -24,9 +24,10 @@ from bakery.bmc.ipmi_sockets import listen_to_itself, repair
 from bakery.host import folders
 from bakery.host.errors import BakeryError
 from bakery.host.kvm import Accel
-from bakery.lab import network, state
+from bakery.lab import authority, network, state
 from bakery.lab.node import Hardware
 from bakery.lab.nodes import VirtualNode
+from bakery.lab.orders import Orders
 from bakery.lab.state import BmcAccess, Firmware, Lab, NicModel
 
 BMC_USER = "admin"
@@ -66,16 +67,20 @@ class Keeper:
         self._settings = settings
         self._nodes: list[VirtualNode] = []
         self._saved: Lab | None = None
+        self._orders = Orders()
 
     @contextlib.contextmanager
     def up(self) -> Iterator[None]:
         """The lab, for the length of the `with` block."""
+        from bakery.lab.redfish_bmc import RedfishBmc
+        from bakery.lab.redfish_server import serving
         from bakery.lab.virtual_bmc import VirtualBmc
 
         own = network.address(self._settings.address)
         network.make(own, self._settings.nodes)
         repair()
         listen_to_itself()
+        certificates = authority.make(self._folder, [str(own.ip)])
         with contextlib.ExitStack() as stack:
             for number in range(1, self._settings.nodes + 1):
                 access = BmcAccess(
@@ -90,6 +95,8 @@ class Keeper:
                 stack.callback(node.close)
                 self._nodes.append(node)
                 VirtualBmc(node)
+                spoken = RedfishBmc(node, self._orders)
+                stack.enter_context(serving(spoken, access.address, access.port, certificates))
             self.save()
             yield
 
@@ -108,6 +115,7 @@ class Keeper:
                 if untold:
                     traceback.print_exc()
                 untold = max(0, untold - 1)
+            self._orders.carry_out()
             for node in self._nodes:
                 node.look()
             with contextlib.suppress(FileNotFoundError):  # the folder is being removed
@@ -123,6 +131,7 @@ class Keeper:
             user_namespace=self._settings.user_namespace,
             acceleration=self._settings.acceleration,
             nodes=tuple(node.record() for node in self._nodes),
+            authority=str(self._folder / authority.CA),
         )
         if lab != self._saved:
             state.save(lab)

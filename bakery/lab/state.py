@@ -11,13 +11,17 @@ import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from bakery.host import folders
 from bakery.host.errors import BakeryError
 from bakery.host.run import Arg
+from bakery.lab import authority
+
+if TYPE_CHECKING:
+    from bakery.bmc.access import RedfishAccess
 
 RECORD = "lab.json"
 LOCK = "lab.lock"
@@ -37,7 +41,10 @@ BootDevice = Literal["disk", "network", "cd"]
 
 
 class BmcAccess(msgspec.Struct, frozen=True):
-    """Where a node's BMC answers IPMI (over UDP, inside the lab), and as whom to log in."""
+    """Where a node's BMC answers, inside the lab, and as whom to log in.
+
+    At its port it speaks IPMI over UDP, and Redfish over TLS.
+    """
 
     address: str
     port: int
@@ -78,7 +85,8 @@ class Lab(msgspec.Struct, frozen=True):
 
     `address` is its own in the lab, with the length of the network's prefix; `interface` is the
     bridge that has it. `user_namespace` tells whether the lab has one of its own, as it does
-    where root did not start it.
+    where root did not start it. `authority` is the file of the certificate that those of the BMCs
+    are held against.
     """
 
     folder: str
@@ -88,6 +96,7 @@ class Lab(msgspec.Struct, frozen=True):
     user_namespace: bool
     acceleration: str
     nodes: tuple[Node, ...]
+    authority: str = ""
 
     def node(self, name: str) -> Node:
         """The node of that name or number; BakeryError where there is none."""
@@ -103,6 +112,17 @@ class Lab(msgspec.Struct, frozen=True):
         pairs = zip(self.nodes, bmcs, strict=True)
         nodes = tuple(msgspec.structs.replace(node, bmc=bmc) for node, bmc in pairs)
         return msgspec.structs.replace(self, nodes=nodes)
+
+    def redfish(self, node: Node) -> "RedfishAccess":
+        """How a node's BMC is reached over Redfish, inside the lab."""
+        from bakery.bmc.access import RedfishAccess
+
+        return RedfishAccess(
+            address=f"https://{node.bmc.address}:{node.bmc.port}",
+            username=node.bmc.username,
+            password=node.bmc.password,
+            verify_ca=self.authority,
+        )
 
     def enter(self, argv: Sequence[Arg]) -> list[Arg]:
         """The command that runs `argv` on the lab's network, with power over that network alone.
@@ -217,7 +237,7 @@ def clear(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name.startswith(NODE_PREFIX) and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
-    for name in (RECORD, f".{RECORD}", LOG):
+    for name in (RECORD, f".{RECORD}", LOG, *authority.FILES):
         (folder / name).unlink(missing_ok=True)
 
 

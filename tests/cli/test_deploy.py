@@ -15,7 +15,7 @@ from bakery.conductor import interface
 from bakery.conductor.journal import Deployment, Journal, Record, Visit
 from bakery.conductor.messages import Request, Result
 from bakery.conductor.wanted import Wanted
-from bakery.host.errors import BakeryError, UsageError
+from bakery.host.errors import BakeryError
 from bakery.lab.state import BmcAccess, Lab, Node
 from tests.cli.inside import numbers
 from tests.conductor import builds
@@ -368,31 +368,6 @@ def test_faults_of_the_file_are_told_with_their_lines_and_nothing_is_done(rack, 
     assert done.return_value == 1 and there == []
     assert f"{rack}:3: nodes[0] (r1-1): ports: are missing" in done.stderr
     assert json.loads(done.stdout)["error"].endswith("2 problems, nothing was done")
-
-
-@pytest.mark.parametrize(
-    ("words", "reason"),
-    [
-        (("r1-1", "--all"), "--all stands for"),
-        ((), "no NODE is named"),
-        (("r1-1", "--lab", "x"), "two places"),
-        (("r1-1", "--until", "login"), "a login cannot be seen"),
-    ],
-)
-def test_words_that_do_not_go_together_are_wrong_usage(rack, words, reason):
-    error = deploy_rack(rack, *words).exception
-    assert isinstance(error, UsageError) and reason in error.message
-
-
-@pytest.mark.parametrize("words", [("--interface", "eno2"), ("--state", "x"), ("--all",)])
-def test_what_is_a_racks_alone_needs_a_nodes_file(there, tmp_path, words):
-    error = deploy(tmp_path, *(() if words == ("--all",) else ("node-1",)), *words).exception
-    assert isinstance(error, UsageError) and "goes with --nodes" in error.message
-
-
-def test_a_nodes_file_needs_an_interface(rack, tmp_path):
-    error = deploy(tmp_path, "r1-1", "--nodes", str(rack)).exception
-    assert isinstance(error, UsageError) and "--interface" in error.hint
 
 
 def test_a_node_that_boots_over_the_network_is_not_left_with_nothing_to_boot(rack, there):

@@ -189,3 +189,25 @@ def test_a_node_that_comes_no_further_fails(ironic, file, monkeypatch):
 def test_a_file_of_no_nodes_is_said_to_have_none(ironic, tmp_path):
     (tmp_path / "n.json").write_text('{"nodes": []}')
     assert "no nodes" in ask("nodes", "enroll", tmp_path / "n.json").output
+
+
+def test_a_password_that_lies_elsewhere_is_what_the_cloud_gets(ironic, tmp_path, monkeypatch):
+    (tmp_path / "secret").write_text("geheim-1\n")
+    (tmp_path / "secret").chmod(0o600)
+    monkeypatch.setenv("RACK_USER", "admin")
+    info = {"ipmi_username": "${RACK_USER}", "password_file": "secret"}
+    (tmp_path / "n.json").write_text(json.dumps({"nodes": [node("new", driver_info=info)]}))
+    done = ask("nodes", "enroll", tmp_path / "n.json", "--json")
+    assert done.return_value == 0 and "geheim" not in done.output
+    (made,) = (found for found in ironic.nodes() if found.name == "new")
+    assert made.fields["driver_info"] == {"ipmi_username": "admin", "ipmi_password": "geheim-1"}
+
+
+def test_a_password_that_is_not_there_is_told_with_its_line_before_the_cloud_is_asked(
+    ironic, tmp_path
+):
+    info = {"password_file": "secret"}
+    (tmp_path / "n.json").write_text(json.dumps({"nodes": [node("new", driver_info=info)]}))
+    done = ask("nodes", "enroll", tmp_path / "n.json")
+    assert done.return_value == 1 and ironic.asked == []
+    assert "n.json:1: nodes[0] (new): driver_info.password_file: " in done.stderr

@@ -1,12 +1,11 @@
 """A lab as a place of nodes."""
 
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from bakery.bmc.access import IpmiAccess
-from bakery.conductor import lab_site, site
+from bakery.conductor import lab_site
 from bakery.host.errors import BakeryError
 from bakery.lab import state
 from tests.cli.test_deploy import LAB
@@ -35,14 +34,3 @@ def test_its_nodes_are_taken_each_once_with_their_consoles(place, tmp_path):
 def test_a_node_that_it_has_not_is_refused(place):
     with pytest.raises(BakeryError, match="no node '7'"):
         place("7")
-
-
-def test_hints_of_the_command_are_for_all_nodes(place):
-    found = place("1", "2")
-    assert found.hinted("") is found
-    assert {spec.root_device for spec in found.hinted("size=1").nodes} == {"size=1"}
-
-
-def test_a_place_on_this_machine_is_entered_by_nothing():
-    words: list[str | Path] = ["a", Path("b")]
-    assert site.here(words) == words

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bakery.bmc.access import IpmiAccess, RedfishAccess
 from bakery.conductor import interface, rack_site
@@ -235,3 +237,40 @@ def test_a_network_that_a_ramdisk_cannot_be_given_is_a_fault_of_the_file(file):
     (problem,) = fleet.problems.found
     assert "10.1.255.255/16 cannot be a node's address" in problem.message
     assert "network_data" in problem.place[1]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+PLACES = st.sampled_from(
+    [
+        *("name", "uuid", "driver", "driver_info", "properties", "ports", "traits"),
+        *("network_data", "network_data.links", "network_data.networks"),
+        *(f"driver_info.{key}" for key in ONE["driver_info"]),
+        *("driver_info.password_file", "driver_info.password_command", "driver_info.other"),
+        *(f"properties.{key}" for key in ONE["properties"]),
+        *("properties.root_device.size", "properties.root_device.other"),
+    ]
+)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=PLACES, value=VALUES)
+def test_whatever_stands_at_one_place_is_read_or_is_a_fault_there(file, place, value):
+    path = file(changed(place, value), TWO)
+    fleet, _ = rack_site.checked(path)
+    top = place.partition(".")[0]
+    for problem in fleet.problems.found:
+        label, field = problem.place
+        assert problem.message.isprintable() and fleet.lines.of(label, field) == 1
+        assert not field or field.startswith(top) or top in ("name", "driver", "uuid")
+    if not fleet.problems and fleet.nodes[0].driver == "ipmi" and not fleet.nodes[0].password:
+        name = fleet.nodes[0].name
+        spec = rack_site.of_file(path, [name], "eno2", path.parent).nodes[0]
+        assert spec.name == name and spec.bmc.address

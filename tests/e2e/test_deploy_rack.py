@@ -5,6 +5,7 @@ The rack is a lab, whose folder the deploy cannot see: an empty one is mounted o
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,31 @@ VARIABLE = "RACK_PASSWORD"
 
 
 def nodes_file(folder: Path, there: state.Lab) -> Path:
-    """The lab's nodes as those of a rack, without their names and uuids there."""
-    file = folder / "rack.yaml"
+    """The lab's nodes as those of a rack: the first by IPMI, the second by Redfish."""
+    shutil.copy(there.authority, folder / "rack-ca.pem")
+    one, two = there.nodes
+    redfish = there.redfish(two)
+    (folder / "r1-2.password").write_text(f"{redfish.password}\n")
+    (folder / "r1-2.password").chmod(0o600)
+    ways = (
+        {
+            "ipmi_address": one.bmc.address,
+            "ipmi_port": one.bmc.port,
+            "ipmi_username": one.bmc.username,
+            "ipmi_password": f"${{{VARIABLE}}}",
+        },
+        {
+            "redfish_address": redfish.address,
+            "redfish_username": redfish.username,
+            "redfish_verify_ca": str(folder / "rack-ca.pem"),
+            "password_file": "r1-2.password",
+        },
+    )
     nodes = [
         {
             "name": f"r1-{number}",
-            "driver": "ipmi",
-            "driver_info": {
-                "ipmi_address": node.bmc.address,
-                "ipmi_port": node.bmc.port,
-                "ipmi_username": node.bmc.username,
-                "ipmi_password": f"${{{VARIABLE}_{number}}}",
-            },
+            "driver": driver,
+            "driver_info": way,
             "properties": {
                 "cpu_arch": node.processor,
                 "capabilities": f"boot_mode:{node.firmware}",
@@ -46,8 +60,11 @@ def nodes_file(folder: Path, there: state.Lab) -> Path:
             },
             "ports": [{"address": node.mac}],
         }
-        for number, node in enumerate(there.nodes, 1)
+        for number, (driver, way, node) in enumerate(
+            zip(("ipmi", "redfish"), ways, there.nodes, strict=True), 1
+        )
     ]
+    file = folder / "rack.yaml"
     file.write_text(json.dumps({"nodes": nodes}))
     return file
 
@@ -58,16 +75,14 @@ class Rack:
     def __init__(self, folder: Path, there: state.Lab) -> None:
         self.there, self.state = there, folder / "rack-state"
         self.file = nodes_file(folder, there)
-        self.secrets = {
-            f"{VARIABLE}_{number}": node.bmc.password for number, node in enumerate(there.nodes, 1)
-        }
+        self.secrets = [node.bmc.password for node in there.nodes]
 
     def bakery(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         inside = self.there.enter(["unshare", "--mount", "--propagation", "private", "--"])
         blind = ["sh", "-c", BLIND, "sh", self.there.folder]
         return subprocess.run(
             [*map(str, inside), *map(str, blind), *map(str, (BAKERY, *words))],
-            env=os.environ | self.secrets | {state.FOLDER_VARIABLE: "/nowhere/lab"},
+            env=os.environ | {VARIABLE: self.secrets[0], state.FOLDER_VARIABLE: "/nowhere/lab"},
             capture_output=True,
             text=True,
             timeout=DEPLOY_SECONDS,
@@ -76,7 +91,7 @@ class Rack:
 
     def deploy(self, image: Path, *words: str) -> subprocess.CompletedProcess[str]:
         place = ("--nodes", self.file, "--interface", self.there.interface, "--state", self.state)
-        return self.bakery("deploy", "r1-1", "--image", image, *place, "--json", *words)
+        return self.bakery("deploy", "--all", "--image", image, *place, "--json", *words)
 
     def wire(self) -> list[LogEntry]:
         return list(read_log(self.state / "wire.jsonl"))
@@ -91,13 +106,15 @@ def test_a_rack_is_deployed_by_its_nodes_file_and_its_interface_alone(
         assert rack.bakery("lab", "status", "--lab", place.folder).returncode == 1  # it is blind
         done = rack.deploy(image, "--until", "ping")
         assert done.returncode == 0, done.stderr + place.console()[-3000:]
-        (outcome,) = json.loads(done.stdout)
-        assert (outcome["name"], outcome["state"], outcome["sign"]) == ("r1-1", "running", "ping")
-        until(lambda: "login:" in place.console(), 300)
-        assert not any(secret in done.stdout + done.stderr for secret in rack.secrets.values())
-        the_machine_was_told_apart(rack, outcome, place.nodes[0])
-        the_same_again_writes_nothing(rack, image, outcome)
-        status_and_log_tell_the_same(rack, outcome)
+        outcomes = json.loads(done.stdout)
+        ends = [(end["name"], end["state"], end["sign"], end["attempts"]) for end in outcomes]
+        assert ends == [("r1-1", "running", "ping", 1), ("r1-2", "running", "ping", 1)]
+        until(lambda: all("login:" in place.console(number) for number in (0, 1)), 300)
+        assert not any(secret in done.stdout + done.stderr for secret in rack.secrets)
+        for outcome, node in zip(outcomes, place.nodes, strict=True):
+            the_machine_was_told_apart(rack, outcome, node)
+        the_same_again_writes_nothing(rack, image, outcomes)
+        status_and_log_tell_the_same(rack, outcomes[0])
 
 
 def the_machine_was_told_apart(rack: Rack, outcome: dict[str, Any], node: dict[str, Any]) -> None:
@@ -108,13 +125,19 @@ def the_machine_was_told_apart(rack: Rack, outcome: dict[str, Any], node: dict[s
     assert kept.wanted.root_device == "size=%3E%3D%201"
 
 
-def the_same_again_writes_nothing(rack: Rack, image: Path, outcome: dict[str, Any]) -> None:
-    before = (rack.state / f"{outcome['uuid']}.json").read_bytes(), len(rack.wire())
+def the_same_again_writes_nothing(rack: Rack, image: Path, outcomes: list[dict[str, Any]]) -> None:
+    before = written(rack, outcomes)
     again = rack.deploy(image)
     assert again.returncode == 0, again.stderr
-    (left,) = json.loads(again.stdout)
-    assert left["left_alone"] and left["sign"] == "ping"
-    assert ((rack.state / f"{outcome['uuid']}.json").read_bytes(), len(rack.wire())) == before
+    left = [(one["left_alone"], one["sign"]) for one in json.loads(again.stdout)]
+    assert left == [(True, "ping")] * 2
+    assert written(rack, outcomes) == before
+
+
+def written(rack: Rack, outcomes: list[dict[str, Any]]) -> tuple[list[bytes], int]:
+    """What a deploy would change at once: journals, and the log of the wire."""
+    journals = [(rack.state / f"{one['uuid']}.json").read_bytes() for one in outcomes]
+    return journals, len(rack.wire())
 
 
 def status_and_log_tell_the_same(rack: Rack, outcome: dict[str, Any]) -> None:

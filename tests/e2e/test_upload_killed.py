@@ -66,9 +66,9 @@ def assert_one_set(images: Images, build: Path, name: str, *, raw: bool) -> None
 @pytest.mark.parametrize(
     ("options", "kills"),
     [
-        pytest.param((), 10, id="ami"),
+        pytest.param((), 6, id="ami"),
         pytest.param((), 32, id="ami-often", marks=pytest.mark.full),
-        pytest.param(("--as", "partition", "--compress"), 4, id="partition"),
+        pytest.param(("--as", "partition", "--compress"), 3, id="partition"),
         pytest.param(
             ("--as", "partition", "--compress"), 8, id="partition-often", marks=pytest.mark.full
         ),

@@ -9,6 +9,7 @@ from unittest import mock
 
 import msgspec
 
+from bakery.conductor import rack_site
 from bakery.host.errors import BakeryError
 from bakery.host.run import Completed
 from bakery.manifest import manifest
@@ -21,6 +22,7 @@ from bakery.openstack.ironic import (
     document,
     nodes_file,
     params,
+    passwords,
     root_device,
     session,
     validate,
@@ -29,6 +31,14 @@ from bakery.system import kargs
 from tests.fuzz.files import MANIFEST
 from tests.fuzz.target import Target, in_file, text
 
+RACK_YAML = b"""nodes:
+- name: r1
+  driver: ipmi
+  driver_info: {ipmi_address: 10.0.0.1, ipmi_password: "${HOME}", ipmi_port: 623}
+  properties: {cpu_arch: x86_64, serial_number: S1, root_device: {size: ">= 1"}}
+  ports: [{address: "52:54:00:00:00:01"}]
+- {name: r1, driver: redfish, driver_info: {redfish_address: a, redfish_verify_ca: "false"}}
+"""
 STORES = b'[{"id": "a", "mountpoint": "/srv/glance"}, {"id": "b", "mountpoint": "/srv/b"}]'
 IMAGE = """{"id": "7d1f3a52-0b0a-4c61-8d8e-3e8f5c1f2b10", "status": "active", "name": "tiny",
 "size": 4096, "disk_format": "ami", "os_hidden": false, "os_hash_algo": "sha512",
@@ -95,6 +105,7 @@ def targets(work: Path) -> list[Target]:
     drive = gzip.compress(b"config-2" * 100)
     return [
         Target("nodes file", in_file(yaml, nodes_file.read), NODES_YAML),
+        Target("nodes file of a rack", in_file(work / "rack.yaml", _of_a_rack), RACK_YAML),
         Target("instackenv.json", in_file(other, nodes_file.read), INSTACKENV),
         Target("YAML", in_file(yaml, document.load), NODES_YAML),
         Target(
@@ -116,6 +127,14 @@ def targets(work: Path) -> list[Target]:
         Target("answer of a service", lambda d: json_of(d, "x", "image service"), IMAGE.encode()),
         Target("refusal of a service", lambda d: (session._refusal(d), plain(text(d))), REFUSAL),
     ]
+
+
+def _of_a_rack(file: Path) -> object:
+    """The file checked, its faults with their lines, and what needs no password."""
+    fleet, _ = rack_site.checked(file)
+    lines = [fleet.lines.of(*problem.place) for problem in fleet.problems.found]
+    nodes = [passwords._from_environment(fleet.problems, node) for node in fleet.nodes]
+    return lines, nodes
 
 
 def _object(data: bytes) -> dict[str, object] | None:

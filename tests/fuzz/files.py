@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from bakery.build import plan
 from bakery.build.recipe import read as recipe
 from bakery.build.scrub import rules
-from bakery.conductor import write_list
+from bakery.conductor import holder, write_list
 from bakery.conductor.journal import Deployment, Journal, Record
 from bakery.conductor.wanted import Wanted
 from bakery.devstack import check as devstack
@@ -87,6 +87,7 @@ WIRE = b"""{"unix_seconds":1.5,"event":{"type":"dhcp","mac":"52:54:00:4c:00:01",
 """
 AGE = b"age-encryption.org/v1\n-> X25519 abc\nZGVm\n--- bWFj\n" + bytes(64)
 PAX = b"26 SCHILY.xattr.user.a=bc\n19 mtime=1700000.5\n12 path=a/b\n"
+HOLDER = b'{"pid":4711,"host":"conductor-1","since":1790000000.5}'
 LEASES = b'{"address":"192.168.77.128","mac":"52:54:00:4c:00:01","until":1.7e9}\n' * 3
 LOCAL_CONF = b"""[[local|localrc]]
 ADMIN_PASSWORD=abc
@@ -170,6 +171,11 @@ def _keys(work: Path) -> list[Target]:
     ]
 
 
+def _holder(path: Path) -> str:
+    with path.open("rb") as file:
+        return holder.of(file.fileno())
+
+
 def _of_a_state(work: Path) -> list[Target]:
     journals = work / "journals"
     journals.mkdir()
@@ -180,6 +186,7 @@ def _of_a_state(work: Path) -> list[Target]:
     steps = DevstackJournal(work / "steps")
     return [
         Target("journal", in_file(journal.path, lambda _: journal.read()), _record()),
+        Target("holder of a lock", in_file(work / "lock", _holder), HOLDER),
         Target("leases", in_file(work / "leases", leases._read), LEASES),
         Target(
             "stamps", in_file(result / "result.json", lambda _: draft.result("base", "0")), b"{}"

@@ -31,13 +31,13 @@ OWN: Mapping[str, tuple[str, ...]] = {
         "cli/options.py:Seconds.convert",
         "devstack/settings.py:make",
         "lab/node.py:disk_size",
-        "netboot/node_network.py:NodeNetwork.__post_init__",
     ),
     "the result of a stage, whose stamp says that it is as the stage left it": (
         "build/stages/job.py:Job.read",
         "build/stages/stage.py:Inputs.read",
     ),
     "what the kernel of this machine tells": (
+        "conductor/interface.py:",
         "devstack/host.py:this",
         "host/folders.py:_umask",
         "host/memory.py:bounded",

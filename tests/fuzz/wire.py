@@ -19,7 +19,7 @@ from bakery.conductor.peer import Peer
 from bakery.disk import digest
 from bakery.disk.packed import packed_index
 from bakery.lab import drive
-from bakery.netboot import boot_config, dhcp_packet, firmware_files, http_message, tftp
+from bakery.netboot import boot_config, dhcp_packet, firmware_files, http_message, ping, tftp
 from bakery.netboot.tftp_transfer import Transfer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import readable
@@ -66,11 +66,17 @@ NODE_ARGS = (
     "ip=192.168.77.128:192.168.77.1::255.255.255.0:n:eth0:none:192.168.77.2 bakery_vlan=7 "
     "BOOTIF=01-52-54-00-4c-00-01"
 )
-NETWORK_DATA = (
-    b'{"links": [{"id": "a", "type": "vlan", "vlan_id": 7, "vlan_link": "b"}, {"id": "b", '
-    b'"ethernet_mac_address": "52:54:00:4C:00:01"}], "services": [{"type": "dns", "address": '
-    b'"10.0.0.2"}], "networks": [{"type": "ipv4", "link": "a", "ip_address": "10.0.0.5", "netmask": '
-    b'"255.0.0.0", "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "10.0.0.1"}]}]}'
+NETWORK_DATA = msgspec.json.encode(
+    {
+        "links": [
+            {"id": "a", "type": "vlan", "vlan_id": 7, "vlan_link": "b"},
+            {"id": "b", "ethernet_mac_address": "52:54:00:4C:00:01"},
+        ],
+        "services": [{"type": "dns", "address": "10.0.0.2"}],
+        "networks": [
+            {"type": "ipv4", "link": "a", "ip_address": "10.0.0.5/8", "gateway": "10.0.0.1"}
+        ],
+    }
 )
 MEDIUM = b"HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: 34211840\r\n\r\n"
 BOOT_ARGS = b'ro quiet dyndbg="file a +p" ostree=/ostree/boot.1/a console=ttyS0'
@@ -112,6 +118,7 @@ def _of_the_conductor() -> list[Target]:
             b"iqn.2008-10.org:n",
         ),
         Target("iSCSI login", _login, _logged_in()),
+        Target("ping's answer", _pinged, bytes([0x45, *bytes(19), 0, 0, 0, 0, 0, 7, 0, 1, 97])),
         Target("NBD", _disk, _served_disk()),
         Target("boot configuration", _configured, BOOT_ARGS),
         Target("text of the wire", lambda d: readable(latin(d)), b"\x1b]0;a\x07 pxelinux.0"),
@@ -123,6 +130,11 @@ def _dhcp(data: bytes) -> object:
     packet = dhcp_packet.parse(data)
     files = firmware_files.BootFiles("a", "b", "c", "d")
     return files.of(packet), dhcp_packet.parse(dhcp_packet.encode(packet))
+
+
+def _pinged(data: bytes) -> object:
+    """The request, whose checksum is made, and what may be the answer."""
+    return ping._request(7, bytes(16)), ping._is_answer(data, 7, b"a")
 
 
 def _configured(data: bytes) -> object:

@@ -1,0 +1,123 @@
+"""The wire of the lab's Redfish BMCs: HTTPS, with bounds on what a client may send and take up."""
+
+import contextlib
+import http.client
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+from bakery.lab.authority import Authority
+from bakery.lab.redfish_bmc import Method, RedfishBmc, Reply
+
+BODY_LIMIT_BYTES = 64 << 10
+CLIENTS_LIMIT = 16
+SILENCE_SECONDS = 20.0
+POLL_SECONDS = 0.5
+TOO_LARGE, BAD_REQUEST = 413, 400
+
+
+class RedfishServer(ThreadingHTTPServer):
+    """One BMC at an address and port; it has a thread of its own, and one for each client."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+
+    def __init__(self, bmc: RedfishBmc, address: str, port: int, authority: Authority) -> None:
+        self.bmc = bmc
+        self._places = threading.BoundedSemaphore(CLIENTS_LIMIT)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._context.load_cert_chain(authority.certificate, authority.key)
+        super().__init__((address, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Serve a client, if there is a place; the handshake is its thread's."""
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """In the client's own thread."""
+        try:
+            request.settimeout(SILENCE_SECONDS)
+            with contextlib.suppress(OSError):
+                spoken = self._context.wrap_socket(request, server_side=True)
+                super().process_request_thread(spoken, client_address)
+        finally:
+            self.shutdown_request(request)
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """A client that went away is nobody's fault."""
+
+
+@contextlib.contextmanager
+def serving(bmc: RedfishBmc, address: str, port: int, authority: Authority) -> Iterator[int]:
+    """The BMC on the wire for the length of the `with` block; gives the port (0 takes a free one).
+
+    OSError where the address cannot be had.
+    """
+    server = RedfishServer(bmc, address, port, authority)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection; its requests go to the BMC one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "bakery-lab", ""
+    timeout = SILENCE_SECONDS
+
+    def _serve(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
+            self._tell(Reply(BAD_REQUEST), last=True)
+            return
+        if len(length) > 9 or int(length) > BODY_LIMIT_BYTES:
+            self._tell(Reply(TOO_LARGE), last=True)
+            return
+        reply = cast("RedfishServer", self.server).bmc.answer(
+            cast("Method", self.command),
+            self.path,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(int(length)),
+            client=self.client_address[0],
+        )
+        self._tell(reply)
+
+    do_GET = do_HEAD = do_PATCH = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
+
+    def _tell(self, reply: Reply, *, last: bool = False) -> None:
+        xml = isinstance(reply.body, str)
+        text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
+        body = b"" if reply.body is None else text.encode()
+        self.close_connection = last or self.close_connection
+        self.send_response(reply.status, http.client.responses.get(reply.status))
+        headers = {"OData-Version": "4.0", "Cache-Control": "no-store"} | dict(reply.headers)
+        if body:
+            headers["Content-Type"] = f"application/{'xml' if xml else 'json'};charset=utf-8"
+        headers["Content-Length"] = str(len(body))
+        headers |= {"Connection": "close"} if self.close_connection else {}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_words: object) -> None:
+        """Nobody reads it, and anybody could fill a disk with it."""
