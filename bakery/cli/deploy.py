@@ -193,7 +193,7 @@ def command(
     from bakery.samples.cache import default_cache
 
     try:
-        site = place.site(names, until).hinted(root_device or "")
+        site = place.site(names, until, by_media=media is not None).hinted(root_device or "")
     except Wrong as wrong:
         return nodes_problems.refused(out, wrong.file, wrong.fleet, "nothing was done")
     build = manifest.load(image.absolute())

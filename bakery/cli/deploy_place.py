@@ -30,10 +30,11 @@ class Place:
     state: Path | None
     lab: Path | None
 
-    def site(self, names: Sequence[str], until: "Until") -> "Site":
-        """The named nodes, and their network. UsageError where options do not go together.
+    def site(self, names: Sequence[str], until: "Until", *, by_media: bool) -> "Site":
+        """The named nodes, and their network; `by_media`, with BMCs that have virtual drives.
 
-        Raises rack_site.Wrong where the nodes file has faults, and BakeryError.
+        UsageError where options do not go together. Raises rack_site.Wrong where the nodes file
+        has faults, and BakeryError.
         """
         from bakery.conductor import lab_site, rack_site
 
@@ -43,7 +44,7 @@ class Place:
             raise UsageError("no NODE is named", "bakery deploy NODE… --image DIR")
         if self.nodes_file is None:
             self._refuse_racks()
-            return lab_site.of_lab(lab_folder(self.lab), names)
+            return lab_site.of_lab(lab_folder(self.lab), names, redfish=by_media)
         if self.interface is None:
             raise UsageError(
                 "--nodes needs the interface that the nodes boot over", "--interface IF; ip link"

@@ -21,7 +21,9 @@ def place(base, **more):
 def made(monkeypatch):
     """What the makers are asked for."""
     asked = []
-    monkeypatch.setattr(lab_site, "of_lab", lambda *words: asked.append(("lab", *words)))
+    monkeypatch.setattr(
+        lab_site, "of_lab", lambda *words, redfish: asked.append(("lab", *words, redfish))
+    )
     monkeypatch.setattr(
         rack_site, "of_file", lambda *words, every: asked.append(("rack", *words, every))
     )
@@ -44,21 +46,24 @@ def made(monkeypatch):
 )
 def test_words_that_do_not_go_together_are_wrong_usage(made, where, names, until, reason):
     with pytest.raises(UsageError, match=reason) as caught:
-        where.site(names, until)
+        where.site(names, until, by_media=False)
     assert caught.value.hint and made == []
 
 
 def test_a_lab_is_taken_where_no_nodes_file_is_named(made, monkeypatch, tmp_path):
     monkeypatch.setenv("BAKERY_LAB", str(tmp_path / "lab"))
-    NOWHERE.site(("1",), "login")
-    place(NOWHERE, lab=tmp_path / "other").site(("1",), "any")
-    assert made == [("lab", tmp_path / "lab", ("1",)), ("lab", tmp_path / "other", ("1",))]
+    NOWHERE.site(("1",), "login", by_media=False)
+    place(NOWHERE, lab=tmp_path / "other").site(("1",), "any", by_media=True)
+    assert made == [
+        ("lab", tmp_path / "lab", ("1",), False),
+        ("lab", tmp_path / "other", ("1",), True),
+    ]
 
 
 def test_a_rack_keeps_its_journals_where_it_is_told(made, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    RACK.site(("r1-*",), "ssh")
-    place(RACK, state=tmp_path / "s", every=True).site((), "any")
+    RACK.site(("r1-*",), "ssh", by_media=False)
+    place(RACK, state=tmp_path / "s", every=True).site((), "any", by_media=False)
     file = Path("rack.yaml")
     assert made == [
         ("rack", file, ("r1-*",), "eno2", tmp_path / "bakery/rack", False),
