@@ -240,7 +240,6 @@ class Conductor:
         if event.firmware:
             self._deploys[node].calls.boots()
         if node in self._signs:
-            given = event.address if event.answer == "ACK" else ""
             self._signs[node].asked(event.address, firmware=bool(event.firmware))
 
 
