@@ -24,7 +24,7 @@ MODES: Mapping[Firmware, str] = {"uefi": "UEFI", "bios": "Legacy"}
 FIRMWARE_HINT = "set the boot mode in its firmware's settings, or name that one (boot_mode)"
 PRECONDITION_FAILED, PRECONDITION_REQUIRED, BAD_REQUEST = 412, 428, 400
 RACES_LIMIT = 5
-READ_BACK_SECONDS = 30.0
+READ_BACK_SECONDS = 30
 
 Settings = Mapping[str, object]
 
@@ -174,12 +174,11 @@ def _send_otherwise(link: Link, own: _Resource, wanted: Settings, error: HTTPErr
 
 def _see(link: Link, place: str, wanted: object, pace: Pace) -> None:
     """Read back what was set: some take it in a moment later, some say yes and do not."""
-    looks = int(READ_BACK_SECONDS)
-    for look in range(looks + 1):
+    for look in range(READ_BACK_SECONDS + 1):
         shown = _read(link, place).boot.get(TARGET)
         if shown == wanted:
             return
-        if look == looks or pace.is_over:
+        if look == READ_BACK_SECONDS or pace.is_over:
             break
         pace.pause()
     raise Failure("late", f"it still shows {str(shown)[:40]} as {TARGET}")

@@ -9,6 +9,7 @@ Source: DSP0266 (Redfish Specification); DSP8010, ComputerSystem.
 
 import contextlib
 import logging
+import math
 import signal
 import sys
 import time
@@ -188,7 +189,7 @@ def _state(system: "System", pace: "Pace") -> str:
 
 def _switched(system: "System", power: Power, pace: "Pace") -> Power:
     """Give the order, and look until it is carried out; nothing where it is so already."""
-    wanted, ordered_at = power.capitalize(), float("-inf")
+    wanted, ordered_at = power.capitalize(), -math.inf
     while (state := _state(system, pace)) != wanted:
         if pace.is_over:
             raise Failure("late", f"it still says {state}")

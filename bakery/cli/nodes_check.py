@@ -15,8 +15,9 @@ from bakery.cli.options import PATH, Output, output
 def check(out: Output, file: Path, *, secrets: bool) -> int:
     """Check the nodes in FILE, for `bakery deploy --nodes` and for `bakery nodes enroll`.
 
-    Every fault is told, with its line. Nothing outside FILE is looked at, and no network is used;
-    with --secrets, variables and password files are read and password commands run.
+    Every fault is told, with its line. No network is used, and nothing is looked at but FILE and
+    whether the certificates are there that it names; with --secrets, variables and password files
+    are read, and password commands run.
     """
     from bakery.conductor import rack_site
     from bakery.openstack.ironic import passwords

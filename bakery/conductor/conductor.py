@@ -281,8 +281,7 @@ class Conductor:
         if event.firmware:
             self._deploys[node].calls.boots()
         if node in self._signs:
-            given = event.address if event.answer == "ACK" else ""
-            self._signs[node].asked(given, firmware=bool(event.firmware))
+            self._signs[node].asked(event.address, firmware=bool(event.firmware))
 
 
 class _NodeThread(threading.Thread):

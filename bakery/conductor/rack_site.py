@@ -53,7 +53,8 @@ def default_state() -> Path:
 def checked(file: Path) -> tuple[Fleet, list[str]]:
     """A nodes file with all its faults, and the names of its nodes that only Ironic deploys.
 
-    Raises document.Unreadable. Nothing outside the file is looked at but its mode.
+    Raises document.Unreadable. Nothing outside the file is looked at but its mode, and whether
+    the certificates are there that it names.
     """
     fleet = nodes_file.read(file)
     foreign = []

@@ -14,8 +14,9 @@ pytestmark = pytest.mark.xdist_group("fuzz")
 
 OWN: Mapping[str, tuple[str, ...]] = {
     "a message between two processes of bakery's, over a pipe": (
-        "bmc/ipmi.py:Bmc._do",
         "bmc/ipmi_worker.py:main",
+        "bmc/redfish_worker.py:main",
+        "bmc/worker.py:Worker.do",
         "conductor/conductor.py:main",
         "conductor/launch.py:run",
         "disk/copy/confined_copy.py:main",
@@ -25,6 +26,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
         "lab/keeper.py:main",
     ),
     "an option of the user's own": (
+        "bmc/redfish.py:Bmc.__init__",
         "build/spec.py:_name",
         "cli/build.py:_bytes",
         "cli/build.py:_options",
