@@ -49,7 +49,7 @@ def insert(system: System, url: str, pace: Pace) -> None:
         except (BadRequestError, MissingActionError) as error:
             refusal = error
             continue
-        _see(drive, lambda drive: _holds(drive, url), "it does not show the image", pace)
+        _see(drive, lambda drive: _took(drive, url), "it does not show the image", pace)
         return
     if isinstance(refusal, HTTPError):
         raise refusal
@@ -89,10 +89,14 @@ def _managers(system: System) -> list[Manager]:
 
 
 def _holds(drive: VirtualMedia, url: str) -> bool:
-    """Whether it has the image: some tell its address, some without scheme, some its name alone."""
-    shown = drive.image or ""
-    told = {url, url.partition("://")[2], urlsplit(url).path.rpartition("/")[2]}
-    return bool(drive.inserted) and shown in told
+    """Whether it has the image for certain; some tell its address without the scheme."""
+    return bool(drive.inserted) and drive.image in (url, url.partition("://")[2])
+
+
+def _took(drive: VirtualMedia, url: str) -> bool:
+    """Whether an empty drive has taken the image: some then tell its name alone."""
+    name = urlsplit(url).path.rpartition("/")[2]
+    return _holds(drive, url) or (bool(drive.inserted) and bool(name) and drive.image == name)
 
 
 def _is_empty(drive: VirtualMedia) -> bool:

@@ -23,6 +23,7 @@ from urllib3.exceptions import HTTPError as WireError
 
 from bakery.bmc import redfish_codes as codes
 from bakery.bmc.answer import Failure
+from bakery.bmc.masked import MASK
 from bakery.host.printable import SHOWN_CHARACTERS, printable
 
 ANSWER_LIMIT_BYTES = 4 << 20
@@ -86,14 +87,16 @@ class Pace:
 class Wire(HTTPAdapter):
     """Carries requests to the service at `origin`, a URL's scheme, host and port, and nowhere else.
 
-    `waits_for_session` has a login wait for one that others hold.
+    `waits_for_session` has a login wait for one that others hold. `secret` is taken out of
+    refusals: a service may say a password back.
     """
 
-    def __init__(self, origin: str, pace: Pace, *, waits_for_session: bool) -> None:
+    def __init__(self, origin: str, pace: Pace, *, waits_for_session: bool, secret: str) -> None:
         super().__init__()
         self._origin = _origin(origin)
         self._pace = pace
         self._waits_for_session = waits_for_session
+        self._secret = secret
         self.leaving = False
 
     def send(  # type: ignore[override]  # its other parameters are the caller's own
@@ -138,7 +141,9 @@ class Wire(HTTPAdapter):
             raise _connection_failure(error) from None
         except (requests.exceptions.RequestException, WireError, OSError) as error:
             raise Failure("no-answer", _cause(error)) from None
-        response.raw = io.BytesIO(body if response.status_code < BAD_REQUEST else _error(body))
+        if response.status_code >= BAD_REQUEST:
+            body = _error(body, self._secret)
+        response.raw = io.BytesIO(body)
         if response.status_code in (CREATED, ACCEPTED) and "Location" in response.headers:
             # A BMC may call itself by another name, or by an address inside: the path counts.
             response.headers["Location"] = _path(response.headers["Location"])
@@ -233,7 +238,7 @@ def _parsed(body: bytes) -> object:
     return found
 
 
-def _error(body: bytes) -> bytes:
+def _error(body: bytes, secret: str = "") -> bytes:
     """A refusal in the shape of DSP0266, 8.6, which sushy takes for granted."""
     found = _parsed(body)
     told = found.get("error") if isinstance(found, Mapping) else None
@@ -244,7 +249,8 @@ def _error(body: bytes) -> bytes:
     info = error.get("@Message.ExtendedInfo")
     listed = info if isinstance(info, list) else [info]
     error["@Message.ExtendedInfo"] = [entry for entry in listed if isinstance(entry, Mapping)]
-    return json.dumps({"error": error}).encode()
+    text = json.dumps({"error": error})
+    return (text.replace(json.dumps(secret)[1:-1], MASK) if secret else text).encode()
 
 
 def words_of(response: requests.Response) -> str:

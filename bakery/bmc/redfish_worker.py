@@ -22,6 +22,7 @@ import msgspec
 from bakery.bmc.answer import Answer, Failure
 from bakery.bmc.bmc import Device, Firmware, Power
 from bakery.bmc.masked import MASK, Masked
+from bakery.host.printable import printable
 
 if TYPE_CHECKING:
     from sushy.main import Sushy
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # An order that a BMC has taken and not followed is given again after so long.
 ORDER_AGAIN_SECONDS = 30.0
 CARDS_LIMIT = 64
+WORDS_LIMIT = 300
 MAC_CHARACTERS = 17
 NO_NUMBER = frozenset(("", "0", "none", "n/a", "to be filled by o.e.m.", "not specified"))
 
@@ -69,7 +71,8 @@ def perform(request: Request) -> Answer:
     from bakery.bmc.redfish_wire import Link, Pace, Wire
 
     pace = Pace(request.seconds, request.silence)
-    wire = Wire(request.origin, pace, waits_for_session=request.auth_type == "session")
+    waits = request.auth_type == "session"
+    wire = Wire(request.origin, pace, waits_for_session=waits, secret=request.password)
     link = Link(request.origin, wire, pace, verify=request.verify)
     try:
         with _session(request, link, wire) as root:
@@ -79,18 +82,15 @@ def perform(request: Request) -> Answer:
     except HTTPError as error:
         return _masked(_refusal(error), request)
     except SushyError as error:
-        return _masked(Failure("refused", f"its answer makes no sense ({error})"[:240]), request)
+        return _masked(Failure("refused", f"its answer makes no sense ({error})"), request)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return Answer(kind="refused", words="its answer makes no sense")
 
 
 def _masked(failure: Failure, request: Request) -> Answer:
-    """What is told of it; a service may say a password back."""
-    answer = failure.answer()
-    if not request.password:
-        return answer
-    words = answer.words.replace(request.password, MASK)
-    return msgspec.structs.replace(answer, words=words)
+    """What is told of it; a service may say a password back, in a task's messages too."""
+    words = failure.words.replace(request.password, MASK) if request.password else failure.words
+    return Answer(kind=failure.kind, words=printable(words, WORDS_LIMIT), hint=failure.hint)
 
 
 @contextlib.contextmanager
@@ -167,8 +167,6 @@ def _system(request: Request, root: "Sushy") -> "System":
 
 
 def _listed(root: "Sushy") -> str:
-    from bakery.host.printable import printable
-
     systems = root.get_system_collection().members_identities
     return printable(", ".join(systems[:8]), 400)
 
@@ -257,7 +255,7 @@ def _refusal(error: Exception) -> Failure:
     from bakery.bmc import redfish_codes as codes
 
     if not isinstance(error, HTTPError):
-        return Failure("refused", str(error)[:240])
+        return Failure("refused", str(error))
     body = {"error": error.body} if isinstance(error.body, Mapping) else None
     words = codes.words(error.status_code, body)
     if codes.is_denied(error.status_code, body):

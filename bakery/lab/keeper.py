@@ -73,7 +73,7 @@ class Keeper:
     def up(self) -> Iterator[None]:
         """The lab, for the length of the `with` block."""
         from bakery.lab.redfish_bmc import RedfishBmc
-        from bakery.lab.redfish_server import serving
+        from bakery.lab.redfish_server import Place, serving
         from bakery.lab.virtual_bmc import VirtualBmc
 
         own = network.address(self._settings.address)
@@ -81,6 +81,7 @@ class Keeper:
         repair()
         listen_to_itself()
         certificates = authority.make(self._folder, [str(own.ip)])
+        places: list[Place] = []
         with contextlib.ExitStack() as stack:
             for number in range(1, self._settings.nodes + 1):
                 access = BmcAccess(
@@ -96,7 +97,8 @@ class Keeper:
                 self._nodes.append(node)
                 VirtualBmc(node)
                 spoken = RedfishBmc(node, self._orders)
-                stack.enter_context(serving(spoken, access.address, access.port, certificates))
+                places.append(Place(spoken, access.address, access.port))
+            stack.enter_context(serving(places, certificates))
             self.save()
             yield
 

@@ -3,11 +3,15 @@
 import contextlib
 import http.client
 import json
+import selectors
+import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
+
+import msgspec
 
 from bakery.lab.authority import Authority
 from bakery.lab.redfish_bmc import Method, RedfishBmc, Reply
@@ -15,13 +19,13 @@ from bakery.lab.redfish_bmc import Method, RedfishBmc, Reply
 BODY_LIMIT_BYTES = 64 << 10
 CLIENTS_LIMIT = 16
 SILENCE_SECONDS = 20.0
-POLL_SECONDS = 0.5
 TOO_LARGE, BAD_REQUEST = 413, 400
 
 
 class RedfishServer(ThreadingHTTPServer):
-    """One BMC at an address and port; it has a thread of its own, and one for each client."""
+    """One BMC at an address and port; each client has a thread of its own."""
 
+    timeout = 0.0  # whoever asks it to take a client has seen that there is one
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
@@ -60,20 +64,45 @@ class RedfishServer(ThreadingHTTPServer):
         """A client that went away is nobody's fault."""
 
 
-@contextlib.contextmanager
-def serving(bmc: RedfishBmc, address: str, port: int, authority: Authority) -> Iterator[int]:
-    """The BMC on the wire for the length of the `with` block; gives the port (0 takes a free one).
+class Place(msgspec.Struct, frozen=True):
+    """A BMC, and the address and TCP port that are its own; port 0 takes a free one."""
 
-    OSError where the address cannot be had.
+    bmc: RedfishBmc
+    address: str
+    port: int
+
+
+@contextlib.contextmanager
+def serving(places: Sequence[Place], authority: Authority) -> Iterator[tuple[int, ...]]:
+    """The BMCs on the wire for the length of the `with` block; gives their ports.
+
+    OSError where an address cannot be had.
     """
-    server = RedfishServer(bmc, address, port, authority)
-    thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
+    with contextlib.ExitStack() as stack:
+        servers = []
+        for place in places:
+            server = RedfishServer(place.bmc, place.address, place.port, authority)
+            stack.callback(server.server_close)
+            servers.append(server)
+        ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
+        thread = threading.Thread(target=_accept, args=(servers, theirs), daemon=True)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(ours.shutdown, socket.SHUT_RDWR)
+        yield tuple(server.server_address[1] for server in servers)
+
+
+def _accept(servers: Sequence[RedfishServer], end: socket.socket) -> None:
+    """Take what clients come, until the other end of a connection is shut."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(end, selectors.EVENT_READ)
+        for server in servers:
+            selector.register(server, selectors.EVENT_READ, server)
+        while True:
+            for key, _events in selector.select():
+                if key.data is None:
+                    return
+                key.data.handle_request()
 
 
 class _Handler(BaseHTTPRequestHandler):

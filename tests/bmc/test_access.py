@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bakery.bmc import ipmi
+from bakery.bmc import ipmi, redfish
 from bakery.bmc.access import Access, IpmiAccess, RedfishAccess, open_bmc
 from bakery.host.errors import BakeryError
 
@@ -44,6 +44,22 @@ def test_a_bmc_that_speaks_ipmi_is_opened():
     bmc = open_bmc(IpmiAccess("192.0.2.7", 6230, "admin", "secret"))
     assert isinstance(bmc, ipmi.Bmc)
     assert bmc.name == "the BMC at 192.0.2.7 port 6230"
+
+
+def test_a_bmc_that_speaks_redfish_is_opened(tmp_path):
+    keep = ["sh", "-c", f"cat > {tmp_path}/order; printf '{{}}'"]
+    access = RedfishAccess(
+        "192.0.2.7", "/redfish/v1/Systems/1", "admin", "secret", False, "session"
+    )
+    bmc = open_bmc(access, firmware="bios", enter=lambda _argv: keep, seconds=7, silence_seconds=3)
+    assert isinstance(bmc, redfish.Bmc)
+    assert bmc.name == "the BMC at https://192.0.2.7/redfish/v1/Systems/1"
+    bmc.boot_from("cd")
+    order = msgspec.json.decode((tmp_path / "order").read_bytes())
+    assert (order["origin"], order["system"]) == ("https://192.0.2.7", access.system_id)
+    assert (order["username"], order["password"], order["verify"]) == ("admin", "secret", False)
+    assert (order["auth_type"], order["device"], order["firmware"]) == ("session", "cd", "bios")
+    assert (order["seconds"], order["silence"]) == (7, 3)
 
 
 def test_what_was_asked_for_reaches_the_request(tmp_path):

@@ -113,11 +113,24 @@ def test_an_eject_that_is_still_going_on_is_waited_for(bmc):
     assert perform(bmc, "insert", url=IMAGE).words == "no (HTTP 500)"
 
 
-@pytest.mark.parametrize("shown", [IMAGE.partition("://")[2], "node-1.iso"])
-def test_an_image_that_is_told_in_short_is_the_same(bmc, shown):
-    bmc.tree[CD].update(Inserted=True, Image=shown)
+def test_an_image_that_is_told_without_its_scheme_is_the_same(bmc):
+    bmc.tree[CD].update(Inserted=True, Image=IMAGE.partition("://")[2])
     assert perform(bmc, "insert", url=IMAGE) == Answer()
     assert bmc.writes == []
+
+
+def test_a_name_alone_counts_where_the_drive_was_empty_before(bmc):
+    """The same name at another place is another image."""
+
+    def fault(asked):
+        if asked.path == CD and asked.method == "GET" and bmc.tree[CD]["Inserted"]:
+            return Told(200, bmc.tree[CD] | {"Image": "node-1.iso"})
+        return None
+
+    bmc.tree[CD].update(Inserted=True, Image="http://192.0.2.9/node-1.iso")
+    bmc.fault = fault
+    assert perform(bmc, "insert", url=IMAGE) == Answer()
+    assert bmc.writes == [("POST", EJECT, None), ("POST", INSERT, {"Image": IMAGE})]
 
 
 def test_a_bmc_that_says_yes_and_does_nothing_is_told_apart(bmc, monkeypatch):

@@ -209,6 +209,17 @@ def test_no_password_of_another_file_is_sent(bmc, tmp_path, monkeypatch):
     assert not any("Authorization" in asked.headers for asked in bmc.asked)
 
 
+@pytest.mark.parametrize("password", ["correct horse", 'a"b\\c', "pässwörd"])
+def test_a_password_that_is_said_back_is_not_repeated(bmc, password):
+    """Also where the line is cut off in the midst of it."""
+    for before in ("", "x" * 150, "x" * 155):
+        said = f"{before} {password}"
+        bmc.fault = first(refused(400, "GeneralError", said), path=SESSIONS, method="POST")
+        answer = perform(bmc, auth_type="session", password=password)
+        assert answer.kind == "refused"
+        assert password[:4] not in answer.words
+
+
 def test_a_retry_after_is_read_where_it_is_in_seconds():
     def response(text):
         made = Response()
