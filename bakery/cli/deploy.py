@@ -9,12 +9,13 @@ import click
 
 from bakery.cli import nodes_deploy
 from bakery.cli.lab_nodes import in_folder, lab_folder
+from bakery.cli.network_options import on_a_network, show_lines, site
 from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, PATH, Output, output, say
 from bakery.host.errors import BakeryError
 
 if TYPE_CHECKING:
     from bakery.bmc.ipmi_worker import Power
-    from bakery.conductor.messages import NodeSpec, Result
+    from bakery.conductor.messages import Network, NodeSpec, Result
     from bakery.conductor.standing import PowerOf
     from bakery.lab.state import Lab
 
@@ -111,6 +112,7 @@ class Deploy(click.Command):
 )
 @click.option("--again", is_flag=True, help="Write nodes that already run this build, too.")
 @click.option("--yes", is_flag=True, help="Overwrite running nodes without asking.")
+@on_a_network
 @in_folder
 @output
 def command(
@@ -130,6 +132,7 @@ def command(
     unconfined: bool,  # noqa: FBT001
     again: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
+    network: "Network",
     folder: Path | None,
 ) -> int:
     """Deploy a build onto NODE…, from power-on to the login prompt.
@@ -142,6 +145,8 @@ def command(
 
     For the nodes of an OpenStack Ironic, see `bakery nodes deploy`.
     """
+    import msgspec
+
     from bakery.conductor import standing
     from bakery.conductor.launch import deploy_ramdisk, run
     from bakery.conductor.messages import Request
@@ -162,6 +167,7 @@ def command(
     _agree(out, [standing.loss(record, asked) for record in found.losses], yes=yes)
     if not found.todo:
         return _told(out, nodes, found.results())
+    show_lines(out, network, site(lab.address, bios, uefi, [node.mac for node in found.todo]))
     request = Request(
         nodes=found.todo,
         build=str(build.directory),
@@ -169,6 +175,8 @@ def command(
         interface=lab.interface,
         address=lab.address,
         state=str(journals),
+        # A lab's network has nobody else on it.
+        network=msgspec.structs.replace(network, look_seconds=0.0),
         method=method,
         multicast=multicast,
         bios=bios,

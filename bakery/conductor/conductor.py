@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -20,7 +20,7 @@ from uuid import UUID
 
 import msgspec
 
-from bakery.conductor import api
+from bakery.conductor import api, network
 from bakery.conductor.checked import SealOf, checked
 from bakery.conductor.console_signs import ConsoleSigns
 from bakery.conductor.disk_writer import writer
@@ -28,6 +28,7 @@ from bakery.conductor.journal import Journal
 from bakery.conductor.means import Bounds, Means
 from bakery.conductor.messages import Message, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast, Casting, casting
+from bakery.conductor.network import Addresses
 from bakery.conductor.node import Halted, NodeDeploy
 from bakery.conductor.notice import release
 from bakery.conductor.offer import NodeOffer
@@ -42,13 +43,20 @@ from bakery.host.errors import BakeryError
 from bakery.host.report import Event, Report
 from bakery.manifest import manifest
 from bakery.netboot.boot_programs import Chain
-from bakery.netboot.dhcp import DhcpServer, KnownNode, Wire
+from bakery.netboot.dhcp import KnownNode, Wire
 from bakery.netboot.http import CONNECTIONS, HttpServer
-from bakery.netboot.leases import Leases
-from bakery.netboot.router import RouterAdvertiser
+from bakery.netboot.strangers import Strangers
 from bakery.netboot.tftp import TftpServer
 from bakery.netboot.tree import Tree
-from bakery.netboot.wire_events import Dhcp, DhcpRival, Http, TftpSent, Trouble, WireLog
+from bakery.netboot.wire_events import (
+    Dhcp,
+    DhcpRival,
+    DhcpStranger,
+    Http,
+    TftpSent,
+    Trouble,
+    WireLog,
+)
 from bakery.netboot.wire_events import Event as WireEvent
 
 API_PORT = 6385  # as Ironic's
@@ -79,21 +87,24 @@ class Conductor:
         self._chain.put(self._tree)
         self._known: dict[str, KnownNode] = {}
         self._deploys: dict[UUID, NodeDeploy] = {}
+        self._strangers = Strangers()
         self._casting: Casting | None = None
 
     def work(self) -> tuple[Result, ...]:
         """Deploy them all, each in a thread; how each ended. Raises Halted after `halt`."""
         with contextlib.ExitStack() as stack:
+            wire = Wire(self._request.interface, self._own)
+            # Before anything is changed: it refuses to give out addresses beside another server.
+            addresses = stack.enter_context(
+                network.opened(self._request.network, wire, self._folder, self._report)
+            )
             if self._request.method == "direct":
                 self._casting = stack.enter_context(self._sender())
             journals = [stack.enter_context(self._held(spec)) for spec in self._request.nodes]
-            path = self._folder / f"leases-{self._request.interface}.jsonl"
-            leases = Leases(path, *_range(self._own))
-            stack.enter_context(contextlib.closing(leases))
             for spec, journal in zip(self._request.nodes, journals, strict=True):
-                peer = Peer(functools.partial(leases.address, spec.mac))
+                peer = Peer(functools.partial(addresses.holds, spec.mac))
                 self._deploys[spec.uuid] = self._deploy(spec, journal, peer)
-            stack.enter_context(self._servers(leases))
+            stack.enter_context(self._servers(addresses))
             threads = [_NodeThread(deploy) for deploy in self._deploys.values()]
             try:
                 for thread in threads:
@@ -102,6 +113,9 @@ class Conductor:
             except BaseException:
                 self.halt()
                 raise
+            finally:
+                if heard := self._strangers.words():
+                    self._report.note(heard, "dhcp")
         return tuple(thread.result() for thread in threads)
 
     def halt(self) -> None:
@@ -137,7 +151,7 @@ class Conductor:
             direct=request.method == "direct",
             seal_of=self._seal_of,
         )
-        self._known[spec.mac] = KnownNode(self._chain.files(offer.script_url), spec.name)
+        self._known[spec.mac] = KnownNode(self._chain.files(offer.script_url, offer.url), spec.name)
         bmc, pull = spec.bmc, None
         if request.method == "direct":
             folder = self._folder / "pieces" / str(spec.uuid)
@@ -175,20 +189,22 @@ class Conductor:
         return self._casting.cast() if self._casting else None
 
     @contextlib.contextmanager
-    def _servers(self, leases: Leases) -> Iterator[None]:
-        """DHCP, TFTP, HTTP with the API, and the word that there is no IPv6 router."""
-        own, interface = str(self._own.ip), self._request.interface
+    def _servers(self, addresses: Addresses) -> Iterator[None]:
+        """TFTP, HTTP with the API, and what speaks DHCP on this network."""
+        own = str(self._own.ip)
         macs = {spec.mac: spec.uuid for spec in self._request.nodes}
         log = WireLog(self._folder / WIRE_LOG)
 
         def known(address: str) -> bool:
-            return any(leases.address(mac) == address for mac in macs)
+            return any(addresses.holds(mac, address) for mac in macs)
 
         def on_event(event: WireEvent) -> None:
             log(event)
             self._tell(event)
             if isinstance(event, TftpSent | Http):
-                leases.seen(event.client)
+                addresses.seen(event.client)
+            if isinstance(event, DhcpStranger):
+                self._strangers.add(event)
             if isinstance(event, Dhcp) and event.firmware and event.mac in macs:
                 self._deploys[macs[event.mac]].calls.boots()
 
@@ -205,9 +221,10 @@ class Conductor:
                 reserved=NODE_CONNECTIONS * len(self._deploys),
                 known=known,
             ),
-            RouterAdvertiser(interface, on_event),
-            DhcpServer(Wire(interface, self._own), leases, self._known.get, on_event),
+            contextlib.ExitStack() as stack,
         ):
+            for server in addresses.servers(self._known.get, on_event):
+                stack.enter_context(server)
             yield
 
     def _tell(self, event: WireEvent) -> None:
@@ -254,15 +271,6 @@ def _join(threads: Sequence[_NodeThread]) -> None:
     for thread in threads:
         if isinstance(thread.fault, Halted):
             raise thread.fault
-
-
-def _range(own: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
-    """The addresses to give out: that half of the network our own is not in."""
-    network = own.network
-    middle = network.network_address + network.num_addresses // 2
-    if own.ip < middle:
-        return middle, network.broadcast_address - 1
-    return network.network_address + 1, middle - 1
 
 
 def send(message: Message) -> None:

@@ -1,7 +1,8 @@
 """Who speaks for a node: the one place that decides it, for each call, secret file and frame.
 
-A node is whoever holds the address that is leased to its MAC, and the secrets of this try. The
-address of the agent that reported is its own until the try ends, whatever DHCP is told meanwhile.
+A node is whoever holds the address that is its MAC's, and the secrets of this try; how an address
+is known to be that, network.py decides. The address of the agent that reported is its own until
+the try ends, whatever DHCP is told meanwhile.
 A secret is handed out once for each time the node starts.
 """
 
@@ -26,13 +27,13 @@ class Refused(Exception):
 
 
 class Peer:
-    """The other end of one node's deploy; `leased` tells the address its MAC has, empty: none.
+    """The other end of one node's deploy; `holds` tells whether an address is its MAC's.
 
     It is asked from the servers' threads.
     """
 
-    def __init__(self, leased: Callable[[], str]) -> None:
-        self._leased = leased
+    def __init__(self, holds: Callable[[str], bool]) -> None:
+        self._holds = holds
         self._token = self._key = self._agent = ""
         self._token_taken = self._reported = False
 
@@ -65,7 +66,8 @@ class Peer:
     # Guards of files (bakery.netboot.tree.Guard).
     def stranger(self, asker: Asker) -> str:
         """Why this is not the node's address; empty where it is."""
-        return "" if asker.address in {self._leased(), self._agent} - {""} else STRANGER
+        own = asker.address == self._agent or self._holds(asker.address)
+        return "" if asker.address and own else STRANGER
 
     def text(self, asker: Asker) -> str:
         """The guard of what holds the key: for the node, until its agent has reported."""

@@ -29,6 +29,8 @@ NETWORK_WORDS = ("ip=" + ":".join(["255.255.255.255"] * 4), "BOOTIF=01-ff-ff-ff-
 # What GRUB reads first, by the prefix that Debian builds into its network image, and what it does.
 GRUB_MASTER_NAME = "grub/grub.cfg"
 GRUB_MASTER = "configfile /grub/$net_default_mac.cfg\n"
+# `ipxe_name` of whichever node it is, for iPXE to fill in (ipxe.org/cfg/mac).
+IPXE_OWN_NAME = "ipxe/${mac:hexhyp}.ipxe"
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
 _DISK = re.compile(r"0x[0-9a-f]{8}", re.ASCII)

@@ -44,6 +44,18 @@ class DhcpIgnored(msgspec.Struct, frozen=True, tag="dhcp-ignored"):
     reason: str
 
 
+class DhcpStranger(msgspec.Struct, frozen=True, tag="dhcp-stranger"):
+    """A machine that no node file names asked for an address or a boot file, and got no answer.
+
+    `vendor` is its vendor class, such as `PXEClient:Arch:00007`; `architecture` its number of
+    RFC 4578 (-1: it said none).
+    """
+
+    mac: str
+    vendor: str = ""
+    architecture: int = -1
+
+
 class DhcpRival(msgspec.Struct, frozen=True, tag="dhcp-rival"):
     """Another DHCP server answers on this wire, and `mac` got its answer or took its offer."""
 
@@ -116,6 +128,7 @@ class Trouble(msgspec.Struct, frozen=True, tag="trouble"):
 Event = (
     Dhcp
     | DhcpIgnored
+    | DhcpStranger
     | DhcpRival
     | Advertised
     | TftpAsked

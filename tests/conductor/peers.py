@@ -21,6 +21,6 @@ def record(deployment: Deployment, agent: AgentInfo | None = None) -> Record:
 
 def peer_at(address: str, deployment: Deployment) -> Peer:
     """Whoever has this address, while this deployment lasts."""
-    peer = Peer(lambda: address)
+    peer = Peer(lambda asked: asked == address)
     peer.follow(record(deployment))
     return peer

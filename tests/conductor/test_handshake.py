@@ -58,7 +58,7 @@ class Bench:
         )
         stack.callback(self.node.power_off)
         self.iscsi_port = self.node.target_port
-        peer = Peer(lambda: "127.0.0.1")
+        peer = Peer(lambda asked: asked == "127.0.0.1")
         offer = NodeOffer(tree, self.http.url, NODE, MAC, peer, self.build, folder)
         means = Means(
             power=self.node,

@@ -205,7 +205,7 @@ def at(tmp_path):
             mark=7,
         )
         journal.write(record)
-        peer = Peer(lambda: AGENT.address)
+        peer = Peer(lambda asked: asked == AGENT.address)
         means = Means(script, script, script.write, script.release, script, peer, local)
         report = Report(told.append)
         made = NodeDeploy("node-1", worlds.NODE, WANTED, means, journal, report, bounds)
@@ -245,7 +245,7 @@ def test_a_deploy_that_begins_says_nothing_of_resuming(tmp_path):
     told: list[Event] = []
     script: Any = Script()
     journal = Journal(tmp_path, worlds.NODE)
-    means = Means(script, script, script.write, script.release, script, Peer(str))
+    means = Means(script, script, script.write, script.release, script, Peer(lambda _: False))
     NodeDeploy("node-1", worlds.NODE, WANTED, means, journal, Report(told.append), Bounds())
     assert told == []
     record = journal.read()

@@ -50,7 +50,7 @@ def at(tmp_path):
             agent=agent,
             visits=visits,
         )
-        peer = Peer(lambda: AGENT.address)
+        peer = Peer(lambda asked: asked == AGENT.address)
         return NodeCalls(record, Journal(tmp_path, record.node), peer, pull)
 
     return make

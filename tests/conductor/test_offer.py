@@ -27,7 +27,14 @@ def offered(tmp_path, layout="pv", hints=""):
     tree = Tree()
     url = "http://192.0.2.1:6385"
     return tree, NodeOffer(
-        tree, url, NODE, "52:54:00:4c:00:01", Peer(lambda: HERE), build, folder, hints
+        tree,
+        url,
+        NODE,
+        "52:54:00:4c:00:01",
+        Peer(lambda asked: asked == HERE),
+        build,
+        folder,
+        hints,
     )
 
 

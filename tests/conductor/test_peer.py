@@ -45,7 +45,7 @@ def test_before_the_node_has_a_lease_nobody_is_it():
 
 
 def test_before_there_is_a_try_nobody_knows_its_secrets():
-    assert status(Peer(lambda: HERE), Asker(HERE, "")) == 401
+    assert status(Peer(lambda asked: asked == HERE), Asker(HERE, "")) == 401
 
 
 def test_the_secrets_of_the_last_try_are_worth_nothing_in_this_one():
@@ -58,7 +58,7 @@ def test_the_secrets_of_the_last_try_are_worth_nothing_in_this_one():
 
 def test_an_agent_that_has_reported_keeps_its_address_whatever_becomes_of_the_lease():
     deployment, leased = Deployment.fresh(), [HERE]
-    peer = Peer(lambda: leased[0])
+    peer = Peer(lambda asked: asked == leased[0])
     peer.follow(record(deployment, AgentInfo(HERE, "")))
     leased[0] = ""
     assert status(peer, Asker(HERE, deployment.token)) == 200

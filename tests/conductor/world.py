@@ -135,7 +135,15 @@ class World:
             self.start()
 
     def means(self, *, local: bool = False) -> Means:
-        return Means(self, self, self.write, self.release, self, Peer(lambda: AGENT.address), local)
+        return Means(
+            self,
+            self,
+            self.write,
+            self.release,
+            self,
+            Peer(lambda asked: asked == AGENT.address),
+            local,
+        )
 
     def ramdisk_lives(self, deploy: NodeDeploy, stop: threading.Event) -> None:
         """Be the ramdisk: report whenever the node has booted it, as long as nobody listened."""

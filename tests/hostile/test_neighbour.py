@@ -44,7 +44,7 @@ from tests.conductor import builds, peers
 from tests.neighbour import as_nobody, needs_neighbour
 
 NODE = UUID(int=7)
-PEER = Peer(lambda: "192.0.2.9")
+PEER = Peer(lambda asked: asked == "192.0.2.9")
 
 
 def build(folder: Path) -> None:

@@ -81,11 +81,16 @@ class Conductor:
         return {"address": self._net.address, "key": self._settings.deployment_key}
 
     def token(self) -> str:
-        """The token, fetched once; empty where there is none: an API without login needs none."""
-        if not self._token and self._net.server:
-            name = f"token-{self._settings.deployment_id}"
+        """The token, fetched once; empty where there is none: an API without login needs none.
+
+        Where the site's DHCP server gave the address, the API's machine has it, and not that one.
+        """
+        name = f"token-{self._settings.deployment_id}"
+        for server in dict.fromkeys((self._net.server, self.address)):
+            if self._token or not (server and self._net.server):
+                break
             try:
-                content = tftp.fetch(self._net.server, name, TOKEN_LIMIT)
+                content = tftp.fetch(server, name, TOKEN_LIMIT)
             except AgentError as error:
                 say(f"no token: {error}")
             else:
