@@ -60,7 +60,7 @@ goto deploy
 imgfree
 kernel {URL}/{UUID}/deploy_kernel initrd=ramdisk selinux=0 disk=cciss/c0d0,sda \
 deployment_id={UUID} note="a b" BOOTIF=01-52-54-00-12-34-56 \
-ip=${{ip}}:${{next-server}}:${{gateway}}:${{netmask}}
+ip=${{ip}}:192.168.77.1:${{gateway}}:${{netmask}}
 initrd --name ramdisk {URL}/{UUID}/deploy_ramdisk
 boot
 
