@@ -118,7 +118,9 @@ class _Watched:
 
     def holds(self, mac: str, address: str) -> bool:
         """By the kernel's neighbour table."""
-        return self._here(address) and neighbours.holder(address, self._wire.interface) == mac
+        if not (mac and self._here(address)):
+            return False
+        return neighbours.holder(address, self._wire.interface) == mac
 
     def seen(self, address: str) -> None:
         """What is not given out cannot be taken back either."""

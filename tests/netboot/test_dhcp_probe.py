@@ -1,6 +1,7 @@
 """Whether another DHCP server answers: a real dnsmasq, and things that only look like one."""
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ OTHER = bytes([10, 0, 0, 9])
 
 
 def answer(**fields) -> bytes:
-    usual = {"op": wire.REPLY, "xid": XID, "mac": bytes(6)}
+    usual: dict[str, Any] = {"op": wire.REPLY, "xid": XID, "mac": bytes(6)}
     return wire.encode(Packet(**(usual | fields)))
 
 
