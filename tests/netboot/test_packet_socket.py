@@ -17,7 +17,15 @@ from tests.conftest import REPOSITORY
 SOURCE = "10.0.0.7"
 
 
-def packet(payload=b"DHCP", *, words=5, protocol=17, port=67, length=None, total=None) -> bytes:
+def packet(
+    payload: bytes = b"DHCP",
+    *,
+    words: int = 5,
+    protocol: int = 17,
+    port: int = 67,
+    length: int | None = None,
+    total: int | None = None,
+) -> bytes:
     """An IPv4 packet whose header has so many words of 32 bits."""
     length = 8 + len(payload) if length is None else length
     total = words * 4 + 8 + len(payload) if total is None else total

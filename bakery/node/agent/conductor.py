@@ -85,16 +85,17 @@ class Conductor:
 
         Where the site's DHCP server gave the address, the API's machine has it, and not that one.
         """
+        if self._token or not self._net.server:
+            return self._token
         name = f"token-{self._settings.deployment_id}"
-        for server in dict.fromkeys((self._net.server, self.address)):
-            if self._token or not (server and self._net.server):
-                break
+        for server in dict.fromkeys((self._net.server, self.address or self._net.server)):
             try:
                 content = tftp.fetch(server, name, TOKEN_LIMIT)
             except AgentError as error:
                 say(f"no token: {error}")
             else:
                 self._token = _clean(content)
+                break
         return self._token
 
 
