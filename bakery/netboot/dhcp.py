@@ -186,8 +186,12 @@ class DhcpServer(Loop):
             return
         if served.server:
             self._tell_rival(served.server, packet.mac_text)
-        if served.reply:
-            self._send(served.reply, served.to, source.ours)
+        try:
+            if served.reply:
+                self._send(served.reply, served.to, source.ours)
+        except OSError as error:  # such as no route to a relay
+            self._ignore(packet.mac_text, f"no answer reaches {served.to[0]}: {error.strerror}")
+            return
         self.on_event(served.event)
 
     def _is_a_relays(self, address: IPv4Address) -> bool:

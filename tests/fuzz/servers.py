@@ -67,7 +67,7 @@ def main(folder: Path) -> None:
             out.say(event)
 
     own = IPv4Interface(f"{ADDRESS}/24")
-    ranges = subnets((f"{CLIENT}-192.168.88.150", "10.88.0.10-10.88.0.20/24"), own)
+    ranges = subnets((f"{CLIENT}-192.168.88.150",), own)
     leases = Leases(folder / "leases", ranges[0].first, ranges[0].last)
     known = {mac(1): KnownNode(BootFiles(bios="undionly.kpxe"), "node-1", IPv4Address(CLIENT))}
     routes = api.routes({NODE: Waiting(peer)})
