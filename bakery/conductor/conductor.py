@@ -45,6 +45,7 @@ from bakery.manifest import manifest
 from bakery.netboot.boot_programs import Chain
 from bakery.netboot.dhcp import KnownNode, Wire
 from bakery.netboot.http import CONNECTIONS, HttpServer
+from bakery.netboot.router import RouterAdvertiser
 from bakery.netboot.strangers import Strangers
 from bakery.netboot.tftp import TftpServer
 from bakery.netboot.tree import Tree
@@ -190,8 +191,8 @@ class Conductor:
 
     @contextlib.contextmanager
     def _servers(self, addresses: Addresses) -> Iterator[None]:
-        """TFTP, HTTP with the API, and what speaks DHCP on this network."""
-        own = str(self._own.ip)
+        """TFTP, HTTP with the API, DHCP's part, and the word that there is no IPv6 router."""
+        own, interface = str(self._own.ip), self._request.interface
         macs = {spec.mac: spec.uuid for spec in self._request.nodes}
         log = WireLog(self._folder / WIRE_LOG)
 
@@ -221,6 +222,7 @@ class Conductor:
                 reserved=NODE_CONNECTIONS * len(self._deploys),
                 known=known,
             ),
+            RouterAdvertiser(interface, self._known.get, on_event),
             contextlib.ExitStack() as stack,
         ):
             for server in addresses.servers(self._known.get, on_event):

@@ -21,7 +21,6 @@ from bakery.netboot.dhcp_proxy import Proxy
 from bakery.netboot.dhcp_watch import DhcpWatch
 from bakery.netboot.leases import Leases
 from bakery.netboot.loop import Loop
-from bakery.netboot.router import RouterAdvertiser
 from bakery.netboot.subnet import subnets
 from bakery.netboot.wire_events import Sink
 
@@ -99,12 +98,8 @@ class _Leased:
         self._leases.seen(address)
 
     def servers(self, find: FindNode, on_event: Sink) -> list[Loop]:
-        """DHCP, and the word that there is no IPv6 router."""
-        return [
-            # iPXE would wait for a router; on a network of others that is not ours to say.
-            RouterAdvertiser(self._wire.interface, on_event),
-            DhcpServer(self._wire, self._mode, find, on_event),
-        ]
+        """DHCP."""
+        return [DhcpServer(self._wire, self._mode, find, on_event)]
 
 
 class _Watched:

@@ -238,7 +238,7 @@ def servers(monkeypatch):
 
         return serve
 
-    for name in ("TftpServer", "HttpServer"):
+    for name in ("TftpServer", "HttpServer", "RouterAdvertiser"):
         monkeypatch.setattr(module, name, stub(name))
     seen["stub"] = stub
     return seen
@@ -266,6 +266,7 @@ def test_the_wire_is_served_and_what_happens_there_is_kept_and_told(
         assert words[:2] == (address, tree) and options["port"] == 6385
         assert options["connections"] == CONNECTIONS + 12
         assert [method for method, _ in options["routes"]] == ["POST"]
+        assert seen["RouterAdvertiser"][0][0] == "lo"
         assert options["reserved"] == 12
         assert options["known"]("192.0.2.130") and not options["known"]("192.0.2.131")
         find, told = seen["dhcp"][0]

@@ -12,7 +12,6 @@ from bakery.host.errors import BakeryError
 from bakery.host.report import Event, Report, silent
 from bakery.netboot.dhcp import DhcpServer, Wire
 from bakery.netboot.dhcp_watch import DhcpWatch
-from bakery.netboot.router import RouterAdvertiser
 
 WIRE = Wire("eth0", IPv4Interface("192.0.2.1/24"))
 NODE, OTHER = "52:54:00:4c:00:01", "52:54:00:4c:00:02"
@@ -56,7 +55,7 @@ def kinds(addresses) -> list[type]:
 
 def test_own_addresses_are_whose_lease_they_are(tmp_path, answers):
     with opened(Network(), WIRE, tmp_path, silent()) as addresses:
-        assert kinds(addresses) == [RouterAdvertiser, DhcpServer]
+        assert kinds(addresses) == [DhcpServer]
         assert not addresses.holds(NODE, HERE) and not addresses.holds(NODE, "")
         assert addresses._leases.bind(NODE, IPv4Address(HERE))
         assert addresses.holds(NODE, HERE) and not addresses.holds(OTHER, HERE)

@@ -77,7 +77,7 @@ def main(folder: Path) -> None:
             DhcpServer(Wire("br0", own), Own(own, leases, ranges), known.get, tell),
             TftpServer(ADDRESS, tree, tell, interface="br0"),
             HttpServer(ADDRESS, tree, tell, port=API_PORT, routes=routes),
-            RouterAdvertiser("br0", tell),
+            RouterAdvertiser("br0", known.get, tell),
         ):
             stack.enter_context(server)
         notice = stack.enter_context(Notice(proof.word(deployment.key)))

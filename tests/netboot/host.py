@@ -93,7 +93,7 @@ def main(path: Path) -> None:
         if spec.http_port:
             stack.enter_context(HttpServer(str(own.ip), tree, tell, port=spec.http_port))
         if spec.router:
-            stack.enter_context(RouterAdvertiser(spec.interface, tell))
+            stack.enter_context(RouterAdvertiser(spec.interface, known.get, tell))
         print("ready", flush=True)
         sys.stdin.read()
 
