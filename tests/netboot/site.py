@@ -11,20 +11,22 @@ from bakery.netboot.dhcp_packet import Packet
 from tests.conftest import REPOSITORY
 from tests.netboot.wire import Place
 
-ADDRESS = "192.168.88.2"
-FIRST, LAST = "192.168.88.200", "192.168.88.210"
+NETWORK = "192.168.88"
+ADDRESS, FIRST = f"{NETWORK}.2", f"{NETWORK}.200"
 
 
 @contextlib.contextmanager
-def dnsmasq(place: Place, lines: Path | None = None, *, ping: bool = False) -> Iterator[None]:
+def dnsmasq(
+    place: Place, lines: Path | None = None, *, ping: bool = False, network: str = NETWORK
+) -> Iterator[None]:
     """It gives everybody an address, and says what is in `lines`.
 
     With `ping` it looks first whether an address is free, as it does where it is not told.
     """
-    place.run("ip", "address", "add", f"{ADDRESS}/24", "broadcast", "+", "dev", "eth0")
+    place.run("ip", "address", "add", f"{network}.2/24", "broadcast", "+", "dev", "eth0")
     words = ["dnsmasq", "--keep-in-foreground", "--port=0", "--user=root"]
     words += ["--interface=eth0", "--bind-interfaces", "--pid-file", "--leasefile-ro"]
-    words += [f"--dhcp-range={FIRST},{LAST}", "--log-facility=-"]
+    words += [f"--dhcp-range={network}.200,{network}.210", "--log-facility=-"]
     words += [] if ping else ["--no-ping"]
     words += [f"--conf-file={lines or '/dev/null'}"]
     with subprocess.Popen([*place.words, *words], stderr=subprocess.PIPE) as process:
