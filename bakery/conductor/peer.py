@@ -66,8 +66,10 @@ class Peer:
     # Guards of files (bakery.netboot.tree.Guard).
     def stranger(self, asker: Asker) -> str:
         """Why this is not the node's address; empty where it is."""
+        if not asker.address:
+            return STRANGER
         own = asker.address == self._agent or self._holds(asker.address)
-        return "" if asker.address and own else STRANGER
+        return "" if own else STRANGER
 
     def text(self, asker: Asker) -> str:
         """The guard of what holds the key: for the node, until its agent has reported."""

@@ -19,7 +19,7 @@ ADDRESS, FIRST = f"{NETWORK}.2", f"{NETWORK}.200"
 def dnsmasq(
     place: Place, lines: Path | None = None, *, ping: bool = False, network: str = NETWORK
 ) -> Iterator[None]:
-    """It gives everybody an address, and says what is in `lines`.
+    """It gives everybody an address of `network`, a /24, and says what is in `lines`.
 
     With `ping` it looks first whether an address is free, as it does where it is not told.
     """

@@ -190,3 +190,15 @@ def test_uefi_boots_from_here_by_the_lines_that_are_printed_for_dnsmasq(network,
     assert {e.answer for e in host.of(Dhcp)} == {""}
     assert {"uefi", "ipxe"} <= {e.firmware for e in host.of(Dhcp)}
     assert ":192.168.88.1:" in said
+
+
+@pytest.mark.full
+def test_uefi_boots_by_http_alone_beside_the_sites_server(network, tmp_path):
+    """OVMF tries PXE first, which is told nothing here."""
+    url = f"{URL}/snponly.efi"
+    nodes = {mac(1): {"uefi_http": url, "uefi_ipxe": f"{URL}/{ipxe_name(mac(1))}"}}
+    changes = {"site": dnsmasq(network.client(8)), "journal": "", "proxy": True, "nodes": nodes}
+    said, host = boot(network, tmp_path, Chain(), uefi=True, rom=False, **changes)
+    sent, got = fetched(host)
+    assert sent == [] and got[0] == "/snponly.efi"
+    assert f"BOOTIF=01-{DASHED}" in said
