@@ -1,7 +1,6 @@
 """What a command's nodes hold before anything starts: whom to leave alone, what would be lost."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from bakery.conductor.journal import Journal, Record
 from bakery.conductor.messages import NodeSpec, Result
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
+from bakery.host.pool import Pool
 
 MOST_ASKED_AT_ONCE = 8
 
@@ -91,7 +91,7 @@ def _refuse_those_off(nodes: Sequence[NodeSpec], power_of: PowerOf) -> None:
         except BakeryError as error:
             raise BakeryError(f"{spec.name}: {error.message}", error.hint) from error
 
-    with ThreadPoolExecutor(MOST_ASKED_AT_ONCE) as pool:
+    with Pool(MOST_ASKED_AT_ONCE) as pool:
         off = [
             spec.name
             for spec, now in zip(nodes, pool.map(power, nodes), strict=True)

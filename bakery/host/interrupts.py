@@ -2,7 +2,9 @@
 
 Python raises an interrupt between any two instructions of the main thread. Between a program's
 start and the `try` that would end it, nobody ends it; inside a pool that has started a thread
-and has not noted it yet, the pool is never closed and Python waits for that thread for ever.
+and has not noted it yet, the pool is never closed and Python waits for that thread for ever. And
+Python's own locks are written in Python: between the taking of one and the `with` that would
+release it again, nobody releases it, and whoever needs it next waits for ever.
 """
 
 import signal
@@ -24,6 +26,8 @@ class _State:
     holds = 0
     waiting: int | None = None
     raised: int = signal.SIGINT
+    stands: tuple[FrameType, int] | None = None
+    """The frame and the instruction, among Python's locks, at which an interrupt was put off."""
 
 
 def catch() -> None:
@@ -62,7 +66,8 @@ def held() -> Iterator[Callable[[], None]]:
 
 def _arrived(number: int, frame: FrameType | None) -> None:
     _State.waiting = number
-    if _is_dropping(frame):  # raised in there, it would be lost for good
+    # Raised in the one, it would be lost for good; in the other, a lock would be.
+    if _is_dropping(frame) or _is_at_a_lock(frame):
         signal.setitimer(signal.ITIMER_REAL, LATER_SECONDS)
     else:
         _raise_waiting()
@@ -73,6 +78,18 @@ def _is_dropping(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_code is not _dropped.__code__:
         frame = frame.f_back
     return frame is not None
+
+
+def _is_at_a_lock(frame: FrameType | None) -> bool:
+    """Whether a lock is being taken or released; not where it is merely waited for.
+
+    Which of the two it is, time tells: who is met at the same instruction again is waiting.
+    """
+    if frame is None or frame.f_code.co_filename != threading.__file__:
+        _State.stands = None
+        return False
+    before, _State.stands = _State.stands, (frame, frame.f_lasti)
+    return before != _State.stands
 
 
 def _again(_number: int, frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
 """Threads for work beside the main thread."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor  # noqa: TID251
 from typing import ParamSpec, TypeVar
 
 from bakery.host.interrupts import held

@@ -62,6 +62,16 @@ def test_the_deploy_benchmark_prints_every_part(sample: Sample):
 
 @pytest.mark.slow
 @pytest.mark.bench
+@pytest.mark.xdist_group("lab")
+@pytest.mark.timeout(2400)
+def test_a_deploy_is_compared_with_that_of_another_checkout(sample: Sample):
+    checkout = Path(__file__).parents[2]
+    told = printed("before", checkout, "--pairs", "1", "--image", sample("default"))
+    assert "deploy ÷ deploy before, iscsi" in told
+
+
+@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network of many nodes")
 def test_the_rack_benchmark_prints_a_line_for_each_rack():
     told = printed("rack", "--nodes", "1,2", "--http", "2", "--mib", "1", "--mbit", "40")

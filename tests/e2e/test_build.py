@@ -43,10 +43,11 @@ REPEATED = {
         )
     ),
     *(("uefi-gpt", "pv"), ("split-lv", "pv"), ("no-boot-line", "lv"), ("boot-words", "lv")),
+    *(("othernames", "lv"), ("othernames", "disk"), ("two-deployments", "lv"), ("plain", "disk")),
 }
 # A boot is for what the bytes do not tell: a filesystem that is edited through its mount, and UEFI.
 # The default sample boots as `pv` in docs/prove.md and as `lv` in tests/e2e/test_deploy.py; it and
-# `plain` boot as `disk` in tests/build/scrub/test_scrubbed.py.
+# `plain` boot as `disk` in tests/build/scrub/test_scrubbed.py (`plain` in the full run).
 BOOTED = {("btrfs-nolvm", "lv"), ("uefi-gpt", "disk")}
 # btrfs has checksums over its data, and the second deployment shares the bytes of its fstab with
 # another file (a reflink): such an edit has to go through the filesystem.

@@ -129,7 +129,7 @@ def test_where_ironics_own_validation_fails_its_reason_is_told_and_the_node_is_a
     assert (after["instance_info"], after["deploy_interface"]) == ({}, before["deploy_interface"])
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.full)])
 def test_a_deploy_that_is_killed_anywhere_is_ended_by_the_same_command(fleet, kills):
     """SIGKILL from the first moment to the last; in the end there is one instance, whole."""
     nodes = [fleet.node(), fleet.node()]

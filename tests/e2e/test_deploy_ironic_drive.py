@@ -125,7 +125,9 @@ def test_a_deploy_whose_time_is_up_keeps_its_config_drive_until_it_is_taken_back
     assert not kept()
 
 
-@pytest.mark.parametrize("state", ["available", "deploy failed"])
+@pytest.mark.parametrize(
+    "state", [pytest.param("available", marks=pytest.mark.full), "deploy failed"]
+)
 def test_a_config_drive_that_somebody_left_goes_to_no_deploy_that_asked_for_none(
     fleet, node, drive, kept, fail, state
 ):

@@ -130,7 +130,7 @@ def test_several_nodes_are_told_at_a_time(fleet, proxy):
     assert len(told) > 1, proxy.requests
 
 
-@pytest.mark.parametrize("status", [409, 503])
+@pytest.mark.parametrize("status", [pytest.param(409, marks=pytest.mark.full), 503])
 def test_a_storm_is_waited_out(fleet, proxy, seen, status):
     node = fleet.node()
     for method in ("GET", "PATCH", "PUT"):
@@ -192,7 +192,9 @@ def test_a_lock_that_stays_is_told_and_keeps_no_other_node_from_its_image(
     assert seen(locked)["instance_info"] == {}
 
 
-@pytest.mark.parametrize(("image", "method"), [("pv", "ramdisk"), ("disk", "direct")])
+@pytest.mark.parametrize(
+    ("image", "method"), [("pv", "ramdisk"), pytest.param("disk", "direct", marks=pytest.mark.full)]
+)
 def test_an_image_that_is_deleted_between_look_and_deploy_is_told_by_ironic(
     fleet, bare_metal, deploys, image, method
 ):

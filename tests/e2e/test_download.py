@@ -32,6 +32,9 @@ from tests.services.proxy import Proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
 
+BY_DEFAULT = {"ami", "partition-qcow2", "whole-disk-raw"}
+"""Of the shapes: each kind of base once, and each disk format."""
+
 
 @pytest.fixture(scope="module")
 def tiny_builds(tmp_path_factory):
@@ -96,7 +99,13 @@ def data_bytes(path: Path) -> int:
         return extents.total(extents.of_file(file.fileno()))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(shape, marks=[] if shape in BY_DEFAULT else [pytest.mark.full])
+        for shape in SHAPES
+    ],
+)
 def test_each_shape_comes_back_file_by_file_and_sparse(
     shape, tiny_builds, download, cloud, tmp_path
 ):
@@ -295,7 +304,7 @@ def test_a_link_to_another_kernel_is_seen_by_the_manifests_digest(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+@pytest.mark.parametrize("disk_format", ["raw", pytest.param("qcow2", marks=pytest.mark.full)])
 def test_a_base_of_another_size_is_refused_before_it_is_fetched(
     folder, download, cloud, glance, services, tmp_path, disk_format
 ):
@@ -319,7 +328,9 @@ def test_a_base_of_another_size_is_refused_before_it_is_fetched(
     ("name", "value", "reason"),
     [
         (embedded.HEAD, "zlib:16000000:1", "its manifest is damaged"),
-        (f"{embedded.HEAD}_1", "AAAA", "its manifest is damaged"),
+        pytest.param(
+            f"{embedded.HEAD}_1", "AAAA", "its manifest is damaged", marks=pytest.mark.full
+        ),
         (embedded.SHA256, "00", "it does not have the digest"),
     ],
 )
@@ -338,9 +349,9 @@ def test_a_damaged_manifest_is_refused(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"{}", "is not a bakery manifest"),
+        pytest.param(b"{}", "is not a bakery manifest", marks=pytest.mark.full),
         (b"[" * 100_000, "is not a bakery manifest"),
-        (b'"../../etc/cron.d/x"', "is not a bakery manifest"),
+        pytest.param(b'"../../etc/cron.d/x"', "is not a bakery manifest", marks=pytest.mark.full),
     ],
 )
 def test_a_hostile_manifest_is_refused(folder, download, cloud, glance, tmp_path, text, reason):
@@ -406,7 +417,7 @@ def test_a_connection_that_stays_cut_ends_in_words_and_the_next_run_goes_on(
     assert files(tmp_path / "out") == files(folder)
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [pytest.param(500, marks=pytest.mark.full), 503])
 def test_a_server_that_fails_is_named_with_its_status(
     folder, download, shared, services, tmp_path, status
 ):

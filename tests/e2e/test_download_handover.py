@@ -99,7 +99,7 @@ def test_a_store_that_is_not_mounted_here_is_told_and_the_bytes_are_fetched(
     assert files(tmp_path / "out") == files(folder)
 
 
-@pytest.mark.parametrize("options", [(), ("--link",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--link",), marks=pytest.mark.full)])
 def test_a_file_of_the_store_that_is_not_the_published_one_is_refused(
     bakery, showing, folder, tmp_path, options
 ):

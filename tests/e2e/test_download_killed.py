@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
     return made(tmp_path_factory.mktemp("made") / "made", data=96 * MIB, size=160 * MIB)
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(16, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [4, pytest.param(16, marks=pytest.mark.full)])
 @pytest.mark.parametrize("shape", ["ami", "partition"])
 def test_killed_at_moments_of_each_part_then_downloaded(shape, kills, folder, cloud, tmp_path):
     base = upload(cloud, folder, "--as", shape)["base"]

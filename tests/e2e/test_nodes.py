@@ -20,7 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bare-metal")]
 
 SEED = 20150310
 MADE = 12  # more than are made at one time, so that some runs end between them
-MANY = 300
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
 NUMBERS = itertools.count(1)
 
@@ -164,7 +163,7 @@ def test_a_project_that_may_not_list_drivers_is_told(nodes, some):
     assert "1 to create" in done.stdout
 
 
-@pytest.mark.parametrize("status", [409, 503])
+@pytest.mark.parametrize("status", [409, pytest.param(503, marks=pytest.mark.full)])
 def test_a_storm_is_waited_out(nodes, ironic, proxy, some, status):
     file, prefix, made = some(4)
     for method in ("GET", "POST", "PUT"):
@@ -257,7 +256,7 @@ def test_nodes_are_listed_shown_and_switched(nodes, some):
     assert f"did you mean '{prefix}" in wrong.stderr
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.full)])
 def test_killed_at_moments_of_each_part_and_run_again(nodes, ironic, env, some, kills):
     file, _, _ = some(MADE)
     started = time.monotonic()
@@ -294,13 +293,9 @@ def test_nameless_nodes_are_made_once_by_a_killed_run_too(nodes, ironic, env, so
         assert (len(new), set(owners), len(owners)) == (4, new, 4)
 
 
-def test_a_thousand_nodes_are_enrolled_and_compared_in_seconds(nodes, some):
-    file, _, _ = some(MANY)
+@pytest.mark.parametrize("many", [60, pytest.param(1000, marks=pytest.mark.full)])
+def test_many_nodes_are_enrolled_and_the_next_time_compared(nodes, some, many):
+    file, _, _ = some(many)
     done = nodes("enroll", file)
     assert done.returncode == 0, done.stderr
-    started = time.monotonic()
-    done = nodes("enroll", file)
-    seconds = time.monotonic() - started
-    print(f"{MANY} nodes compared in {seconds:.1f} s")
-    assert done.stdout == f"{MANY} unchanged\n"
-    assert seconds < 10
+    assert nodes("enroll", file).stdout == f"{many} unchanged\n"

@@ -151,7 +151,11 @@ def test_what_the_server_has_is_what_the_build_has(bakery, cloud, builds, role):
 
 @pytest.mark.parametrize(
     ("options", "form"),
-    [((), "qcow2"), (("--compress",), "qcow2"), (("--disk-format", "raw"), "raw")],
+    [
+        ((), "qcow2"),
+        pytest.param(("--compress",), "qcow2", marks=pytest.mark.full),
+        pytest.param(("--disk-format", "raw"), "raw", marks=pytest.mark.full),
+    ],
     ids=["default", "compressed", "raw"],
 )
 def test_a_partition_image_has_both_ids_and_the_same_bytes(
@@ -282,7 +286,11 @@ def test_an_image_that_was_renamed_and_relinked_by_hand_is_put_right(bakery, clo
     assert base["os_command_line"] == ARGS
 
 
-@pytest.mark.parametrize("options", [(), ("--as", "partition")], ids=["ami", "partition"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--as", "partition"), marks=pytest.mark.full)],
+    ids=["ami", "partition"],
+)
 def test_publishers_at_the_same_time_end_with_one_set(cloud, tmp_path, monkeypatch, options):
     build = publishing.made(tmp_path / "made")
     words = [BAKERY, "upload", build, "-q", *options]

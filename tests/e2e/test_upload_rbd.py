@@ -104,7 +104,14 @@ def test_a_second_time_nothing_is_written(upload, with_ceph, ceph):
     assert ceph.calls() == []
 
 
-@pytest.mark.parametrize("moment", ["qemu-img-convert", "rbd-snap-create", "rbd-snap-protect"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "qemu-img-convert",
+        pytest.param("rbd-snap-create", marks=pytest.mark.full),
+        "rbd-snap-protect",
+    ],
+)
 def test_what_broke_off_is_finished_by_the_same_command(upload, with_ceph, ceph, moment):
     project = with_ceph.fresh_project()
     ceph.fault(moment, "the cluster had a bad moment")

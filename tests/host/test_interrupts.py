@@ -66,6 +66,44 @@ def test_an_interrupt_that_python_drops_in_a_finalizer_comes_again():
     assert (done.returncode, done.stderr) == (TERMINATED, "")
 
 
+def test_no_lock_is_lost_to_an_interrupt_that_comes_as_it_is_taken_or_released():
+    """Each turn ends by an interrupt out of a loop that does little else; then the lock is free."""
+    code = (
+        "import threading, time\n"
+        "lock, parent = threading.Condition(threading.Lock()), os.getpid()\n"
+        "if not (killer := os.fork()):\n"
+        "  signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "  while os.getppid() == parent:\n"
+        "    os.kill(parent, signal.SIGINT); time.sleep(0.0003)\n"
+        "  os._exit(0)\n"
+        "turns = taken = lost = 0\n"
+        "while turns < 300:\n"
+        "  try:\n"
+        "    if turns != taken:\n"
+        "      lost += not lock._lock.acquire(blocking=False)\n"
+        "      taken = turns; lock._lock.release()\n"
+        "    while True:\n"
+        "      with lock: pass\n"
+        "  except KeyboardInterrupt: turns += 1\n"
+        "  except RuntimeError: lost += 1\n"
+        "with interrupts.held(): os.kill(killer, signal.SIGKILL); print(lost); os._exit(0)\n"
+    )
+    assert python(code).stdout == "0\n"
+
+
+@pytest.mark.parametrize("wait", ["Event().wait()", "Thread(target=sleep, args=(99,)).join()"])
+def test_an_interrupt_reaches_who_waits_for_a_lock(wait: str):
+    code = (
+        "import threading; from threading import Event; from time import sleep\n"
+        "class Thread(threading.Thread):\n"
+        "  def join(self): self.daemon = True; self.start(); super().join()\n"
+        "threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        f"try: {wait}; print('never')\n"
+        "except KeyboardInterrupt: print('ended', flush=True); os._exit(0)\n"
+    )
+    assert python(code).stdout == "ended\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_program_that_starts_threads_all_the_time_ends_when_interrupted(number: signal.Signals):
     code = (

@@ -218,12 +218,17 @@ def run(case: Case, folder: Path, *form: str, **more: str) -> subprocess.Complet
     return subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=900)
 
 
+def marks(command: str) -> Iterator[pytest.MarkDecorator]:
+    """An appliance takes long, and each command gets the key to it in the same way."""
+    if command in LONG:
+        yield pytest.mark.slow
+    if command in LONG - {"inspect"}:
+        yield pytest.mark.full
+
+
 @pytest.mark.parametrize(
     "option",
-    [
-        pytest.param(one, marks=[pytest.mark.slow] * (one[0] in LONG), id=" ".join(one))
-        for one in CASES
-    ],
+    [pytest.param(one, marks=[*marks(one[0])], id=" ".join(one)) for one in CASES],
 )
 def test_a_secret_is_in_its_file_alone(option, tmp_path):
     case = CASES[option](tmp_path)

@@ -8,7 +8,7 @@ from bakery.image.boot import plain, unified
 from bakery.image.boot.entry import ArgPlace, BootEntry, ImageFile
 from bakery.image.boot.reading import ENTRIES_LIMIT, Reading
 from bakery.image.reader import Reader
-from bakery.system import systemd_boot, systemd_entry, uki
+from bakery.system import efi_program, systemd_boot, systemd_entry, uki
 from bakery.system.systemd_boot import Menu
 from bakery.system.systemd_entry import ENTRIES_FOLDER, IMAGES_FOLDER, Entry, LeftOut
 
@@ -40,24 +40,27 @@ def read(reader: Reader, asked: Asked) -> Reading:
         text = reader.text(asked.esp, reader.spelled(asked.esp, systemd_boot.CONFIGURATION))
         configuration = systemd_boot.parse(text or b"")
         found = _found(reader, asked)
-        menu = systemd_boot.menu(configuration, found, loader=asked.loader)
+        auto = _auto(reader, asked)
+        menu = systemd_boot.menu(configuration, found, auto=tuple(auto), loader=asked.loader)
     except BakeryError as error:
         return Reading(loader="systemd-boot", problem=error.message)
+    files = found | auto
     listed = list(menu.entries)
-    if menu.chosen is not None:
-        listed.insert(0, listed.pop(menu.chosen))
+    first = [listed.pop(menu.chosen)] if menu.chosen is not None else []
+    # Of the programs that it looks for by itself the one alone counts that it starts.
+    listed = first + [one for one in listed if one.kind != "auto"]
     return Reading(
         loader="systemd-boot",
         menus=(ImageFile(asked.esp.name, systemd_boot.CONFIGURATION),) if text is not None else (),
-        entries=tuple(_entry(reader, asked, found[one], one) for one in listed[:ENTRIES_LIMIT]),
+        entries=tuple(_entry(reader, asked, files[one], one) for one in listed[:ENTRIES_LIMIT]),
         problem=_problem(menu),
-        goes_on=_goes_on(reader, asked, listed[0]) if menu.chosen is not None else None,
+        goes_on=_goes_on(reader, asked, first[0]) if first else None,
     )
 
 
 def _goes_on(reader: Reader, asked: Asked, first: Entry) -> ImageFile | None:
     """The program that the first entry starts, where that is another boot program."""
-    if first.kind != "efi":
+    if first.kind not in ("efi", "auto"):
         return None
     volume = next(v for v in (asked.esp, asked.extended) if v and v.name == first.place)
     path = reader.spelled(volume, first.path)
@@ -80,6 +83,30 @@ def _found(reader: Reader, asked: Asked) -> dict[Entry, ImageFile]:
             elif entry.kind == "uki-url" or _stands(reader, volume, entry.path):
                 found[entry] = file
     return found
+
+
+def _auto(reader: Reader, asked: Asked) -> dict[Entry, ImageFile]:
+    """The programs of others that it looks for by itself, each with its file; never systemd-boot.
+
+    Source: systemd, src/boot/boot.c, config_entry_add_loader_auto.
+    """
+    found: dict[Entry, ImageFile] = {}
+    for identity, title, path in systemd_boot.auto_programs(asked.machine):
+        spelled = reader.spelled(asked.esp, path)
+        if not _stands(reader, asked.esp, path) or spelled.lower() == asked.own_path.lower():
+            continue
+        if _is_systemd_boot(reader, asked.esp, spelled):
+            continue
+        one = Entry(id=identity, kind="auto", place=asked.esp.name, path=spelled, title=title)
+        found[one] = ImageFile(asked.esp.name, spelled)
+    return found
+
+
+def _is_systemd_boot(reader: Reader, volume: Volume, path: str) -> bool:
+    try:
+        return efi_program.read(reader.bytes_of(volume, path)).kind == "systemd-boot"
+    except BakeryError:
+        return False
 
 
 def _of_volume(
@@ -125,7 +152,7 @@ def _stands(reader: Reader, volume: Volume, path: str) -> bool:
 def _entry(reader: Reader, asked: Asked, file: ImageFile, entry: Entry) -> BootEntry:
     volume = next(v for v in (asked.esp, asked.extended) if v and v.name == entry.place)
     path = reader.spelled(volume, entry.path)
-    if entry.kind in ("efi", "uki") and unified.is_image(reader.bytes_of(volume, path)):
+    if entry.kind in ("efi", "uki", "auto") and unified.is_image(reader.bytes_of(volume, path)):
         found = unified.entry(
             reader,
             volume,

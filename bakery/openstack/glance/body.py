@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 from bakery.disk import extents
@@ -16,6 +16,7 @@ from bakery.disk.digest import CHUNK_BYTES, Progress, by_chunk
 from bakery.disk.extents import Extent
 from bakery.host.errors import BakeryError
 from bakery.host.plain_file import opened
+from bakery.host.pool import Pool
 
 BLOCK_BYTES = CHUNK_BYTES
 BUFFERS = 6
@@ -54,7 +55,7 @@ class Body:
             raise BakeryError(f"{self._path} was sent in part and cannot be resent")
         self._begun = True
         done = 0
-        with ThreadPoolExecutor(1) as hasher:
+        with Pool(1) as hasher:
             for block in self._hashed(hasher):
                 done += len(block)
                 if done == self._size:
@@ -74,7 +75,7 @@ class Body:
             raise BakeryError(f"{self._path} was not sent to the end")
         return self._hash.hexdigest()
 
-    def _hashed(self, hasher: ThreadPoolExecutor) -> Iterator[memoryview]:
+    def _hashed(self, hasher: Pool) -> Iterator[memoryview]:
         """The blocks, each given to the hash as well; a buffer is used again when that is done."""
         zeros = memoryview(bytes(BLOCK_BYTES))
         ring = [memoryview(bytearray(BLOCK_BYTES)) for _ in range(BUFFERS)]

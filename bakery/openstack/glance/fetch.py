@@ -8,13 +8,14 @@ is held against all of them, those that were there before included.
 
 import hashlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from bakery.disk.digest import Progress
 from bakery.host.errors import BakeryError
+from bakery.host.pool import Pool
 from bakery.openstack.connection import CloudError
 from bakery.openstack.glance.images import Images
 from bakery.openstack.glance.records import Image
@@ -129,7 +130,7 @@ class _Hash:
     def __init__(self, image: Image) -> None:
         self._algorithm = image.hash_algo.lower() if image.hash_algo.lower() in ALGORITHMS else ""
         self._expected = image.hash_value.lower()
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = Pool(1)
         self.restart()
 
     def __enter__(self) -> Self:

@@ -1,12 +1,12 @@
 """Whether the files of a build are still those that its manifest describes."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bakery.disk import digest
 from bakery.disk.formats import safety
 from bakery.host.errors import BakeryError
+from bakery.host.pool import Pool
 from bakery.host.workdir import Stamp
 from bakery.openstack.glance.pieces import Piece
 
@@ -19,7 +19,7 @@ def verified(pieces: Iterable[Piece]) -> dict[Path, Stamp]:
     Raises BakeryError for one that differs or cannot be read.
     """
     wanted = list(pieces)
-    with ThreadPoolExecutor(len(wanted)) as pool:
+    with Pool(len(wanted)) as pool:
         return dict(zip((p.file for p in wanted), pool.map(_verified, wanted), strict=True))
 
 

@@ -223,6 +223,9 @@ def test_without_an_archive_ext4_takes_no_appliance(case: Case):
     raw.unlink()
 
 
+@pytest.mark.parametrize(
+    "case", ["default", pytest.param("plain", marks=pytest.mark.full)], indirect=True
+)
 def test_it_comes_to_a_login_with_an_identity_of_its_own(case: Case, bakery: Bakery):
     """With a machine-id that systemd made, and with nothing in the way of cloud-init.
 

@@ -65,7 +65,8 @@ pytestmark = pytest.mark.xdist_group("volumes")
 LAYOUTS = PLAIN | {"mixed": MIXED, "LVM": GROUP, "btrfs": BTRFS}
 # What an appliance takes out of each by itself; "mixed" has both, and xfs, and FAT.
 WHOLE = [
-    pytest.param(name, marks=[pytest.mark.slow, pytest.mark.full]) for name in ("LVM", "btrfs")
+    pytest.param(name, marks=[pytest.mark.slow, pytest.mark.full])
+    for name in ("mixed", "LVM", "btrfs")
 ]
 
 
@@ -94,7 +95,9 @@ def cases(bakery: Bakery, tmp_path_factory: pytest.TempPathFactory) -> Callable[
     return cache(scrubbed)
 
 
-@pytest.fixture(params=[*PLAIN, pytest.param("mixed", marks=pytest.mark.slow), *WHOLE])
+@pytest.fixture(
+    params=[*PLAIN, pytest.param("mixed", marks=[pytest.mark.slow, pytest.mark.full]), *WHOLE]
+)
 def case(request: pytest.FixtureRequest, cases: Callable[[str], Case]) -> Case:
     return cases(request.param)
 

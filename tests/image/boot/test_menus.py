@@ -135,6 +135,30 @@ def test_systemd_boot_does_not_come_to_an_entry_whose_kernel_is_not_there():
     assert [(e.title, e.firmware) for e in found] == [("a", ("uefi",)), ("b", ())]
 
 
+def test_a_program_that_systemd_boot_finds_by_itself_starts_where_it_is_the_default():
+    files: dict[str, str | bytes] = {"EFI/Microsoft/Boot/bootmgfw.efi": b"MZ"}
+    files["loader/entries/a.conf"] = loader_entry("a")
+    chain = read(machine({ESP: systemd(**files)}))
+    assert [(e.title, e.default_for) for e in chain.entries] == [("a", ("uefi",))]
+    files["loader/loader.conf"] = "default auto-win*\n"
+    reader = machine({ESP: systemd(**files)})
+    titles = [e.title for e in read(reader).entries]
+    assert titles == ["Windows Boot Manager", "a"]
+    assert [note for note in reader.notes if "bootmgfw.efi is cannot be told" in note]
+    files["loader/loader.conf"] = "default auto-win*\nauto-entries no\n"
+    assert [e.title for e in read(machine({ESP: systemd(**files)})).entries] == ["a"]
+
+
+def test_the_program_that_systemd_boot_finds_by_itself_may_be_another_loader_never_itself():
+    grub = {"EFI/systemd/systemd-bootx64.efi": programs.SYSTEMD_BOOT.read_bytes()}
+    files = {
+        **systemd(**grub),
+        "loader/loader.conf": "default auto-efi-default\n",
+        "loader/entries/a.conf": loader_entry("a"),
+    }
+    assert [e.title for e in read(machine({ESP: files})).entries] == ["a"]
+
+
 def test_an_entry_may_start_an_image_with_arguments_of_its_own():
     image = {"images/x.efi": unified("root=/dev/sda3 own")}
     for options, args in (("", ("own",)), ("options root=/dev/sda3 given\n", ("given",))):
