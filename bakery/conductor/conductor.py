@@ -77,6 +77,7 @@ class Conductor:
         if request.method == "iscsi":
             sandbox.confined()
         self._own = IPv4Interface(request.address)
+        network.check(request.network, self._own)
         self._folder = Path(request.state)
         folders.make(self._folder, mode=0o700)
         self._build = manifest.load(Path(request.build))
@@ -204,6 +205,7 @@ class Conductor:
             self._tell(event)
             if isinstance(event, TftpSent | Http):
                 addresses.seen(event.client)
+                self._fetched(event)
             if isinstance(event, DhcpStranger):
                 self._strangers.add(event)
             if isinstance(event, Dhcp) and event.firmware and event.mac in macs:
@@ -228,6 +230,15 @@ class Conductor:
             for server in addresses.servers(self._known.get, on_event):
                 stack.enter_context(server)
             yield
+
+    def _fetched(self, event: TftpSent | Http) -> None:
+        """Somebody was sent a file; those of a node's own folder go to that node alone."""
+        if isinstance(event, Http) and (event.status != 200 or not event.sent_bytes):
+            return
+        folder = event.path.lstrip("/").partition("/")[0]
+        for node, deploy in self._deploys.items():
+            if folder == str(node):
+                deploy.calls.fetches()
 
     def _tell(self, event: WireEvent) -> None:
         """Say what a person has to know of the wire."""

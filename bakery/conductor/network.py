@@ -7,7 +7,7 @@ own lease, or, where the site's server gives the addresses, by the neighbour tab
 import contextlib
 import ipaddress
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from bakery.netboot.dhcp_proxy import Proxy
 from bakery.netboot.dhcp_watch import DhcpWatch
 from bakery.netboot.leases import Leases
 from bakery.netboot.loop import Loop
-from bakery.netboot.subnet import subnets
+from bakery.netboot.subnet import Subnet, subnets
 from bakery.netboot.wire_events import Sink
 
 
@@ -36,6 +36,13 @@ class Addresses(Protocol):
 
     def servers(self, find: FindNode, on_event: Sink) -> list[Loop]:
         """What is to be started for it; `find` knows the nodes by their MAC."""
+
+
+def check(network: Network, own: IPv4Interface) -> None:
+    """Raise BakeryError where an address or a range of the request is none."""
+    _subnets(network, own)
+    for texts in (network.dns, network.ntp):
+        _addresses(texts)
 
 
 @contextlib.contextmanager
@@ -57,8 +64,7 @@ def opened(network: Network, wire: Wire, folder: Path, report: Report) -> Iterat
             )
         yield _Proxied(wire, Proxy(wire.address))
         return
-    gateway = _addresses((network.gateway,))[0] if network.gateway else None
-    ranges = subnets(network.ranges, wire.address, gateway)
+    ranges = _subnets(network, wire.address)
     dns, ntp = _addresses(network.dns), _addresses(network.ntp)
     if network.look_seconds and (other := _look(network, wire, report)) is not None:
         raise BakeryError(
@@ -74,6 +80,11 @@ def opened(network: Network, wire: Wire, folder: Path, report: Report) -> Iterat
 def _look(network: Network, wire: Wire, report: Report) -> IPv4Address | None:
     with report.step("dhcp", f"looking for DHCP servers on {wire.interface}"):
         return dhcp_probe.answering(wire.interface, wire.address, network.look_seconds)
+
+
+def _subnets(network: Network, own: IPv4Interface) -> tuple[Subnet, ...]:
+    gateway = _addresses((network.gateway,))[0] if network.gateway else None
+    return subnets(network.ranges, own, gateway)
 
 
 def _addresses(texts: tuple[str, ...]) -> tuple[IPv4Address, ...]:

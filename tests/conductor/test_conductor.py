@@ -23,7 +23,7 @@ from bakery.host.errors import BakeryError
 from bakery.host.plain_file import seal
 from bakery.host.report import Event, Report, silent
 from bakery.netboot.http import CONNECTIONS
-from bakery.netboot.wire_events import Dhcp, DhcpRival, DhcpStranger, Http, Trouble
+from bakery.netboot.wire_events import Dhcp, DhcpRival, DhcpStranger, Http, TftpSent, Trouble
 from tests.conductor import builds
 
 NODES = tuple(
@@ -87,14 +87,17 @@ class Deploy:
         self.name, self.node = name, node
         self.wanted, self.means, self.bounds = wanted, means, bounds
         self.halts = 0
-        self.boots = 0
-        self.calls = SimpleNamespace(boots=self.counted)
+        self.boots = self.fetches = 0
+        self.calls = SimpleNamespace(boots=self.counted, fetches=self.fetched)
         self.record = SimpleNamespace(
             name=name, node=node, state="enroll", reason="", attempt=2, visits=()
         )
 
     def counted(self):
         self.boots += 1
+
+    def fetched(self):
+        self.fetches += 1
 
     def run(self):
         if isinstance(self.ends, BaseException):
@@ -277,7 +280,12 @@ def test_the_wire_is_served_and_what_happens_there_is_kept_and_told(
         on_event(Dhcp("52:54:00:00:00:99", "DISCOVER", firmware="bios"))
         on_event(DhcpRival("192.0.2.66", NODES[0].mac))
         on_event(Trouble("TFTP", "it is slow"))
-        on_event(Http("192.0.2.130", "GET", "/x", 200))
+        on_event(Http("192.0.2.130", "GET", "/x", 200, 9))
+        for status, sent in ((403, 9), (200, 0)):
+            on_event(Http("192.0.2.131", "GET", f"/{NODES[1].uuid}/kernel", status, sent))
+        assert [deploy.fetches for deploy in made] == [0, 0]
+        on_event(Http("192.0.2.130", "GET", f"/{NODES[0].uuid}/kernel", 200, 9))
+        on_event(TftpSent("192.0.2.130", f"{NODES[0].uuid}/kernel", 9, 0.1))
         on_event(DhcpStranger("52:54:00:00:00:99", "PXEClient", 7))
     assert set(seen.values()) == {None}
     assert [deploy.boots for deploy in made] == [1, 0]
@@ -285,8 +293,9 @@ def test_the_wire_is_served_and_what_happens_there_is_kept_and_told(
     assert "another DHCP server answers on this network: 192.0.2.66" in events[2].text
     assert events[3].text == "it is slow"
     kept = (tmp_path / "state/wire.jsonl").read_text().splitlines()
-    assert len(kept) == 7 and "192.0.2.66" in kept[3]
-    assert heard == ["192.0.2.130"]
+    assert len(kept) == 11 and "192.0.2.66" in kept[3]
+    assert [deploy.fetches for deploy in made] == [2, 0]
+    assert heard == ["192.0.2.130", *["192.0.2.131"] * 2, *["192.0.2.130"] * 2]
     assert "52:54:00:00:00:99 (PXEClient)" in conductor._strangers.words()
 
 
@@ -296,6 +305,15 @@ def test_machines_that_are_no_nodes_are_named_at_the_end(request_of, deploys):
     conductor._strangers.add(DhcpStranger("52:54:00:00:00:99"))
     conductor.work()
     assert events[-1].kind == "note" and "1 machine asked" in events[-1].text
+
+
+def test_a_range_that_is_none_is_refused_before_any_digest_is_looked_at(request_of):
+    events: list[Event] = []
+    request = request_of()
+    for wrong in (Network(ranges=("10.0.0.1-10.0.0.2",)), Network(dns=("x",))):
+        with pytest.raises(BakeryError):
+            Conductor(msgspec.structs.replace(request, network=wrong), Report(events.append))
+    assert events == []
 
 
 def test_beside_another_dhcp_server_nothing_is_begun(request_of, deploys, monkeypatch, tmp_path):
