@@ -165,7 +165,8 @@ class DhcpServer(Loop):
         except BadPacket:
             return
         ours = sender == str(self._place.address.ip)
-        if packet.op == wire.REPLY and not ours and self._mode.disturbs(packet):
+        concerns = self._mode.alone or self._find(packet.mac_text)
+        if packet.op == wire.REPLY and not ours and concerns and self._mode.disturbs(packet):
             mac = "" if packet.mac == self._own_mac else packet.mac_text
             self._tell_rival(packet.address(wire.SERVER) or IPv4Address(sender), mac)
 

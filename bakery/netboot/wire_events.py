@@ -25,7 +25,8 @@ LOG_BYTES = 32 << 20
 class Dhcp(msgspec.Struct, frozen=True, tag="dhcp"):
     """A DHCP message of a known node, and the answer.
 
-    `message` is DISCOVER, REQUEST, DECLINE, RELEASE or INFORM; `answer` OFFER, ACK, NAK or empty.
+    `message` is DISCOVER, REQUEST, DECLINE, RELEASE or INFORM; `answer` OFFER, ACK, NAK or empty
+    (it is for another server, and `address` what is asked of that one).
     `firmware` is what asked: bios, uefi, ipxe, or empty for a system that does not boot by this.
     """
 

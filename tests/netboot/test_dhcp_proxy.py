@@ -127,9 +127,12 @@ def test_another_that_says_what_to_boot_is_a_rival_and_one_that_gives_addresses_
     asked, options, told
 ):
     data = wire.encode(wire.Packet(wire.REPLY, 1, NODE, options))
-    asked.server._listener = Heard((data, "10.0.0.2"), (reply(), "10.0.0.3"))
-    asked.server._replies()
-    asked.server._replies()
+    others = wire.encode(wire.Packet(wire.REPLY, 1, b"others", options))
+    asked.server._listener = Heard(
+        (data, "10.0.0.2"), (reply(), "10.0.0.3"), (others, "10.0.0.2"), (data, str(OWN))
+    )
+    for _ in range(4):
+        asked.server._replies()
     assert asked.told == ([DhcpRival("10.0.0.2", NODE.hex(":"))] if told else [])
 
 
