@@ -1,6 +1,6 @@
 """ProxyDHCP: what clients are answered, and on a wire beside a real dnsmasq.
 
-The questions are what firmware sends: SeaBIOS with iPXE's ROM, and OVMF by PXE and by HTTP.
+Some of the questions are what real firmware sent (`firmware_packets`).
 """
 
 from dataclasses import replace
@@ -13,6 +13,7 @@ from bakery.netboot.dhcp import KnownNode, Source, Wire
 from bakery.netboot.dhcp_proxy import LOAD_IT, Proxy
 from bakery.netboot.firmware_files import BootFiles
 from bakery.netboot.wire_events import Dhcp, DhcpIgnored, DhcpRival, DhcpStranger, Trouble
+from tests.netboot.firmware_packets import BIOS_IPXE, UEFI_HTTP, UEFI_PXE
 from tests.netboot.host import Spec
 from tests.netboot.site import dnsmasq, exchange
 from tests.netboot.test_dhcp import message
@@ -57,6 +58,26 @@ def test_an_offer_says_what_to_boot_and_gives_no_address(asked, options, file):
     assert offer.options[wire.TFTP_SERVER] == b"10.0.0.1"
     addresses = {wire.LEASE_SECONDS, wire.SUBNET_MASK, wire.ROUTER, wire.IPXE}
     assert not addresses & set(offer.options)
+
+
+@pytest.mark.parametrize(
+    ("datagram", "file", "vendor"),
+    [
+        (BIOS_IPXE, b"undionly.kpxe", b"PXEClient"),
+        (UEFI_PXE, b"snponly.efi", b"PXEClient"),
+        (UEFI_HTTP, b"http://10.0.0.1/u", b"HTTPClient"),
+    ],
+)
+def test_real_firmware_is_offered_what_it_loads(asked, datagram, file, vendor):
+    asked.known[mac(1)] = KnownNode(FILES)
+    question = wire.parse(datagram)
+    asked.server._serve(question, Source("0.0.0.0", 68))
+    ((offer, to, port),) = asked.sent
+    assert (to, port, offer.xid) == ("255.255.255.255", 68, question.xid)
+    assert (offer.file, offer.options[wire.BOOT_FILE]) == (file, file), "it asks for both"
+    assert offer.options[wire.VENDOR_CLASS] == vendor
+    assert offer.options[wire.UUID] == question.options[wire.UUID]
+    assert len(wire.encode(offer)) <= int.from_bytes(question.options[57], "big")
 
 
 def test_uefi_that_boots_by_http_is_offered_a_url(asked):
@@ -155,8 +176,8 @@ def test_beside_a_real_dnsmasq_one_gives_the_address_and_ours_the_boot_file(netw
     node, other = network.client(1), network.client(9)
     spec = Spec(nodes={mac(1): {"bios": "pxelinux.0", "uefi": "snponly.efi"}}, proxy=True)
     with dnsmasq(network.client(8)), Host(network.servers, spec, tmp_path) as host:
-        discover = message(wire.DISCOVER, options=UEFI, flags=wire.BROADCAST)
-        offers = exchange(node, discover, seconds=2)
+        discover = wire.parse(UEFI_PXE)
+        offers = exchange(node, UEFI_PXE, seconds=2)
         by_server = {str(offer.address(wire.SERVER)): offer for offer in offers}
         theirs, ours = by_server["192.168.88.2"], by_server["192.168.88.1"]
         assert theirs.yiaddr != wire.NOWHERE and not theirs.file
