@@ -195,10 +195,8 @@ class Conductor:
         """TFTP, HTTP with the API, DHCP's part, and the word that there is no IPv6 router."""
         own, interface = str(self._own.ip), self._request.interface
         macs = {spec.mac: spec.uuid for spec in self._request.nodes}
+        known = functools.partial(addresses.one_holds, macs)
         log = WireLog(self._folder / WIRE_LOG)
-
-        def known(address: str) -> bool:
-            return any(addresses.holds(mac, address) for mac in macs)
 
         def on_event(event: WireEvent) -> None:
             log(event)

@@ -6,7 +6,7 @@ own lease, or, where the site's server gives the addresses, by the neighbour tab
 
 import contextlib
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,9 @@ class Addresses(Protocol):
 
     def holds(self, mac: str, address: str) -> bool:
         """Whether `address` is that MAC's now."""
+
+    def one_holds(self, macs: Collection[str], address: str) -> bool:
+        """Whether it is that of one of them."""
 
     def seen(self, address: str) -> None:
         """Somebody who is served talks from there."""
@@ -104,6 +107,10 @@ class _Leased:
         """By the last lease of that MAC."""
         return bool(address) and self._leases.address(mac) == address
 
+    def one_holds(self, macs: Collection[str], address: str) -> bool:
+        """By theirs."""
+        return any(self.holds(mac, address) for mac in macs)
+
     def seen(self, address: str) -> None:
         """The lease is in use."""
         self._leases.seen(address)
@@ -124,9 +131,14 @@ class _Watched:
 
     def holds(self, mac: str, address: str) -> bool:
         """By the kernel's neighbour table."""
-        if not (mac and self._here(address)):
+        return self.one_holds({mac}, address)
+
+    def one_holds(self, macs: Collection[str], address: str) -> bool:
+        """By one look at the table, which may be long."""
+        if not self._here(address):
             return False
-        return neighbours.holder(address, self._wire.interface) == mac
+        holder = neighbours.holder(address, self._wire.interface)
+        return bool(holder) and holder in macs
 
     def seen(self, address: str) -> None:
         """What is not given out cannot be taken back either."""
@@ -146,11 +158,11 @@ class _Proxied(_Watched):
         super().__init__(wire)
         self._mode = mode
 
-    def holds(self, mac: str, address: str) -> bool:
+    def one_holds(self, macs: Collection[str], address: str) -> bool:
         """By the neighbour table, or elsewhere by what was claimed."""
         if self._here(address):
-            return super().holds(mac, address)
-        return self._mode.claimed.get(mac) == address
+            return super().one_holds(macs, address)
+        return any(self._mode.claimed.get(mac) == address for mac in macs)
 
     def servers(self, find: FindNode, on_event: Sink) -> list[Loop]:
         """DHCP without addresses."""

@@ -59,6 +59,8 @@ def test_own_addresses_are_whose_lease_they_are(tmp_path, answers):
         assert not addresses.holds(NODE, HERE) and not addresses.holds(NODE, "")
         assert addresses._leases.bind(NODE, IPv4Address(HERE))
         assert addresses.holds(NODE, HERE) and not addresses.holds(OTHER, HERE)
+        assert addresses.one_holds([OTHER, NODE], HERE)
+        assert not addresses.one_holds([OTHER], HERE)
         addresses.seen(HERE)
         assert not addresses._leases.release(NODE, IPv4Address(HERE)), "it is in use"
     assert answers["asked"] == [], "a lab's wire has nobody else"
@@ -117,6 +119,8 @@ def test_the_sites_addresses_are_whose_frames_go_to_on_this_wire(tmp_path, answe
             assert not addresses.holds(NODE, "192.0.2.132")
             assert not addresses.holds(NODE, ELSEWHERE), "it is not on this network"
             assert not addresses.holds("", "192.0.2.132"), "nobody's is no node's"
+            assert addresses.one_holds({OTHER, NODE}, HERE)
+            assert not addresses.one_holds({OTHER}, HERE)
             addresses.seen(HERE)
     assert answers["asked"] == []
 
@@ -125,6 +129,7 @@ def test_of_a_node_behind_a_router_a_proxy_believes_what_its_relay_brought(tmp_p
     with opened(Network(dhcp="proxy"), WIRE, tmp_path, silent()) as addresses:
         addresses._mode.claimed |= {NODE: ELSEWHERE, OTHER: HERE}
         assert addresses.holds(NODE, ELSEWHERE) and not addresses.holds(OTHER, ELSEWHERE)
+        assert addresses.one_holds({OTHER, NODE}, ELSEWHERE)
         assert not addresses.holds(OTHER, HERE), "of those here the table tells"
 
 
