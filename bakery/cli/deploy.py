@@ -10,11 +10,13 @@ import click
 from bakery.cli import deploy_status, nodes_deploy, nodes_problems
 from bakery.cli.deploy_place import Place, in_a_place
 from bakery.cli.media_options import by_media
+from bakery.cli.network_options import on_a_network, show_lines
+from bakery.cli.network_options import site as boot_site
 from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, PATH, Output, output, say
 from bakery.host.errors import BakeryError
 
 if TYPE_CHECKING:
-    from bakery.conductor.messages import Media, NodeSpec, Result, Until
+    from bakery.conductor.messages import Media, Network, NodeSpec, Result, Until
 
 MIB_LIMIT = 1 << 21
 SIGNS = {
@@ -145,6 +147,7 @@ class Deploy(click.Command):
 @click.option("--again", is_flag=True, help="Write nodes that already run this build, too.")
 @click.option("--yes", is_flag=True, help="Overwrite running nodes without asking.")
 @by_media
+@on_a_network
 @in_a_place
 @output
 def command(
@@ -166,6 +169,7 @@ def command(
     again: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
     media: "Media | None",
+    network: "Network",
     place: Place,
 ) -> int:
     """Deploy a build onto NODE…, from power-on to the login prompt.
@@ -182,6 +186,8 @@ def command(
 
     For the nodes of an OpenStack Ironic, see `bakery nodes deploy`.
     """
+    import msgspec
+
     from bakery.conductor import interface, standing
     from bakery.conductor.launch import deploy_ramdisk, run
     from bakery.conductor.media import refuse_layout
@@ -217,6 +223,8 @@ def command(
     _agree(out, [*losses, *map(standing.strangers_loss, found.strangers)], yes=yes)
     if not found.todo:
         return _told(out, site.nodes, found.results())
+    macs = [mac for node in found.todo for mac in node.macs]
+    show_lines(out, network, boot_site(site.address, bios, uefi, macs))
     request = Request(
         nodes=found.todo,
         build=str(build.directory),
@@ -224,6 +232,8 @@ def command(
         interface=site.interface,
         address=site.address,
         state=str(site.journals),
+        # A lab's network has nobody else on it.
+        network=network if site.is_real else msgspec.structs.replace(network, look_seconds=0.0),
         method=method,
         multicast=multicast,
         bios=bios,

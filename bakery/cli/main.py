@@ -33,6 +33,7 @@ COMMANDS = {
     "ramdisk": "bakery.cli.ramdisk",
     "nodes": "bakery.cli.nodes",
     "deploy": "bakery.cli.deploy",
+    "dhcp-config": "bakery.cli.dhcp_config",
     "lab": "bakery.cli.lab",
     "devstack": "bakery.cli.devstack",
     "doctor": "bakery.cli.doctor",

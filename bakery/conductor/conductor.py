@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -21,7 +21,7 @@ from uuid import UUID
 import msgspec
 
 from bakery.bmc.access import open_bmc
-from bakery.conductor import api
+from bakery.conductor import api, network
 from bakery.conductor.checked import SealOf, checked
 from bakery.conductor.console_signs import ConsoleSigns
 from bakery.conductor.disk_writer import writer
@@ -32,6 +32,7 @@ from bakery.conductor.media import ByMedia, network_of, refuse_layout
 from bakery.conductor.media_shelf import MediaShelf
 from bakery.conductor.messages import Message, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast, Casting, casting
+from bakery.conductor.network import Addresses
 from bakery.conductor.network_signs import NetworkSigns, WrittenSigns
 from bakery.conductor.node import Halted, NodeDeploy
 from bakery.conductor.notes import Notes
@@ -48,13 +49,13 @@ from bakery.host.errors import BakeryError
 from bakery.host.report import Event, Report
 from bakery.manifest import manifest
 from bakery.netboot.boot_programs import Chain
-from bakery.netboot.dhcp import DhcpServer, KnownNode, Wire
+from bakery.netboot.dhcp import KnownNode, Wire
 from bakery.netboot.http import CONNECTIONS, HttpServer
-from bakery.netboot.leases import Leases
 from bakery.netboot.router import RouterAdvertiser
+from bakery.netboot.strangers import Strangers
 from bakery.netboot.tftp import TftpServer
 from bakery.netboot.tree import Tree
-from bakery.netboot.wire_events import Dhcp, Http, TftpSent, WireLog
+from bakery.netboot.wire_events import Dhcp, DhcpStranger, Http, TftpSent, WireLog
 from bakery.netboot.wire_events import Event as WireEvent
 
 API_PORT = 6385  # as Ironic's
@@ -74,6 +75,7 @@ class Conductor:
         if request.method == "iscsi":
             sandbox.confined()
         self._own = IPv4Interface(request.address)
+        network.check(request.network, self._own)
         self._folder = Path(request.state)
         folders.make(self._folder, mode=0o700)
         self._build = manifest.load(Path(request.build))
@@ -93,21 +95,21 @@ class Conductor:
         self._known: dict[str, KnownNode] = {}
         self._deploys: dict[UUID, NodeDeploy] = {}
         self._signs: dict[UUID, NetworkSigns] = {}
+        self._strangers = Strangers()
         self._casting: Casting | None = None
 
     def work(self) -> tuple[Result, ...]:
         """Deploy them all, each in a thread; how each ended. Raises Halted after `halt`."""
         with contextlib.ExitStack() as stack:
+            # Before anything is changed: it refuses to give out addresses beside another server.
+            addresses = stack.enter_context(self._network())
             if self._request.method == "direct":
                 self._casting = stack.enter_context(self._sender())
             journals = [stack.enter_context(self._held(spec)) for spec in self._request.nodes]
-            path = self._folder / f"leases-{self._request.interface}.jsonl"
-            leases = Leases(path, *_range(self._own))
-            stack.enter_context(contextlib.closing(leases))
             for spec, journal in zip(self._request.nodes, journals, strict=True):
-                peer = Peer(self._holder(spec, leases))
-                self._deploys[spec.uuid] = self._deploy(spec, journal, peer, leases)
-            stack.enter_context(self._servers(leases))
+                holds = self._holder(spec, addresses)
+                self._deploys[spec.uuid] = self._deploy(spec, journal, holds)
+            stack.enter_context(self._servers(addresses))
             threads = [_NodeThread(deploy) for deploy in self._deploys.values()]
             try:
                 for thread in threads:
@@ -116,6 +118,9 @@ class Conductor:
             except BaseException:
                 self.halt()
                 raise
+            finally:
+                if heard := self._strangers.words():
+                    self._report.note(heard, "dhcp")
         return tuple(thread.result() for thread in threads)
 
     def halt(self) -> None:
@@ -135,8 +140,15 @@ class Conductor:
             refuse_surprises(spec, journal.read())
             yield journal
 
-    def _deploy(self, spec: NodeSpec, journal: Journal, peer: Peer, leases: Leases) -> NodeDeploy:
-        request = self._request
+    def _network(self) -> contextlib.AbstractContextManager[Addresses | None]:
+        """Who has which address; None where nodes boot from a medium, and ask nobody for one."""
+        if self._media:
+            return contextlib.nullcontext()
+        wire = Wire(self._request.interface, self._own)
+        return network.opened(self._request.network, wire, self._folder, self._report)
+
+    def _deploy(self, spec: NodeSpec, journal: Journal, holds: Callable[[str], bool]) -> NodeDeploy:
+        request, peer = self._request, Peer(holds)
         offer = NodeOffer(
             tree=self._tree,
             url=f"http://{self._own.ip}:{API_PORT}",
@@ -169,7 +181,7 @@ class Conductor:
             boot=boot,
             write=pull.write if pull else writer(self._build, request.extras),
             release=release,
-            signs=self._signs_of(spec, leases),
+            signs=self._signs_of(spec, holds),
             peer=peer,
             local=self._build.manifest.layout == "disk",
             machine=Expected(frozenset(spec.macs), spec.serial),
@@ -183,20 +195,21 @@ class Conductor:
         """How a node is started, and what it finds then: over the network, or in its drive."""
         bmc = open_bmc(spec.bmc, firmware=spec.firmware)
         if self._media is None:
+            files = self._chain.files
             for mac in spec.macs:
-                self._known[mac] = KnownNode(self._chain.files(offer.script_url(mac)), spec.name)
+                self._known[mac] = KnownNode(files(offer.script_url(mac), offer.url), spec.name)
             return bmc, offer
         medium = self._media.offer(spec, offer.peer, offer.arguments)
         return ByMedia(bmc, medium), medium
 
-    def _holder(self, spec: NodeSpec, leases: Leases) -> Callable[[str], bool]:
+    def _holder(self, spec: NodeSpec, addresses: Addresses | None) -> Callable[[str], bool]:
         """Tells whether an address is the node's.
 
         One that booted from its medium without an address of its own has one that nobody here
         gave; the secrets, which its BMC alone was told, say who it is.
         """
-        if self._media is None:
-            return functools.partial(_holds, leases, spec)
+        if addresses is not None:
+            return functools.partial(addresses.one_holds, spec.macs)
         own = network_of(spec).address
 
         def holds(address: str) -> bool:
@@ -206,7 +219,7 @@ class Conductor:
 
         return holds
 
-    def _signs_of(self, spec: NodeSpec, leases: Leases) -> Signs:
+    def _signs_of(self, spec: NodeSpec, holds: Callable[[str], bool]) -> Signs:
         """What is looked for: the console tells most, where a file keeps it."""
         until = self._request.until
         if until == "written":
@@ -220,7 +233,7 @@ class Conductor:
             found = self._deploys[spec.uuid].record.agent
             return found.address if found else ""
 
-        signs = NetworkSigns(self._holder(spec, leases), agent, until)
+        signs = NetworkSigns(holds, agent, until)
         self._signs[spec.uuid] = signs
         return signs
 
@@ -234,13 +247,16 @@ class Conductor:
         return self._casting.cast() if self._casting else None
 
     @contextlib.contextmanager
-    def _servers(self, leases: Leases) -> Iterator[None]:
-        """DHCP, TFTP, HTTP with the API, and the word that there is no IPv6 router."""
+    def _servers(self, addresses: Addresses | None) -> Iterator[None]:
+        """HTTP with the API, and the media; or TFTP, DHCP's part, and no IPv6 router."""
         own, interface = str(self._own.ip), self._request.interface
         macs = {mac: spec.uuid for spec in self._request.nodes for mac in spec.macs}
         log = WireLog(self._folder / WIRE_LOG)
-
-        holders = [self._holder(spec, leases) for spec in self._request.nodes]
+        holders = (
+            [functools.partial(addresses.one_holds, macs)]
+            if addresses is not None
+            else [self._holder(spec, None) for spec in self._request.nodes]
+        )
 
         def known(address: str) -> bool:
             return any(holds(address) for holds in holders)
@@ -249,7 +265,11 @@ class Conductor:
             log(event)
             self._notes(event)
             if isinstance(event, TftpSent | Http):
-                leases.seen(event.client)
+                self._fetched(event)
+                if addresses is not None:
+                    addresses.seen(event.client)
+            if isinstance(event, DhcpStranger):
+                self._strangers.add(event)
             if isinstance(event, Dhcp) and event.mac in macs:
                 self._asked_for_address(macs[event.mac], event)
 
@@ -263,18 +283,28 @@ class Conductor:
             reserved=NODE_CONNECTIONS * len(self._deploys),
             known=known,
         )
-        if self._media:
-            with contextlib.closing(log), files, self._media.serving(on_event):
-                yield
-            return
-        with (
-            contextlib.closing(log),
-            TftpServer(own, self._tree, on_event, known=known),
-            files,
-            RouterAdvertiser(interface, on_event),
-            DhcpServer(Wire(interface, self._own), leases, self._known.get, on_event),
-        ):
+        with contextlib.ExitStack() as stack:
+            stack.callback(log.close)
+            if addresses is None:
+                assert self._media is not None
+                stack.enter_context(files)
+                stack.enter_context(self._media.serving(on_event))
+            else:
+                stack.enter_context(TftpServer(own, self._tree, on_event, known=known))
+                stack.enter_context(files)
+                stack.enter_context(RouterAdvertiser(interface, self._known.get, on_event))
+                for server in addresses.servers(self._known.get, on_event):
+                    stack.enter_context(server)
             yield
+
+    def _fetched(self, event: TftpSent | Http) -> None:
+        """Somebody was sent a file; those of a node's own folder go to that node alone."""
+        if isinstance(event, Http) and (event.status != 200 or not event.sent_bytes):
+            return
+        folder = event.path.lstrip("/").partition("/")[0]
+        for node, deploy in self._deploys.items():
+            if folder == str(node):
+                deploy.calls.fetches()
 
     def _asked_for_address(self, node: UUID, event: Dhcp) -> None:
         """One of the node's cards did: it starts, or its system has."""
@@ -319,20 +349,6 @@ def _join(threads: Sequence[_NodeThread]) -> None:
     for thread in threads:
         if isinstance(thread.fault, Halted):
             raise thread.fault
-
-
-def _holds(leases: Leases, spec: NodeSpec, address: str) -> bool:
-    """Whether an address is that of one of the node's cards."""
-    return bool(address) and any(leases.address(mac) == address for mac in spec.macs)
-
-
-def _range(own: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
-    """The addresses to give out: that half of the network our own is not in."""
-    network = own.network
-    middle = network.network_address + network.num_addresses // 2
-    if own.ip < middle:
-        return middle, network.broadcast_address - 1
-    return network.network_address + 1, middle - 1
 
 
 def send(message: Message) -> None:

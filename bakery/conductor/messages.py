@@ -76,6 +76,23 @@ class Media(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """Who gives the nodes their addresses, and what they are told besides.
+
+    `own`: the conductor does, out of `ranges` (as bakery.netboot.subnet reads them; none: half of
+    the interface's network), with the way out of the wire, name and time servers, all IPv4.
+    `proxy`: the site's server does, and the conductor says what to boot. `off`: the site's server
+    says that as well. Before `own` and `proxy` begin, other servers are looked for that long.
+    """
+
+    dhcp: Literal["own", "proxy", "off"] = "own"
+    ranges: tuple[str, ...] = ()
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+    ntp: tuple[str, ...] = ()
+    look_seconds: float = 0.0
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes, the folder of a build, the folder of a deploy ramdisk, and the wire to do it on.
 
@@ -93,6 +110,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     interface: str
     address: str
     state: str
+    network: Network = Network()
     method: Literal["iscsi", "direct"] = "iscsi"
     multicast: bool = True
     bios: Literal["pxelinux", "ipxe"] = "pxelinux"

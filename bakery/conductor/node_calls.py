@@ -34,7 +34,7 @@ class NodeCalls:
     that is not the `expected` one: `other` is why it is not.
 
     `error` is why its ramdisk cannot go on; `strayed`, that it booted the ramdisk though its disk
-    is written; `awaited`, that it was let go and has not asked for an address since.
+    is written; `awaited`, that it was let go and has not been heard of since.
     """
 
     def __init__(
@@ -120,6 +120,10 @@ class NodeCalls:
         """The node's firmware asks for an address: it starts over the network."""
         self.awaited = False
         self.peer.starts()
+
+    def fetches(self) -> None:
+        """The node fetches what it boots: it has started, though DHCP may not have been heard."""
+        self.awaited = False
 
     def wait(self, seconds: float) -> None:
         """Return when the ramdisk has offered its disk or failed, on `wake`, or after `seconds`."""

@@ -2,7 +2,7 @@
 
 from bakery.conductor.messages import Request
 from bakery.host.report import Report
-from bakery.netboot.wire_events import Dhcp, DhcpIgnored, DhcpRival, Event, Trouble
+from bakery.netboot.wire_events import Dhcp, DhcpRival, DhcpStranger, Event, Trouble
 
 
 class Notes:
@@ -33,7 +33,7 @@ class Notes:
                 f"{event.mac} boots, which is not a port of {name} with pxe_enabled: "
                 "look at the boot order of its firmware, or at its cables",
             )
-        elif isinstance(event, DhcpIgnored) and event.mac in self._neighbours:
+        elif isinstance(event, DhcpStranger) and event.mac in self._neighbours:
             name = self._neighbours[event.mac]
             self._once(
                 event.mac,

@@ -1,7 +1,8 @@
 """Who speaks for a node: the one place that decides it, for each call, secret file and frame.
 
-A node is whoever holds the address that is leased to its MAC, and the secrets of this try. The
-address of the agent that reported is its own until the try ends, whatever DHCP is told meanwhile.
+A node is whoever holds the address that is its MAC's, and the secrets of this try; how an address
+is known to be that, network.py decides. The address of the agent that reported is its own until
+the try ends, whatever DHCP is told meanwhile.
 A secret is handed out once for each time the node starts.
 """
 
@@ -65,8 +66,10 @@ class Peer:
     # Guards of files (bakery.netboot.tree.Guard).
     def stranger(self, asker: Asker) -> str:
         """Why this is not the node's address; empty where it is."""
+        if not asker.address:
+            return STRANGER
         own = asker.address == self._agent or self._holds(asker.address)
-        return "" if asker.address and own else STRANGER
+        return "" if own else STRANGER
 
     def text(self, asker: Asker) -> str:
         """The guard of what holds the key: for the node, until its agent has reported."""

@@ -29,10 +29,14 @@ NETWORK_WORDS = ("ip=" + ":".join(["255.255.255.255"] * 4), "BOOTIF=01-ff-ff-ff-
 # What GRUB reads first, by the prefix that Debian builds into its network image, and what it does.
 GRUB_MASTER_NAME = "grub/grub.cfg"
 GRUB_MASTER = "configfile /grub/$net_default_mac.cfg\n"
+# `ipxe_name` of whichever node it is, for iPXE to fill in (ipxe.org/cfg/mac).
+IPXE_OWN_NAME = "ipxe/${mac:hexhyp}.ipxe"
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
 _DISK = re.compile(r"0x[0-9a-f]{8}", re.ASCII)
-_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~:-]+)*", re.ASCII)
+_IP = r"([0-9]{1,3}(?:\.[0-9]{1,3}){3})"
+_END = r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~:-]+)*"
+_URL = re.compile(f"https?://(?:{_IP}|[A-Za-z0-9.-]+){_END}", re.ASCII)
 
 
 class Boot(msgspec.Struct, frozen=True):
@@ -116,14 +120,17 @@ def pxelinux(config: BootConfig) -> str:
 def ipxe(config: BootConfig, url: str) -> str:
     """The script for iPXE; the served tree is reached at `url` (no slash at its end)."""
     _check(config)
-    if not _URL.fullmatch(url):
+    match = _URL.fullmatch(url)
+    if not match:
         raise BakeryError(f"{shown(url)} is not a URL that a boot script may contain")
     lines = ["#!ipxe", f"goto {config.default}", ""]
     for name, boot in config.entries():
         words = ["initrd=ramdisk", *_words(config, boot, netboot_args.for_ipxe)]
         _check_length([*words, *(NETWORK_WORDS if boot.network else ())], "iPXE")
         if boot.network:
-            address = "ip=${ip}:${next-server}:${gateway}:${netmask}"
+            # The next server would be the site's, where that gives the addresses.
+            server = match[1] or "${next-server}"
+            address = f"ip=${{ip}}:{server}:${{gateway}}:${{netmask}}"
             words += [f"BOOTIF=01-{_dashed(config.mac)}", address]
         lines += [f":{name}", "imgfree", f"kernel {url}/{boot.kernel} {' '.join(words)}"]
         lines += [f"initrd --name ramdisk {url}/{boot.ramdisk}", "boot", ""]

@@ -78,13 +78,18 @@ class Chain:
         if self.uefi == "grub":
             tree.put(GRUB_MASTER_NAME, GRUB_MASTER.encode())
 
-    def files(self, script: str) -> BootFiles:
-        """What DHCP is to tell a node; `script` is the URL of its iPXE script."""
+    def files(self, script: str, url: str = "") -> BootFiles:
+        """What DHCP is to tell a node; `script` is the URL of its iPXE script.
+
+        Under `url` the programs are served by HTTP. UEFI that boots by it is given iPXE, which
+        goes on by itself; GRUB would look for its files where TFTP is.
+        """
         return BootFiles(
             bios=(UNDIONLY if self.bios == "ipxe" else PXELINUX).name,
             uefi=(SNPONLY if self.uefi == "ipxe" else GRUB).name,
             bios_ipxe=script if self.bios == "ipxe" else "",
             uefi_ipxe=script if self.uefi == "ipxe" else "",
+            uefi_http=f"{url}/{SNPONLY.name}" if url and self.uefi == "ipxe" else "",
         )
 
     def _programs(self) -> tuple[Program, ...]:

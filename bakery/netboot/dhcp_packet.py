@@ -1,8 +1,9 @@
 """A DHCP message as bytes and as a record.
 
 Sources: RFC 2131 (the message), RFC 2132 (options), RFC 3396 (long options), RFC 4578 (what a
-PXE client says of itself: 93 architecture, 97 UUID), RFC 3004 (77 user class); iPXE's options
-within option 175 (ipxe.org/howto/dhcpd).
+PXE client says of itself: 93 architecture, 97 UUID), RFC 3004 (77 user class), RFC 3046 and 3527
+(82, what a relay adds, and which link it means); UEFI 2.10, 24.7 (the vendor class `HTTPClient`);
+iPXE's options within option 175 (ipxe.org/howto/dhcpd).
 """
 
 import struct
@@ -12,6 +13,8 @@ from ipaddress import IPv4Address
 
 from bakery.host.errors import BakeryError
 
+SERVER_PORT, CLIENT_PORT = 67, 68
+EVERYWHERE = "255.255.255.255"
 LIMIT_BYTES = 4096
 LEAST_BYTES = 300  # BOOTP's; some firmware drops what is shorter (RFC 1542, 2.1)
 COOKIE = b"\x63\x82\x53\x63"
@@ -22,13 +25,17 @@ NOWHERE = IPv4Address(0)
 
 PAD, END = 0, 255
 SUBNET_MASK, ROUTER, DNS, HOST_NAME = 1, 3, 6, 12
+NTP, VENDOR_INFO = 42, 43
 REQUESTED_ADDRESS, LEASE_SECONDS, OVERLOAD, MESSAGE_TYPE, SERVER = 50, 51, 52, 53, 54
 WANTED_OPTIONS, REASON, VENDOR_CLASS, CLIENT_ID = 55, 56, 60, 61
-TFTP_SERVER, BOOT_FILE, USER_CLASS = 66, 67, 77
+TFTP_SERVER, BOOT_FILE, USER_CLASS, RELAY_INFO = 66, 67, 77, 82
+RELAY_LINK = 5  # within option 82 (RFC 3527)
 ARCHITECTURE, UUID, IPXE = 93, 97, 175
+PXE_CLIENT, HTTP_CLIENT = b"PXEClient", b"HTTPClient"
 IPXE_NO_PROXY = b"\xb0\x01\x01"  # ipxe.no-pxedhcp: wait for no other server
 
 DISCOVER, OFFER, REQUESTED, DECLINE, ACK, NAK, RELEASE, INFORM = range(1, 9)
+FROM_CLIENTS = (DISCOVER, REQUESTED, DECLINE, RELEASE, INFORM)
 NAMES = {
     DISCOVER: "DISCOVER",
     OFFER: "OFFER",
@@ -99,8 +106,27 @@ class Packet:
     @property
     def is_pxe(self) -> bool:
         """Whether firmware asks that wants to boot."""
-        vendor = self.options.get(VENDOR_CLASS, b"")
-        return ARCHITECTURE in self.options or vendor.startswith(b"PXEClient")
+        return ARCHITECTURE in self.options or self._vendor.startswith((PXE_CLIENT, HTTP_CLIENT))
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is firmware that boots by a URL (UEFI HTTP boot), not by TFTP."""
+        return self._vendor.startswith(HTTP_CLIENT)
+
+    @property
+    def relayed(self) -> bool:
+        """Whether it came through a relay, which answers go to."""
+        return self.giaddr != NOWHERE
+
+    @property
+    def relay_link(self) -> IPv4Address | None:
+        """The link that a relay says its client is on, where that is not its own address's."""
+        found = dict(_options(self.options.get(RELAY_INFO, b""))).get(RELAY_LINK, b"")
+        return IPv4Address(found) if len(found) == 4 else None
+
+    @property
+    def _vendor(self) -> bytes:
+        return self.options.get(VENDOR_CLASS, b"")
 
 
 def parse(data: bytes) -> Packet:

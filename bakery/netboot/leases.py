@@ -32,6 +32,7 @@ JOURNAL_LIMIT_BYTES = 16 << 20
 SPARE_LINES = 1000
 
 Clock = Callable[[], float]
+Range = tuple[IPv4Address, IPv4Address]
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ class Lease(msgspec.Struct, frozen=True):
 class Leases:
     """The addresses from `first` to `last`, and those that are promised by name.
 
+    Who is on another network than most is given addresses of another range, `within`.
     A client keeps its address as long as nobody else needs it, also when its lease has ended.
     Only one thread may use it; `of`, `address` and `seen` are for all. BakeryError where the
     journal is damaged or in use.
@@ -63,7 +65,7 @@ class Leases:
         clock: Clock = time.time,
     ) -> None:
         self.seconds = seconds
-        self._range = (int(first), int(last))
+        self._range = (first, last)
         self._clock = clock
         self._path = journal
         self._lock = _locked(journal)
@@ -103,7 +105,11 @@ class Leases:
             self._used.add(address)
 
     def offer(
-        self, mac: str, wanted: IPv4Address | None = None, fixed: IPv4Address | None = None
+        self,
+        mac: str,
+        wanted: IPv4Address | None = None,
+        fixed: IPv4Address | None = None,
+        within: Range | None = None,
     ) -> IPv4Address | None:
         """An address for a client, kept free for it for a minute; None where all are taken.
 
@@ -114,21 +120,28 @@ class Leases:
         self._offers = {a: o for a, o in self._offers.items() if o.until > now and o.mac != mac}
         had = self.of(mac)
         liked = [fixed] if fixed else [IPv4Address(had.address)] if had else [wanted]
-        others = () if fixed else self._free(now)
+        span = within or self._range
+        others = () if fixed else self._free(now, span)
         for address in itertools.chain(liked, others):
-            if address is not None and self._may_have(mac, address, now, fixed):
+            if address is not None and self._may_have(mac, address, now, fixed, span):
                 text = str(address)
                 self._offers[text] = Lease(text, mac, now + OFFER_SECONDS)
                 return address
         return None
 
-    def bind(self, mac: str, address: IPv4Address, fixed: IPv4Address | None = None) -> bool:
+    def bind(
+        self,
+        mac: str,
+        address: IPv4Address,
+        fixed: IPv4Address | None = None,
+        within: Range | None = None,
+    ) -> bool:
         """Give a client an address, on the disk first; False where it may not have it."""
         now = self._clock()
         had = self.of(mac)
         if had and had.address in self._used and had.until > now and had.address != str(address):
             return False
-        if not self._may_have(mac, address, now, fixed):
+        if not self._may_have(mac, address, now, fixed, within or self._range):
             return False
         for other in [a for a, held in self._held.items() if held.mac == mac]:
             if other != str(address):
@@ -164,19 +177,23 @@ class Leases:
         return True
 
     def _may_have(
-        self, mac: str, address: IPv4Address, now: float, fixed: IPv4Address | None
+        self,
+        mac: str,
+        address: IPv4Address,
+        now: float,
+        fixed: IPv4Address | None,
+        span: Range,
     ) -> bool:
         if fixed is not None:
             return address == fixed
-        if not self._range[0] <= int(address) <= self._range[1]:
+        if not span[0] <= address <= span[1]:
             return False
         others = (self._held.get(str(address)), self._offers.get(str(address)))
         return not any(one and one.mac != mac and one.until > now for one in others)
 
-    def _free(self, now: float) -> Iterable[IPv4Address]:
+    def _free(self, now: float, span: Range) -> Iterable[IPv4Address]:
         """Addresses of the range: never used ones first, then those free for longest."""
-        first, last = self._range
-        for number in range(first, last + 1):
+        for number in range(int(span[0]), int(span[1]) + 1):
             if str(IPv4Address(number)) not in self._held:
                 yield IPv4Address(number)
         rested = sorted(self._held.values(), key=lambda lease: lease.until)

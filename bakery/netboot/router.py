@@ -2,11 +2,13 @@
 
 iPXE configures IPv4 and IPv6 and waits up to 16 seconds for a router that is not there. An
 advertisement with a router lifetime of 0 and no prefix lets it go on at once, and gives nobody
-an address or a route (RFC 4861, 4.2 and 6.2.5).
+an address or a route (RFC 4861, 4.2 and 6.2.5). Known nodes alone are answered: on a network that
+has routers, all others are these routers' concern.
 """
 
 import socket
 import struct
+from collections.abc import Callable
 
 from bakery.netboot.loop import SO_BINDTODEVICE, Loop, cannot_serve
 from bakery.netboot.wire_events import Advertised, Sink
@@ -22,13 +24,22 @@ LIMIT_BYTES = 1500
 NO_ROUTER = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 0, 0, 0, 0, 0)
 
 
+SOURCE_ADDRESS = 1  # the option with the sender's hardware address (RFC 4861, 4.6.1)
+
+Knows = Callable[[str], object]
+
+
 class RouterAdvertiser(Loop):
-    """Answers router solicitations on one interface; it must have a link-local IPv6 address."""
+    """Answers router solicitations on one interface; it must have a link-local IPv6 address.
+
+    `knows` tells of a hardware address, such as `52:54:00:12:34:56`, whether it is a node's.
+    """
 
     name = "IPv6 router advertisement"
 
-    def __init__(self, interface: str, on_event: Sink) -> None:
+    def __init__(self, interface: str, knows: Knows, on_event: Sink) -> None:
         super().__init__(on_event)
+        self._knows = knows
         self._interface = interface
         self._socket: socket.socket | None = None
 
@@ -60,10 +71,21 @@ class RouterAdvertiser(Loop):
     def _answer(self) -> None:
         assert self._socket is not None
         data, sender = self._socket.recvfrom(LIMIT_BYTES)
-        if len(data) >= 8 and data[0] == SOLICITATION and data[1] == 0:
+        asks = len(data) >= 8 and data[0] == SOLICITATION and data[1] == 0
+        if asks and self._knows(_hardware_address(data)):
             index = socket.if_nametoindex(self._interface)
             self._socket.sendto(NO_ROUTER, (ALL_NODES, 0, 0, index))
             self.on_event(Advertised(sender[0].split("%")[0]))
+
+
+def _hardware_address(solicitation: bytes) -> str:
+    """Whose card a solicitation is from, as it says itself; empty where it does not."""
+    options = solicitation[8:]
+    while len(options) >= 8 and options[1]:  # a length of 0 would have no end (RFC 4861, 4.6)
+        if options[0] == SOURCE_ADDRESS:
+            return options[2:8].hex(":")
+        options = options[options[1] * 8 :]
+    return ""
 
 
 def _only(kind: int) -> bytes:

@@ -25,7 +25,8 @@ LOG_BYTES = 32 << 20
 class Dhcp(msgspec.Struct, frozen=True, tag="dhcp"):
     """A DHCP message of a known node, and the answer.
 
-    `message` is DISCOVER, REQUEST, DECLINE, RELEASE or INFORM; `answer` OFFER, ACK, NAK or empty.
+    `message` is DISCOVER, REQUEST, DECLINE, RELEASE or INFORM; `answer` OFFER, ACK, NAK or empty
+    (it is for another server, and `address` what is asked of that one).
     `firmware` is what asked: bios, uefi, ipxe, or empty for a system that does not boot by this.
     """
 
@@ -42,6 +43,18 @@ class DhcpIgnored(msgspec.Struct, frozen=True, tag="dhcp-ignored"):
 
     mac: str
     reason: str
+
+
+class DhcpStranger(msgspec.Struct, frozen=True, tag="dhcp-stranger"):
+    """A machine that no node file names asked for an address or a boot file, and got no answer.
+
+    `vendor` is its vendor class, such as `PXEClient:Arch:00007`; `architecture` its number of
+    RFC 4578 (-1: it said none).
+    """
+
+    mac: str
+    vendor: str = ""
+    architecture: int = -1
 
 
 class DhcpRival(msgspec.Struct, frozen=True, tag="dhcp-rival"):
@@ -116,6 +129,7 @@ class Trouble(msgspec.Struct, frozen=True, tag="trouble"):
 Event = (
     Dhcp
     | DhcpIgnored
+    | DhcpStranger
     | DhcpRival
     | Advertised
     | TftpAsked

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from bakery.cli.deploy import command, somebody_is_here
 from bakery.conductor import interface
 from bakery.conductor.journal import Deployment, Journal, Record, Visit
-from bakery.conductor.messages import Request, Result
+from bakery.conductor.messages import Network, Request, Result
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
 from bakery.lab.state import BmcAccess, Lab, Node
@@ -123,6 +123,15 @@ def test_only_the_others_are_deployed_and_all_are_told_in_their_order(there, tmp
     assert [node.name for node in there[0].nodes] == ["node-1"]
     told = [(result["name"], result["left_alone"]) for result in json.loads(done.stdout)]
     assert told == [("node-2", True), ("node-1", False)]
+
+
+@pytest.mark.parametrize("dhcp", ["own", "proxy", "off"])
+def test_the_conductor_is_told_of_the_network_and_the_site_of_the_nodes(there, tmp_path, dhcp):
+    done = deploy(tmp_path, "node-1", "--dhcp", dhcp)
+    assert done.return_value == 0
+    assert there[0].network == Network(dhcp=dhcp), "nobody else is on a lab's wire"
+    assert ("dhcp-mac=set:bakery,52:54:00:4c:00:01" in done.stderr) == (dhcp == "off")
+    assert "52:54:00:4c:00:02" not in done.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("--json",), ("--swap", "8"), ("--again",)])

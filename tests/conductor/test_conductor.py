@@ -4,7 +4,6 @@ import contextlib
 import io
 import signal
 import time
-from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +14,10 @@ import pytest
 
 from bakery.bmc.access import IpmiAccess
 from bakery.conductor import conductor as module
-from bakery.conductor.conductor import API_PORT, Conductor, _join, _NodeThread, _range, main
+from bakery.conductor.conductor import API_PORT, Conductor, _join, _NodeThread, main
 from bakery.conductor.console_signs import ConsoleSigns
 from bakery.conductor.journal import Journal
-from bakery.conductor.messages import Card, Message, NodeSpec, Request, Result
+from bakery.conductor.messages import Card, Message, Network, NodeSpec, Request, Result
 from bakery.conductor.multicast import Cast
 from bakery.conductor.network_signs import NetworkSigns, WrittenSigns
 from bakery.conductor.node import Halted
@@ -27,7 +26,7 @@ from bakery.host.errors import BakeryError
 from bakery.host.plain_file import seal
 from bakery.host.report import Event, Report, silent
 from bakery.netboot.http import CONNECTIONS
-from bakery.netboot.wire_events import Dhcp, DhcpRival, Trouble
+from bakery.netboot.wire_events import Dhcp, DhcpRival, DhcpStranger, Http, TftpSent, Trouble
 from tests.conductor import builds
 
 NODES = tuple(
@@ -72,20 +71,6 @@ def test_a_node_that_cannot_run_the_image_is_refused_before_anything_is_served(r
         Conductor(asked, silent())
 
 
-@pytest.mark.parametrize(
-    ("own", "first", "last"),
-    [
-        ("192.0.2.1/24", "192.0.2.128", "192.0.2.254"),
-        ("192.0.2.127/24", "192.0.2.128", "192.0.2.254"),
-        ("192.0.2.128/24", "192.0.2.1", "192.0.2.127"),
-        ("192.0.2.254/24", "192.0.2.1", "192.0.2.127"),
-        ("10.0.0.9/29", "10.0.0.12", "10.0.0.14"),
-    ],
-)
-def test_addresses_are_given_out_of_the_half_that_is_not_our_own(own, first, last):
-    assert _range(IPv4Interface(own)) == (IPv4Address(first), IPv4Address(last))
-
-
 def test_what_speaks_iscsi_with_nodes_is_confined_or_nothing_begins(request_of, monkeypatch):
     request = request_of(packed=True)
     monkeypatch.setattr(sandbox, "available", lambda: False)
@@ -105,14 +90,17 @@ class Deploy:
         self.name, self.node = name, node
         self.wanted, self.means, self.bounds = wanted, means, bounds
         self.halts = 0
-        self.boots = 0
-        self.calls = SimpleNamespace(boots=self.counted)
+        self.boots = self.fetches = 0
+        self.calls = SimpleNamespace(boots=self.counted, fetches=self.fetched)
         self.record = SimpleNamespace(
             name=name, node=node, state="enroll", reason="", attempt=2, visits=(), sign=""
         )
 
     def counted(self):
         self.boots += 1
+
+    def fetched(self):
+        self.fetches += 1
 
     def run(self):
         if isinstance(self.ends, BaseException):
@@ -257,8 +245,9 @@ def servers(monkeypatch):
 
         return serve
 
-    for name in ("TftpServer", "HttpServer", "RouterAdvertiser", "DhcpServer"):
+    for name in ("TftpServer", "HttpServer", "RouterAdvertiser"):
         monkeypatch.setattr(module, name, stub(name))
+    seen["stub"] = stub
     return seen
 
 
@@ -266,12 +255,18 @@ def test_the_wire_is_served_and_what_happens_there_is_kept_and_told(
     request_of, monkeypatch, tmp_path
 ):
     seen = servers(monkeypatch)
+    stub = seen.pop("stub")
     events: list[Event] = []
     conductor: Any = Conductor(request_of(), Report(events.append))
     made = [Deploy(spec.name, spec.uuid, None, None, None, None, None) for spec in NODES]
     conductor._deploys = {deploy.node: deploy for deploy in made}
-    leases = SimpleNamespace(address=lambda mac: "192.0.2.130" if mac == NODES[0].mac else "")
-    with conductor._servers(leases):
+    heard: list[str] = []
+    addresses = SimpleNamespace(
+        one_holds=lambda macs, address: NODES[0].mac in macs and address == "192.0.2.130",
+        seen=heard.append,
+        servers=lambda find, on_event: [stub("dhcp")(find, on_event)],
+    )
+    with conductor._servers(addresses):
         (address, tree, on_event), _ = seen["TftpServer"]
         assert address == "192.0.2.1"
         words, options = seen["HttpServer"]
@@ -281,21 +276,55 @@ def test_the_wire_is_served_and_what_happens_there_is_kept_and_told(
         assert seen["RouterAdvertiser"][0][0] == "lo"
         assert options["reserved"] == 12
         assert options["known"]("192.0.2.130") and not options["known"]("192.0.2.131")
-        wire, given, known, _ = seen["DhcpServer"][0]
-        assert known(NODES[0].mac) is None  # none is put together here
+        find, told = seen["dhcp"][0]
+        assert find(NODES[0].mac) is None  # none is put together here
+        assert told is on_event
         on_event(Dhcp(NODES[0].mac, "DISCOVER", firmware="bios"))
         on_event(Dhcp(NODES[0].mac, "DISCOVER", firmware=""))
         on_event(Dhcp("52:54:00:00:00:99", "DISCOVER", firmware="bios"))
         on_event(DhcpRival("192.0.2.66", NODES[0].mac))
         on_event(Trouble("TFTP", "it is slow"))
+        on_event(Http("192.0.2.130", "GET", "/x", 200, 9))
+        for status, sent in ((403, 9), (200, 0)):
+            on_event(Http("192.0.2.131", "GET", f"/{NODES[1].uuid}/kernel", status, sent))
+        assert [deploy.fetches for deploy in made] == [0, 0]
+        on_event(Http("192.0.2.130", "GET", f"/{NODES[0].uuid}/kernel", 200, 9))
+        on_event(TftpSent("192.0.2.130", f"{NODES[0].uuid}/kernel", 9, 0.1))
+        on_event(DhcpStranger("52:54:00:00:00:99", "PXEClient", 7))
     assert set(seen.values()) == {None}
     assert [deploy.boots for deploy in made] == [1, 0]
     assert [event.step for event in events] == ["check", "check", "dhcp", "tftp"]
     assert "another DHCP server answers on this network: 192.0.2.66" in events[2].text
     assert events[3].text == "it is slow"
     kept = (tmp_path / "state/wire.jsonl").read_text().splitlines()
-    assert len(kept) == 5 and "192.0.2.66" in kept[3]
-    assert wire and given is leases
+    assert len(kept) == 11 and "192.0.2.66" in kept[3]
+    assert [deploy.fetches for deploy in made] == [2, 0]
+    assert heard == ["192.0.2.130", *["192.0.2.131"] * 2, *["192.0.2.130"] * 2]
+    assert "52:54:00:00:00:99 (PXEClient)" in conductor._strangers.words()
+
+
+def test_machines_that_are_no_nodes_are_named_at_the_end(request_of, deploys):
+    events: list[Event] = []
+    conductor = Conductor(request_of(), Report(events.append))
+    conductor._strangers.add(DhcpStranger("52:54:00:00:00:99"))
+    conductor.work()
+    assert events[-1].kind == "note" and "1 machine asked" in events[-1].text
+
+
+def test_a_range_that_is_none_is_refused_before_any_digest_is_looked_at(request_of):
+    events: list[Event] = []
+    request = request_of()
+    for wrong in (Network(ranges=("10.0.0.1-10.0.0.2",)), Network(dns=("x",))):
+        with pytest.raises(BakeryError):
+            Conductor(msgspec.structs.replace(request, network=wrong), Report(events.append))
+    assert events == []
+
+
+def test_beside_another_dhcp_server_nothing_is_begun(request_of, deploys, monkeypatch, tmp_path):
+    monkeypatch.setattr("bakery.netboot.dhcp_probe.answering", lambda *_: "192.0.2.66")
+    with pytest.raises(BakeryError, match=r"another DHCP server answers on lo: 192\.0\.2\.66"):
+        Conductor(request_of(network=Network(look_seconds=1.0)), silent()).work()
+    assert deploys == [] and list((tmp_path / "state").iterdir()) == []
 
 
 def test_threads_are_waited_for_and_a_fault_is_raised_when_all_have_ended(monkeypatch):

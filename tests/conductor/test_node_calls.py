@@ -16,8 +16,9 @@ from bakery.conductor.journal import (
     Visit,
 )
 from bakery.conductor.node_calls import NodeCalls
-from bakery.conductor.peer import Peer
+from bakery.conductor.peer import SPENT, Peer
 from bakery.conductor.wanted import Wanted
+from bakery.netboot.tree import Asker
 from tests.conductor.targets import until
 
 PUBLIC = bytes(32)
@@ -142,6 +143,14 @@ def test_only_a_node_that_was_to_write_has_written(at):
 
 def test_a_boot_loader_is_never_asked_for(at):
     assert at("ramdisk").bootloader("") is False
+
+
+def test_a_node_that_fetches_what_it_boots_is_not_awaited_and_gets_no_secret_again(at):
+    calls = at("switched", agent=AGENT)
+    calls.awaited = True
+    calls.fetches()
+    assert calls.awaited is False
+    assert calls.peer.text(Asker(AGENT.address)) == SPENT
 
 
 def test_a_node_that_asks_for_an_address_is_not_awaited(at):

@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from abc import ABC, abstractmethod
+from ipaddress import IPv4Address
 
 from bakery.conductor import chap, iscsi
 from bakery.netboot import dhcp_packet
@@ -58,6 +59,7 @@ class Dhcp(Sender):
         super().__init__(key, token)
         kinds = (1, 3, 4, 7, 8)  # DISCOVER, REQUEST, DECLINE, RELEASE, INFORM
         self.seeds = tuple(_dhcp(kind, number) for kind in kinds for number in (1, 9))
+        self.seeds += tuple(_dhcp(kind, 1, relay="192.168.88.77") for kind in kinds[:2])
         self._link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._link.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"eth0\0")
         self._link.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -80,10 +82,17 @@ class Dhcp(Sender):
         raise AssertionError("DHCP: no offer")
 
 
-def _dhcp(kind: int, number: int, xid: int = 7) -> bytes:
+def _dhcp(kind: int, number: int, xid: int = 7, relay: str = "") -> bytes:
     options = {53: bytes([kind]), 93: b"\0\0", 50: socket.inet_aton(CLIENT)}
+    options |= {82: b"\x05\x04" + socket.inet_aton(relay)} if relay else {}
     hardware = bytes.fromhex(mac(number).replace(":", ""))
-    packet = dhcp_packet.Packet(op=dhcp_packet.REQUEST, xid=xid, mac=hardware, options=options)
+    packet = dhcp_packet.Packet(
+        op=dhcp_packet.REQUEST,
+        xid=xid,
+        mac=hardware,
+        options=options,
+        giaddr=IPv4Address(relay or 0),
+    )
     return dhcp_packet.encode(packet)
 
 

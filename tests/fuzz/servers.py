@@ -19,10 +19,12 @@ import msgspec
 from bakery.conductor import api
 from bakery.conductor.journal import Deployment
 from bakery.netboot.dhcp import DhcpServer, KnownNode, Wire
+from bakery.netboot.dhcp_own import Own
 from bakery.netboot.firmware_files import BootFiles
 from bakery.netboot.http import HttpServer
 from bakery.netboot.leases import Leases
 from bakery.netboot.router import RouterAdvertiser
+from bakery.netboot.subnet import subnets
 from bakery.netboot.tftp import TftpServer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import Event, Http, Trouble, WireLog
@@ -65,16 +67,17 @@ def main(folder: Path) -> None:
             out.say(event)
 
     own = IPv4Interface(f"{ADDRESS}/24")
-    leases = Leases(folder / "leases", IPv4Address(CLIENT), IPv4Address("192.168.88.150"))
+    ranges = subnets((f"{CLIENT}-192.168.88.150",), own)
+    leases = Leases(folder / "leases", ranges[0].first, ranges[0].last)
     known = {mac(1): KnownNode(BootFiles(bios="undionly.kpxe"), "node-1", IPv4Address(CLIENT))}
     routes = api.routes({NODE: Waiting(peer)})
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(leases))
         for server in (
-            DhcpServer(Wire("br0", own), leases, known.get, tell),
+            DhcpServer(Wire("br0", own), Own(own, leases, ranges), known.get, tell),
             TftpServer(ADDRESS, tree, tell, interface="br0"),
             HttpServer(ADDRESS, tree, tell, port=API_PORT, routes=routes),
-            RouterAdvertiser("br0", tell),
+            RouterAdvertiser("br0", known.get, tell),
         ):
             stack.enter_context(server)
         notice = stack.enter_context(Notice(proof.word(deployment.key)))

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import logging
+import struct
 import time
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -19,7 +21,15 @@ from bakery.conductor.peer import Peer
 from bakery.disk import digest
 from bakery.disk.packed import packed_index
 from bakery.lab import drive
-from bakery.netboot import boot_config, dhcp_packet, firmware_files, http_message, ping, tftp
+from bakery.netboot import (
+    boot_config,
+    dhcp_packet,
+    firmware_files,
+    http_message,
+    packet_socket,
+    ping,
+    tftp,
+)
 from bakery.netboot.tftp_transfer import Transfer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import readable
@@ -46,9 +56,19 @@ DISCOVER = dhcp_packet.encode(
         op=dhcp_packet.REQUEST,
         xid=7,
         mac=bytes.fromhex("5254004c0001"),
-        options={53: b"\x01", 93: b"\0\x07", 97: b"\0" + bytes(16), 77: b"iPXE", 55: b"\x01\x03"},
+        giaddr=IPv4Address("10.9.0.1"),
+        options={
+            82: b"\x05\x04\x0a\x09\0\x01",
+            53: b"\x01",
+            93: b"\0\x07",
+            97: b"\0" + bytes(16),
+            77: b"iPXE",
+            55: b"\x01\x03",
+        },
     )
 )
+UDP = struct.pack("!HHHH", 68, 67, 8 + len(DISCOVER), 0) + DISCOVER
+PASSING = struct.pack("!BBHHHBBH8s", 0x45, 0, 20 + len(UDP), 1, 0, 64, 17, 0, bytes(8)) + UDP
 READ_REQUEST = b"\0\x01pxelinux.cfg/01-52-54-00-4c-00-01\0octet\0tsize\x000\0blksize\x001456\0"
 ACKNOWLEDGED = b"\0\x04\0\x00"
 DEPLOY_INFO = (
@@ -100,6 +120,7 @@ def targets(_work: Path) -> list[Target]:
 def _of_the_conductor() -> list[Target]:
     return [
         Target("DHCP", _dhcp, DISCOVER),
+        Target("DHCP on its way", _passing, PASSING),
         Target("TFTP request", tftp.parse_request, READ_REQUEST),
         Target("TFTP packet", _acknowledged, ACKNOWLEDGED),
         Target("HTTP range", lambda d: http_message.piece(latin(d), 1 << 20), b"bytes=100-2000"),
@@ -128,8 +149,15 @@ def _of_the_conductor() -> list[Target]:
 def _dhcp(data: bytes) -> object:
     """A packet, and what would be sent on of it."""
     packet = dhcp_packet.parse(data)
-    files = firmware_files.BootFiles("a", "b", "c", "d")
-    return files.of(packet), dhcp_packet.parse(dhcp_packet.encode(packet))
+    files = firmware_files.BootFiles("a", "b", "c", "d", "e")
+    link = packet.relay_link
+    return files.of(packet), link, dhcp_packet.parse(dhcp_packet.encode(packet))
+
+
+def _passing(data: bytes) -> object:
+    """A packet as it is heard on the wire."""
+    heard = packet_socket.datagram(data)
+    return _dhcp(heard.payload) if heard else None
 
 
 def _pinged(data: bytes) -> object:

@@ -1,5 +1,9 @@
 """Real firmware boots a real kernel from the servers, each way there is."""
 
+import contextlib
+from ipaddress import IPv4Address
+
+import msgspec
 import pytest
 
 from bakery.netboot.boot_config import (
@@ -13,10 +17,12 @@ from bakery.netboot.boot_config import (
     pxelinux_name,
 )
 from bakery.netboot.boot_programs import Chain
+from bakery.netboot.site_config import Site, text
 from bakery.netboot.tree import Tree
-from bakery.netboot.wire_events import Advertised, Dhcp, Http, TftpSent
+from bakery.netboot.wire_events import Advertised, Dhcp, DhcpRival, Http, TftpSent
 from tests.netboot.firmware_node import ARGS, SPOKEN, booting, kernel, ramdisk
 from tests.netboot.host import Spec
+from tests.netboot.site import FIRST, dnsmasq
 from tests.netboot.wire import Host, mac
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("namespaces")]
@@ -57,10 +63,15 @@ def spec(chain, folder):
     )
 
 
-def boot(network, folder, chain, *, uefi=False, card="virtio-net-pci", rom=True):
-    """What the node said, and the servers' events."""
+def boot(
+    network, folder, chain, *, uefi=False, card="virtio-net-pci", rom=True, site=None, **changes
+):
+    """What the node said, and the servers' events; `site` is another's server beside them."""
     with (
-        Host(network.servers, spec(chain, folder), folder) as host,
+        site or contextlib.nullcontext(),
+        Host(
+            network.servers, msgspec.structs.replace(spec(chain, folder), **changes), folder
+        ) as host,
         booting(network, folder, uefi=uefi, card=card, rom=rom) as node,
     ):
         code = node.wait(BOOT_TIMEOUT_SECONDS)
@@ -135,3 +146,59 @@ def test_uefi_loads_grub_and_boots_over_tftp(network, tmp_path):
     assert names[-2:] == [f"{UUID}/deploy_kernel", f"{UUID}/deploy_ramdisk"]
     assert f"BOOTIF=01-{DASHED}" in said
     assert '"note=two words"' in said
+
+
+@pytest.mark.parametrize("uefi", [False, True], ids=["bios", "uefi"])
+def test_firmware_boots_from_here_by_addresses_of_the_site(network, tmp_path, uefi):
+    """By ProxyDHCP, beside a real dnsmasq: pxelinux by iPXE's ROM, and iPXE by UEFI's own PXE."""
+    site = dnsmasq(network.client(8))
+    said, host = boot(
+        *(network, tmp_path, Chain(bios="pxelinux")),
+        uefi=uefi,
+        rom=not uefi,
+        site=site,
+        journal="",
+        proxy=True,
+    )
+    sent, _ = fetched(host)
+    assert sent[0] == ("snponly.efi" if uefi else "pxelinux.0")
+    assert f"BOOTIF=01-{DASHED}" in said
+    (address,) = {e.address for e in host.of(Dhcp) if e.message == "REQUEST" and not e.answer}
+    assert f"ip={address}:192.168.88.1:" in said, "the token is asked for there"
+    assert IPv4Address(address) >= IPv4Address(FIRST)
+    assert host.of(DhcpRival) == []
+    answers = {(e.message, e.answer) for e in host.of(Dhcp)}
+    assert ("DISCOVER", "OFFER") in answers
+
+
+def test_uefi_boots_from_here_by_the_lines_that_are_printed_for_dnsmasq(network, tmp_path):
+    lines = tmp_path / "dnsmasq.conf"
+    chain = Chain(bios="pxelinux")
+    lines.write_text(text("dnsmasq", Site(IPv4Address("192.168.88.1"), PORT, chain, (mac(1),))))
+    site = dnsmasq(network.client(8), lines)
+    said, host = boot(
+        *(network, tmp_path, chain),
+        uefi=True,
+        rom=False,
+        site=site,
+        journal="",
+        watch=True,
+    )
+    sent, got = fetched(host)
+    assert sent == ["snponly.efi"]
+    assert got[0] == f"/ipxe/{DASHED}.ipxe", "iPXE puts its own name together"
+    assert {e.answer for e in host.of(Dhcp)} == {""}
+    assert {"uefi", "ipxe"} <= {e.firmware for e in host.of(Dhcp)}
+    assert ":192.168.88.1:" in said
+
+
+@pytest.mark.full
+def test_uefi_boots_by_http_alone_beside_the_sites_server(network, tmp_path):
+    """OVMF tries PXE first, which is told nothing here."""
+    url = f"{URL}/snponly.efi"
+    nodes = {mac(1): {"uefi_http": url, "uefi_ipxe": f"{URL}/{ipxe_name(mac(1))}"}}
+    changes = {"site": dnsmasq(network.client(8)), "journal": "", "proxy": True, "nodes": nodes}
+    said, host = boot(network, tmp_path, Chain(), uefi=True, rom=False, **changes)
+    sent, got = fetched(host)
+    assert sent == [] and got[0] == "/snponly.efi"
+    assert f"BOOTIF=01-{DASHED}" in said

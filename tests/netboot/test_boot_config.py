@@ -60,7 +60,7 @@ goto deploy
 imgfree
 kernel {URL}/{UUID}/deploy_kernel initrd=ramdisk selinux=0 disk=cciss/c0d0,sda \
 deployment_id={UUID} note="a b" BOOTIF=01-52-54-00-12-34-56 \
-ip=${{ip}}:${{next-server}}:${{gateway}}:${{netmask}}
+ip=${{ip}}:192.168.77.1:${{gateway}}:${{netmask}}
 initrd --name ramdisk {URL}/{UUID}/deploy_ramdisk
 boot
 
@@ -266,3 +266,11 @@ def test_there_is_room_for_the_longest_words_a_boot_program_adds(form):
 def test_grub_is_told_which_card_alone():
     text = grub(CONFIG)
     assert "BOOTIF=01-52-54-00-12-34-56" in text and "ip=" not in text
+
+
+def test_where_the_server_is_known_by_name_alone_ipxe_says_the_next_one():
+    boot = Boot("kernel", "ramdisk", network=True)
+    config = BootConfig(mac="52:54:00:12:34:56", deploy=boot)
+    for url in ("http://boot.example:80", "http://1.2.3.4.example/a", "http://1.2.3"):
+        assert "ip=${ip}:${next-server}:" in ipxe(config, url)
+    assert "ip=${ip}:10.0.0.1:" in ipxe(config, "https://10.0.0.1/a/b")

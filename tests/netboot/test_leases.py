@@ -234,3 +234,23 @@ def test_an_address_that_was_seen_in_use_stays_whatever_is_sent_for_its_client(b
 def test_an_address_that_nobody_holds_is_not_seen(book):
     book.seen(str(FIRST))
     assert book.decline(A, take(book, A))
+
+
+WITHIN = (IPv4Address("10.9.0.10"), IPv4Address("10.9.0.11"))
+
+
+def test_who_is_on_another_network_gets_an_address_of_its_range(book):
+    assert book.offer(A, within=WITHIN) == WITHIN[0]
+    assert not book.bind(A, FIRST, within=WITHIN)
+    assert book.bind(A, WITHIN[0], within=WITHIN)
+    assert book.offer(B, WITHIN[0], within=WITHIN) == WITHIN[1]
+    assert not book.bind(B, WITHIN[1]), "here it is none"
+    assert book.offer(B) == FIRST
+
+
+def test_who_moves_to_another_network_has_one_address_all_the_same(book):
+    take(book, A)
+    assert book.offer(A, within=WITHIN) == WITHIN[0]
+    assert book.bind(A, WITHIN[0], within=WITHIN)
+    assert book.address(A) == str(WITHIN[0])
+    assert take(book, B) == FIRST

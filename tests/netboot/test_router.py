@@ -11,21 +11,25 @@ from bakery.host.errors import BakeryError
 from bakery.netboot.router import RouterAdvertiser, _only
 from bakery.netboot.wire_events import Advertised
 from tests.netboot.host import Spec
-from tests.netboot.wire import Host
+from tests.netboot.wire import Host, mac
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
 
 def test_router_solicitations_are_answered_without_address_or_route(network, tmp_path):
     client = network.client(1)
-    with Host(network.servers, Spec(router=True), tmp_path) as host:
+    with Host(network.servers, Spec(router=True, nodes={mac(1): {}}), tmp_path) as host:
         # A card that comes up asks for routers (RFC 4861, 6.3.7).
         client.run("ip", "link", "set", "eth0", "down")
         client.run("ip", "link", "set", "eth0", "up")
         told = host.wait_for(Advertised)
-        assert re.fullmatch(r"fe80::[0-9a-f:]+|::", told.client)
+        assert re.fullmatch(r"fe80::[0-9a-f:]+", told.client)
         assert "default" not in client.run("ip", "-6", "route").stdout
         assert "scope global" not in client.run("ip", "-6", "address").stdout
+
+
+ASKS = bytes([133, 0, 0, 0, 0, 0, 0, 0])
+NODE, OTHER = bytes.fromhex("52540000000a"), bytes.fromhex("52540000000b")
 
 
 class Raw:
@@ -45,17 +49,22 @@ class Raw:
 @pytest.mark.parametrize(
     ("packet", "answered"),
     [
-        (bytes([133, 0, 0, 0, 0, 0, 0, 0]), True),
-        (bytes([133, 0, 0, 0, 0, 0, 0, 0, 1, 1]), True),
+        (ASKS + bytes([1, 1]) + NODE, True),
+        (ASKS + bytes([14, 2]) + bytes(14) + bytes([1, 1]) + NODE, True),
+        (ASKS + bytes([1, 1]) + OTHER, False),
+        (ASKS, False),
+        (ASKS + bytes([1, 1]), False),
+        (ASKS + bytes([14, 0]) + bytes(6) + bytes([1, 1]) + NODE, False),
         (bytes([133, 0, 0, 0, 0, 0, 0]), False),
-        (bytes([133, 1, 0, 0, 0, 0, 0, 0]), False),
-        (bytes([134, 0, 0, 0, 0, 0, 0, 0]), False),
+        (bytes([133, 1, 0, 0, 0, 0, 0, 0, 1, 1]) + NODE, False),
+        (bytes([134, 0, 0, 0, 0, 0, 0, 0, 1, 1]) + NODE, False),
         (b"", False),
     ],
 )
-def test_a_solicitation_alone_is_answered_to_all_nodes_of_its_wire(packet, answered):
+def test_a_nodes_solicitation_alone_is_answered_to_all_of_its_wire(packet, answered):
     told: list[object] = []
-    server, raw = RouterAdvertiser("lo", told.append), Raw(packet)
+    known = {NODE.hex(":"): "a node"}.get
+    server, raw = RouterAdvertiser("lo", known, told.append), Raw(packet)
     server._socket = raw  # type: ignore[assignment]
     server._answer()
     # RFC 4861, 4.2: type and code, the checksum is the kernel's; no lifetime, no prefix.
@@ -75,5 +84,5 @@ def test_an_interface_that_is_not_there_is_told_and_nothing_stays_open():
     with pytest.raises(
         BakeryError, match="IPv6 router advertisement cannot be served on port 0 of"
     ):
-        RouterAdvertiser("none0", lambda _event: None).start()
+        RouterAdvertiser("none0", lambda _mac: None, lambda _event: None).start()
     assert len(list(Path("/proc/self/fd").iterdir())) == before

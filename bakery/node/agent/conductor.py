@@ -84,16 +84,22 @@ class Conductor:
         return {"address": self._net.address, "key": self._settings.deployment_key}
 
     def token(self) -> str:
-        """The token: a medium's, or fetched once; empty where an API without login needs none."""
+        """The token: a medium's, or fetched once; empty where an API without login needs none.
+
+        Where the site's DHCP server gave the address, the API's machine has it, and not that one.
+        """
         self._token = self._token or _clean(self._settings.token.encode())
-        if not self._token and self._net.server:
-            name = f"token-{self._settings.deployment_id}"
+        if self._token or not self._net.server:
+            return self._token
+        name = f"token-{self._settings.deployment_id}"
+        for server in dict.fromkeys((self._net.server, self.address or self._net.server)):
             try:
-                content = tftp.fetch(self._net.server, name, TOKEN_LIMIT)
+                content = tftp.fetch(server, name, TOKEN_LIMIT)
             except AgentError as error:
                 say(f"no token: {error}")
             else:
                 self._token = _clean(content)
+                break
         return self._token
 
 

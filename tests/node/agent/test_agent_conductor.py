@@ -103,8 +103,14 @@ def test_without_a_boot_server_there_is_no_token(posted):
     assert posted.names == []
 
 
+def test_where_the_sites_server_has_no_token_the_api_s_machine_is_asked(posted, capsys):
+    posted.tokens = [AgentError("no such file"), b"TOKEN"]
+    assert conductor(server="10.0.0.9").token() == "TOKEN"
+    assert posted.names == [("10.0.0.9", "token-node-7"), ("127.0.0.1", "token-node-7")]
+
+
 def test_a_token_that_is_not_given_is_asked_for_again(posted, capsys):
-    posted.tokens = [AgentError("no answer"), b" TOKEN "]
+    posted.tokens = [AgentError("no answer"), AgentError("nor there"), b" TOKEN "]
     own = conductor()
     assert (own.token(), own.token(), own.token()) == ("", "TOKEN", "TOKEN")
     assert "no token: no answer" in capsys.readouterr().out

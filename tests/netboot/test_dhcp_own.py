@@ -4,20 +4,24 @@ import contextlib
 import time
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
 
 import pytest
 
 from bakery.netboot import dhcp_packet as wire
-from bakery.netboot.dhcp import DhcpServer, KnownNode, Wire
+from bakery.netboot.dhcp import DhcpServer, KnownNode, Mode, Source, Wire
+from bakery.netboot.dhcp_own import Own
 from bakery.netboot.dhcp_packet import Packet
 from bakery.netboot.firmware_files import BootFiles
 from bakery.netboot.leases import Leases
-from bakery.netboot.wire_events import Dhcp, DhcpIgnored, DhcpRival
+from bakery.netboot.subnet import subnets
+from bakery.netboot.wire_events import Dhcp, DhcpIgnored, DhcpRival, DhcpStranger
 
 OWN, FIRST, LAST = map(IPv4Address, ("10.0.0.1", "10.0.0.10", "10.0.0.11"))
 RIVAL = IPv4Address("10.0.0.200")
 NODE, OTHER, THIRD = (bytes.fromhex(f"5254000000{number}") for number in ("0a", "0b", "0c"))
 SERVERS_MAC = bytes.fromhex("525400000001")
+PLACE = Wire("none", IPv4Interface("10.0.0.1/24"))
 FILES = BootFiles(bios="undionly.kpxe", uefi="u" * 127, bios_ipxe="x" * 128)
 BIOS = {wire.ARCHITECTURE: b"\0\0"}
 
@@ -25,17 +29,18 @@ BIOS = {wire.ARCHITECTURE: b"\0\0"}
 class Asked:
     """A server whose answers are kept, and what it told."""
 
-    def __init__(self, leases: Leases, place: Wire, *, probe: bool = True) -> None:
+    def __init__(self, place: Wire, mode: Mode) -> None:
         self.sent: list[tuple[Packet, str, int]] = []
         self.told: list[object] = []
         self.known = {mac.hex(":"): KnownNode(FILES) for mac in (NODE, OTHER, THIRD)}
-        self.server = DhcpServer(place, leases, self.known.get, self.told.append, probe=probe)
+        self.server = DhcpServer(place, mode, self.known.get, self.told.append)
         self.server._own_mac = SERVERS_MAC
         self.server._send = self._send  # type: ignore[method-assign]
 
-    def _send(self, packet: Packet, to: str, port: int) -> None:
+    def _send(self, packet: Packet, to: tuple[str, int], port: int = 67) -> None:
         wire.encode(packet)
-        self.sent.append((packet, to, port))
+        assert port == 67
+        self.sent.append((packet, *to))
 
     def __call__(self, kind: int, options: dict[int, bytes] | None = None, **fields) -> Packet:
         """Its one answer to a message of `kind`; it was broadcast to clients."""
@@ -61,7 +66,7 @@ class Asked:
         self.told.clear()
         told = {wire.MESSAGE_TYPE: bytes([kind]), **(options or {})}
         packet = Packet(op=wire.REQUEST, xid=77, mac=NODE, options=told)
-        self.server._serve(replace(packet, **fields))
+        self.server._serve(replace(packet, **fields), Source("0.0.0.0", 68))
 
 
 @pytest.fixture
@@ -72,7 +77,13 @@ def leases(tmp_path):
 
 @pytest.fixture
 def asked(leases):
-    return Asked(leases, Wire("none", IPv4Interface("10.0.0.1/24")))
+    return owning(leases)
+
+
+def owning(leases: Leases, *ranges: str, **told) -> Asked:
+    """A server that gives addresses of 10.0.0.0/24, and of what else there is a range for."""
+    given = subnets((f"{FIRST}-{LAST}", *ranges), PLACE.address, told.pop("router", None))
+    return Asked(PLACE, Own(PLACE.address, leases, given, **told))
 
 
 def requested(address: IPv4Address) -> dict[int, bytes]:
@@ -94,12 +105,13 @@ def test_an_offer_says_all_a_client_needs_and_no_more(asked):
 
 def test_a_name_a_router_and_name_servers_are_told_where_there_are_some(leases):
     servers = (IPv4Address("10.0.0.2"), IPv4Address("10.0.0.3"))
-    asked = Asked(leases, Wire("none", IPv4Interface("10.0.0.1/24"), OWN, servers))
+    asked = owning(leases, router=OWN, dns=servers, ntp=servers[:1])
     asked.known[NODE.hex(":")] = KnownNode(FILES, "node-1")
     offer = asked(wire.DISCOVER)
     assert offer.options[wire.HOST_NAME] == b"node-1"
     assert offer.options[wire.ROUTER] == OWN.packed
     assert offer.options[wire.DNS] == servers[0].packed + servers[1].packed
+    assert offer.options[wire.NTP] == servers[0].packed
 
 
 def test_an_address_is_acknowledged_to_whom_it_was_offered(asked, leases):
@@ -182,8 +194,7 @@ def test_only_who_has_an_address_can_give_it_back(asked, kind, fields):
 @pytest.mark.parametrize(
     ("kind", "fields", "reason"),
     [
-        (wire.DISCOVER, {"mac": SERVERS_MAC}, "no known node has this address"),
-        (wire.DISCOVER, {"giaddr": OWN}, "the message came through a relay"),
+        (wire.DISCOVER, {"giaddr": OWN}, "10.0.0.1 is no relay's address"),
         (wire.OFFER, {}, "not a message that a client sends"),
         (wire.NAK, {}, "not a message that a client sends"),
         (0, {}, "not a message that a client sends"),
@@ -193,6 +204,13 @@ def test_what_is_not_for_this_server_is_left_and_told_once(asked, kind, fields, 
     told = asked.nothing(kind, **fields)
     assert told == DhcpIgnored(fields.get("mac", NODE).hex(":"), reason)
     assert asked.nothing(kind, **fields) is None
+
+
+def test_a_machine_that_is_no_node_is_named_once_with_what_it_says_of_itself(asked):
+    vendor = {wire.VENDOR_CLASS: b"PXEClient:Arch:00007", wire.ARCHITECTURE: b"\0\7"}
+    told = asked.nothing(wire.DISCOVER, vendor, mac=SERVERS_MAC)
+    assert told == DhcpStranger(SERVERS_MAC.hex(":"), "PXEClient:Arch:00007", 7)
+    assert asked.nothing(wire.DISCOVER, vendor, mac=SERVERS_MAC) is None
 
 
 def test_a_node_that_gets_no_address_is_told(asked):
@@ -288,13 +306,6 @@ def test_other_servers_are_looked_for_once_a_minute(asked, monkeypatch):
     assert question.flags == 0x8000
 
 
-def test_other_servers_are_not_looked_for_where_that_is_not_wished(leases):
-    asked = Asked(leases, Wire("none", IPv4Interface("10.0.0.1/24")), probe=False)
-    asked.server._listener = object()  # type: ignore[assignment]
-    asked.server.tick()
-    assert asked.sent == []
-
-
 class Heard:
     """A socket that has these datagrams, each from somebody."""
 
@@ -302,14 +313,11 @@ class Heard:
         self._left = list(datagrams)
 
     def recvfrom(self, limit: int) -> tuple[bytes, tuple[str, int]]:
+        if not self._left:
+            raise BlockingIOError
         data, sender = self._left.pop(0)
         assert len(data) <= limit
         return data, (sender, 67)
-
-    def recv(self, limit: int) -> bytes:
-        if not self._left:
-            raise BlockingIOError
-        return self.recvfrom(limit)[0]
 
 
 def reply(mac: bytes = NODE, op: int = wire.REPLY, **options: bytes) -> bytes:
@@ -345,10 +353,92 @@ def test_requests_are_served_and_nothing_else(asked):
         )
     )  # fmt: skip
     packets = [(data, "0.0.0.0") for data in (b"nonsense", own, back, good)]
-    asked.server._server = Heard(*packets)
+    heard = Heard(*packets)
     with pytest.raises(BlockingIOError):
-        asked.server._requests()
+        asked.server._requests(heard, 67)
     assert [packet.mac for packet, _, _ in asked.sent] == [NODE]
     assert isinstance(asked.told[0], DhcpIgnored)
     assert asked.told[0].reason == "8 bytes are not a DHCP message"
     assert len(asked.told) == 2
+
+
+RELAY, BEHIND = IPv4Address("10.9.0.1"), "10.9.0.10-10.9.0.11/24"
+RELAY_SAYS = b"\1\4port"
+
+
+def through(relay: IPv4Address = RELAY, more: bytes = b"") -> dict[str, Any]:
+    """What makes a message a relayed one."""
+    return {"giaddr": relay, "options": {wire.RELAY_INFO: RELAY_SAYS + more}}
+
+
+def test_a_relayed_client_gets_an_address_of_its_own_network_by_its_relay(leases):
+    asked = owning(leases, BEHIND)
+    offer, to, port = asked.directed(wire.DISCOVER, **through())
+    assert (to, port) == (str(RELAY), 67)
+    assert (offer.yiaddr, offer.giaddr) == (IPv4Address("10.9.0.10"), RELAY)
+    assert offer.options[wire.ROUTER] == RELAY.packed, "its way out is the relay"
+    assert [*offer.options][-1] == wire.RELAY_INFO  # RFC 3046, 2.2: behind all others
+    assert offer.options[wire.RELAY_INFO] == RELAY_SAYS
+    options = {**through()["options"], **requested(offer.yiaddr)}
+    ack, to, _ = asked.directed(wire.REQUESTED, options, giaddr=RELAY)
+    assert (ack.message, to) == ("ACK", str(RELAY))
+    assert asked(wire.DISCOVER, mac=OTHER).yiaddr == FIRST, "here all is as it was"
+
+
+def test_a_relayed_client_is_denied_what_is_not_of_its_network_through_the_relay(leases):
+    asked = owning(leases, BEHIND)
+    denied, to, port = asked.directed(wire.REQUESTED, requested(FIRST), giaddr=RELAY)
+    assert (denied.message, to, port, denied.flags) == ("NAK", str(RELAY), 67, wire.BROADCAST)
+
+
+def test_a_relay_may_name_the_link_its_client_is_on(leases):
+    asked = owning(leases, BEHIND)
+    loopback = IPv4Address("192.0.2.5")
+    link = bytes([wire.RELAY_LINK, 4]) + RELAY.packed
+    offer, to, _ = asked.directed(wire.DISCOVER, **through(loopback, link))
+    assert (offer.yiaddr, to) == (IPv4Address("10.9.0.10"), str(loopback))
+    assert wire.ROUTER not in offer.options, "that address is not on the client's network"
+
+
+@pytest.mark.parametrize("more", [b"\5", b"\5\4abc", b"\5\3abc"])
+def test_a_relay_whose_words_are_broken_names_no_link(leases, more):
+    asked = owning(leases, BEHIND)
+    asked.says(wire.DISCOVER, **through(IPv4Address("192.0.2.5"), more))
+    assert asked.sent == [] and isinstance(asked.told[-1], DhcpIgnored)
+
+
+def test_a_relay_of_a_network_without_a_range_is_refused_and_named(asked):
+    told = asked.nothing(wire.DISCOVER, **through())
+    reason = "no range is given for 10.9.0.1, where the relay 10.9.0.1 asks"
+    assert told == DhcpIgnored(NODE.hex(":"), reason)
+
+
+@pytest.mark.parametrize("relay", ["255.255.255.255", "224.0.0.1", "127.0.0.1", "0.0.0.1",
+                                   "10.0.0.255", "10.0.0.1", "240.0.0.1"])  # fmt: skip
+def test_an_address_that_no_relay_has_is_sent_nothing(leases, relay):
+    asked = owning(leases, BEHIND)
+    told = asked.nothing(wire.DISCOVER, **through(IPv4Address(relay)))
+    assert isinstance(told, DhcpIgnored) and "no relay's" in told.reason
+
+
+def test_who_renews_from_behind_a_relay_is_answered_at_its_address(leases):
+    asked = owning(leases, BEHIND)
+    asked.directed(wire.REQUESTED, requested(IPv4Address("10.9.0.10")), giaddr=RELAY)
+    answer, to, port = asked.directed(wire.REQUESTED, ciaddr=IPv4Address("10.9.0.10"))
+    assert (answer.message, to, port) == ("ACK", "10.9.0.10", 68)
+
+
+def test_a_node_that_moves_behind_a_relay_gives_up_its_address_here(leases):
+    asked = owning(leases, BEHIND)
+    asked(wire.REQUESTED, requested(FIRST))
+    asked.directed(wire.REQUESTED, requested(IPv4Address("10.9.0.11")), giaddr=RELAY)
+    assert leases.address(NODE.hex(":")) == "10.9.0.11"
+
+
+def test_uefi_that_boots_by_http_is_told_a_url_and_that_it_is_meant(asked):
+    asked.known[NODE.hex(":")] = KnownNode(BootFiles(uefi="u", uefi_http="http://10.0.0.1/u"))
+    says = {wire.VENDOR_CLASS: b"HTTPClient:Arch:00016:UNDI:003001", wire.ARCHITECTURE: b"\0\x10"}
+    offer = asked(wire.DISCOVER, says)
+    assert (offer.file, offer.options[wire.VENDOR_CLASS]) == (b"http://10.0.0.1/u", b"HTTPClient")
+    arm = says | {wire.ARCHITECTURE: b"\0\x13"}
+    assert wire.VENDOR_CLASS not in asked(wire.DISCOVER, arm).options
