@@ -26,7 +26,6 @@ OWN: Mapping[str, tuple[str, ...]] = {
         "lab/keeper.py:main",
     ),
     "an option of the user's own": (
-        "bmc/redfish.py:Bmc.__init__",
         "build/spec.py:_name",
         "cli/build.py:_bytes",
         "cli/build.py:_options",
