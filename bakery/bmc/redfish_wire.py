@@ -9,6 +9,7 @@ Retry-After.
 import contextlib
 import io
 import json
+import math
 import socket
 import ssl
 import time
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from sushy.connector import Connector
+from sushy.exceptions import ResourceNotFoundError
 from urllib3.exceptions import HTTPError as WireError
 
 from bakery.bmc import redfish_codes as codes
@@ -32,10 +34,11 @@ CONNECT_SECONDS = 10.0
 FAREWELL_SECONDS = 1.5  # within what a program has left that is asked to end
 ASK_AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
+SETTINGS_SECONDS = 20.0
 REDIRECTS_LIMIT = 3
 REPEATABLE = ("GET", "PATCH", "DELETE")
 LOGIN = "/Sessions"  # the resource that a POST to begins a session: DSP0266, 13.3.4
-CREATED, ACCEPTED, BAD_REQUEST, FORBIDDEN, NOT_FOUND = 201, 202, 400, 403, 404
+CREATED, ACCEPTED, BAD_REQUEST, FORBIDDEN = 201, 202, 400, 403
 # Task, TaskState: those in which the last word is not spoken, and those that end badly.
 UNFINISHED = frozenset(
     ("New", "Starting", "Running", "Pending", "Suspended", "Interrupted", "Service", "Stopping")
@@ -195,34 +198,54 @@ class Link(Connector):  # type: ignore[misc]
 
     def post(self, path: str = "", data: object = None, **more: object) -> requests.Response:
         """POST, and what it began carried out."""
-        return self._settled(super().post(path, data, **more))
+        response: requests.Response = super().post(path, data, **more)
+        if not self._ends(response):
+            raise Failure("late", "its task is not finished")
+        return response
 
     def patch(self, path: str = "", data: object = None, **more: object) -> requests.Response:
-        """PATCH, and what it began carried out."""
-        return self._settled(super().patch(path, data, **more))
+        """PATCH, and what it began carried out, if that is soon.
 
-    def _settled(self, response: requests.Response) -> requests.Response:
-        """An answer that is the last one: where a task was begun, that of its monitor."""
-        monitor = response.headers.get("Location")
-        if response.status_code != ACCEPTED or not monitor:
-            return response
-        while True:
+        Some have a task that waits for the next start; who changes settings reads them back.
+        """
+        response: requests.Response = super().patch(path, data, **more)
+        self._ends(response, SETTINGS_SECONDS)
+        return response
+
+    def _ends(self, response: requests.Response, seconds: float = math.inf) -> bool:
+        """Wait for the task that was begun, if one was; False where it goes on after `seconds`."""
+        monitor = _monitor(response)
+        until = time.monotonic() + seconds
+        while monitor:
             self._pace.pause(retry_after(response))
-            watched = self._session.get(_absolute(self._url, monitor), verify=self._verify)
-            if watched.status_code == NOT_FOUND:
-                return response  # it is done, and forgotten: what it did will be seen
-            response, body = watched, document(watched)
+            try:
+                response = self.get(monitor)
+            except ResourceNotFoundError:
+                return True  # it is done, and forgotten: what it did will be seen
+            body = document(response)
             state = body.get("TaskState") if isinstance(body, Mapping) else None
-            if state in ENDED_BADLY or response.status_code >= BAD_REQUEST:
+            if state in ENDED_BADLY:
                 raise Failure("refused", codes.words(response.status_code, body))
             if response.status_code != ACCEPTED and state not in UNFINISHED:
-                return response
-            if self._pace.is_over:
-                raise Failure("late", f"its task is {printable(str(state or 'not finished'), 40)}")
+                return True
+            if self._pace.is_over or time.monotonic() >= until:
+                return False
+        return True
 
 
 class _Unsent(Failure):
     """The request did not reach the BMC."""
+
+
+def _monitor(response: requests.Response) -> str:
+    """Where the task is watched that was begun; empty where none was, or cannot be."""
+    if response.status_code != ACCEPTED:
+        return ""
+    if place := response.headers.get("Location"):
+        return str(place)
+    body = document(response)
+    told = body.get("@odata.id") if isinstance(body, Mapping) and "TaskState" in body else None
+    return told if isinstance(told, str) else ""
 
 
 def document(response: requests.Response) -> object:
@@ -284,10 +307,6 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 def _path(location: str) -> str:
     parts = urlsplit(location)
     return "/" + parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _absolute(origin: str, path: str) -> str:
-    return origin.rstrip("/") + path
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

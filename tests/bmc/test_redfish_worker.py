@@ -10,6 +10,7 @@ import pytest
 from bakery.bmc.answer import Answer
 from bakery.bmc.redfish_worker import Request
 from tests.bmc.redfish_service import (
+    MONITOR,
     PASSWORD,
     SESSIONS,
     USER,
@@ -121,7 +122,21 @@ def test_a_task_is_awaited_wherever_the_bmc_says_it_is(bmc):
 def test_a_task_that_takes_too_long_is_told(bmc):
     bmc.task_reads = 10**6
     answer = perform(bmc, "on", seconds=2)
-    assert (answer.kind, answer.words) == ("late", "its task is Running")
+    assert (answer.kind, answer.words) == ("late", "its task is not finished")
+
+
+def test_a_task_of_settings_that_waits_for_the_next_start_is_not_waited_for(bmc, monkeypatch):
+    monkeypatch.setattr("bakery.bmc.redfish_wire.SETTINGS_SECONDS", 0.1)
+
+    def fault(asked):
+        if asked.method == "PATCH":
+            bmc.tree[SYSTEM]["Boot"] |= asked.body["Boot"]
+            return Told(202, {"@odata.id": MONITOR, "TaskState": "Pending"})
+        return Told(200, {"TaskState": "Pending"}) if asked.path == MONITOR else None
+
+    bmc.fault = fault
+    assert perform(bmc, "boot") == Answer()
+    assert MONITOR in [asked.path for asked in bmc.asked]
 
 
 def test_a_task_that_ends_badly_is_quoted(bmc):
