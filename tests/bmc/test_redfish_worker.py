@@ -10,7 +10,6 @@ import pytest
 from bakery.bmc.answer import Answer
 from bakery.bmc.redfish_worker import Request
 from tests.bmc.redfish_service import (
-    MONITOR,
     PASSWORD,
     SESSIONS,
     USER,
@@ -110,51 +109,6 @@ def test_what_a_bmc_does_not_offer_is_not_sent(bmc):
     assert (answer.kind, bool(answer.hint)) == ("not-offered", True)
     assert answer.words == "it offers ForceOn, GracefulRestart"
     assert bmc.writes == [("POST", RESET, {"ResetType": "ForceOn"})]
-
-
-def test_a_task_is_awaited_wherever_the_bmc_says_it_is(bmc):
-    bmc.task_reads = 2
-    assert perform(bmc, "on") == Answer(power="on")
-    assert perform(bmc, "boot").kind == ""
-    assert bmc.tree[SYSTEM]["Boot"]["BootSourceOverrideTarget"] == "Pxe"
-
-
-def test_a_task_that_takes_too_long_is_told(bmc):
-    bmc.task_reads = 10**6
-    answer = perform(bmc, "on", seconds=2)
-    assert (answer.kind, answer.words) == ("late", "its task is not finished")
-
-
-def test_a_task_of_settings_that_waits_for_the_next_start_is_not_waited_for(bmc, monkeypatch):
-    monkeypatch.setattr("bakery.bmc.redfish_wire.SETTINGS_SECONDS", 0.1)
-
-    def fault(asked):
-        if asked.method == "PATCH":
-            bmc.tree[SYSTEM]["Boot"] |= asked.body["Boot"]
-            return Told(202, {"@odata.id": MONITOR, "TaskState": "Pending"})
-        return Told(200, {"TaskState": "Pending"}) if asked.path == MONITOR else None
-
-    bmc.fault = fault
-    assert perform(bmc, "boot") == Answer()
-    assert MONITOR in [asked.path for asked in bmc.asked]
-
-
-def test_a_task_that_ends_badly_is_quoted(bmc):
-    def fault(asked):
-        if asked.path.endswith("/TaskMonitors/1"):
-            messages = [{"MessageId": "Base.1.8.InternalError", "Message": "the fan is loose"}]
-            return Told(200, {"TaskState": "Exception", "Messages": messages})
-        return None
-
-    bmc.task_reads, bmc.fault = 1, fault
-    answer = perform(bmc, "on")
-    assert (answer.kind, answer.words) == ("refused", "the fan is loose (HTTP 200)")
-
-
-def test_a_task_that_is_forgotten_was_done_if_it_is_seen(bmc):
-    bmc.fault = lambda asked: Told(404) if asked.path.endswith("/TaskMonitors/1") else None
-    bmc.task_reads = 1
-    assert perform(bmc, "on") == Answer(power="on")
 
 
 @pytest.mark.parametrize("auth_type", ["auto", "session"])
