@@ -14,8 +14,9 @@ from sushy.resources.system.system import System
 from bakery.bmc import redfish_codes as codes
 from bakery.bmc.answer import Failure
 from bakery.bmc.bmc import Device, Firmware
+from bakery.bmc.redfish_link import Link
 from bakery.bmc.redfish_quirks import ELSEWHERE, TARGETS, Quirks
-from bakery.bmc.redfish_wire import Link, Pace, document
+from bakery.bmc.redfish_wire import Pace, document
 
 TARGET, ENABLED, MODE = (f"BootSourceOverride{name}" for name in ("Target", "Enabled", "Mode"))
 HTTP_URI = "HttpBootUri"

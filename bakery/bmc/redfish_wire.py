@@ -1,9 +1,8 @@
 """The wire below sushy: one BMC, answers of bounded size and time, and patience with what passes.
 
-sushy asks through `Link`, whose requests all go through `Wire`. What fails for good leaves it as
-`Failure`, past sushy; what a service refuses comes back to sushy as its answer. Source: DSP0266
-(Redfish Specification), 7.3 Status codes, 12.2 Asynchronous operations; RFC 9110, 10.2.3
-Retry-After.
+All of sushy's requests go through `Wire`. What fails for good leaves it as `Failure`, past sushy;
+what a service refuses comes back to sushy as its answer. Source: DSP0266 (Redfish Specification),
+7.3 Status codes; RFC 9110, 10.2.3 Retry-After.
 """
 
 import contextlib
@@ -13,12 +12,10 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from sushy.connector import Connector
 from urllib3.exceptions import HTTPError as WireError
 
 from bakery.bmc import redfish_codes as codes
@@ -32,15 +29,9 @@ CONNECT_SECONDS = 10.0
 FAREWELL_SECONDS = 1.5  # within what a program has left that is asked to end
 ASK_AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
-REDIRECTS_LIMIT = 3
 REPEATABLE = ("GET", "PATCH", "DELETE")
 LOGIN = "/Sessions"  # the resource that a POST to begins a session: DSP0266, 13.3.4
-CREATED, ACCEPTED, BAD_REQUEST, FORBIDDEN, NOT_FOUND = 201, 202, 400, 403, 404
-# Task, TaskState: those in which the last word is not spoken, and those that end badly.
-UNFINISHED = frozenset(
-    ("New", "Starting", "Running", "Pending", "Suspended", "Interrupted", "Service", "Stopping")
-)
-ENDED_BADLY = frozenset(("Exception", "Killed", "Cancelled", "Cancelling"))
+CREATED, ACCEPTED, BAD_REQUEST, FORBIDDEN = 201, 202, 400, 403
 GENERAL_ERROR = "Base.1.0.GeneralError"
 PRIVILEGE_HINT = "give its user the privilege for it (Administrator)"
 TRUST_HINT = (
@@ -182,45 +173,6 @@ class Wire(HTTPAdapter):
         return codes.passes(response.status_code, body, reading=request.method == "GET")
 
 
-class Link(Connector):  # type: ignore[misc]
-    """sushy's way to a service, with the tasks that a request begins awaited."""
-
-    def __init__(self, url: str, wire: Wire, pace: Pace, *, verify: bool | str) -> None:
-        super().__init__(url, verify=_authorities() if verify is True else verify)
-        self._pace = pace
-        self._session.trust_env = False  # no proxy, and no password of ~/.netrc
-        self._session.max_redirects = REDIRECTS_LIMIT
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, wire)
-
-    def post(self, path: str = "", data: object = None, **more: object) -> requests.Response:
-        """POST, and what it began carried out."""
-        return self._settled(super().post(path, data, **more))
-
-    def patch(self, path: str = "", data: object = None, **more: object) -> requests.Response:
-        """PATCH, and what it began carried out."""
-        return self._settled(super().patch(path, data, **more))
-
-    def _settled(self, response: requests.Response) -> requests.Response:
-        """An answer that is the last one: where a task was begun, that of its monitor."""
-        monitor = response.headers.get("Location")
-        if response.status_code != ACCEPTED or not monitor:
-            return response
-        while True:
-            self._pace.pause(retry_after(response))
-            watched = self._session.get(_absolute(self._url, monitor), verify=self._verify)
-            if watched.status_code == NOT_FOUND:
-                return response  # it is done, and forgotten: what it did will be seen
-            response, body = watched, document(watched)
-            state = body.get("TaskState") if isinstance(body, Mapping) else None
-            if state in ENDED_BADLY or response.status_code >= BAD_REQUEST:
-                raise Failure("refused", codes.words(response.status_code, body))
-            if response.status_code != ACCEPTED and state not in UNFINISHED:
-                return response
-            if self._pace.is_over:
-                raise Failure("late", f"its task is {printable(str(state or 'not finished'), 40)}")
-
-
 class _Unsent(Failure):
     """The request did not reach the BMC."""
 
@@ -265,13 +217,6 @@ def retry_after(response: requests.Response) -> float:
     return float(digits) if digits.isascii() and digits.isdigit() else ASK_AGAIN_SECONDS
 
 
-def _authorities() -> bool | str:
-    """Where this machine keeps the authorities that it trusts; True for those of requests."""
-    paths = ssl.get_default_verify_paths()
-    kept = paths.capath if paths.capath and any(Path(paths.capath).iterdir()) else None
-    return paths.cafile or kept or True
-
-
 def _origin(url: str) -> tuple[str, str, int | None]:
     try:
         parts = urlsplit(url)
@@ -284,10 +229,6 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 def _path(location: str) -> str:
     parts = urlsplit(location)
     return "/" + parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _absolute(origin: str, path: str) -> str:
-    return origin.rstrip("/") + path
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

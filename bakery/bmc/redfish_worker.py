@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from sushy.main import Sushy
     from sushy.resources.system.system import System
 
-    from bakery.bmc.redfish_wire import Link, Pace, Wire
+    from bakery.bmc.redfish_link import Link
+    from bakery.bmc.redfish_wire import Pace, Wire
 
 # An order that a BMC has taken and not followed is given again after so long.
 ORDER_AGAIN_SECONDS = 30.0
@@ -68,7 +69,8 @@ def perform(request: Request) -> Answer:
     """Log in, do what is asked, log out."""
     from sushy.exceptions import HTTPError, SushyError
 
-    from bakery.bmc.redfish_wire import Link, Pace, Wire
+    from bakery.bmc.redfish_link import Link
+    from bakery.bmc.redfish_wire import Pace, Wire
 
     pace = Pace(request.seconds, request.silence)
     waits = request.auth_type == "session"

@@ -169,8 +169,9 @@ class ByMedia:
         self._bmc.power_on()
 
     def power_off(self) -> None:
-        """Take its power away."""
+        """Take its power away, and the medium of a try out of its drive."""
         self._bmc.power_off()
+        self._bmc.eject_media()
 
     def identity(self) -> Identity:
         """Which machine it is."""

@@ -200,15 +200,6 @@ def test_a_bmc_that_is_starting_is_waited_for(tmp_path):
     assert [answer.power for answer in answers] == ["off"]
 
 
-def test_no_password_of_another_file_is_sent(bmc, tmp_path, monkeypatch):
-    """requests reads ~/.netrc and proxies from the environment where it is let."""
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    assert perform(bmc, auth_type="session").power == "off"
-    assert not any("Authorization" in asked.headers for asked in bmc.asked)
-
-
 @pytest.mark.parametrize("password", ["correct horse", 'a"b\\c', "pässwörd"])
 def test_a_password_that_is_said_back_is_not_repeated(bmc, password):
     """Also where the line is cut off in the midst of it."""

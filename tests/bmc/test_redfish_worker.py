@@ -111,37 +111,6 @@ def test_what_a_bmc_does_not_offer_is_not_sent(bmc):
     assert bmc.writes == [("POST", RESET, {"ResetType": "ForceOn"})]
 
 
-def test_a_task_is_awaited_wherever_the_bmc_says_it_is(bmc):
-    bmc.task_reads = 2
-    assert perform(bmc, "on") == Answer(power="on")
-    assert perform(bmc, "boot").kind == ""
-    assert bmc.tree[SYSTEM]["Boot"]["BootSourceOverrideTarget"] == "Pxe"
-
-
-def test_a_task_that_takes_too_long_is_told(bmc):
-    bmc.task_reads = 10**6
-    answer = perform(bmc, "on", seconds=2)
-    assert (answer.kind, answer.words) == ("late", "its task is Running")
-
-
-def test_a_task_that_ends_badly_is_quoted(bmc):
-    def fault(asked):
-        if asked.path.endswith("/TaskMonitors/1"):
-            messages = [{"MessageId": "Base.1.8.InternalError", "Message": "the fan is loose"}]
-            return Told(200, {"TaskState": "Exception", "Messages": messages})
-        return None
-
-    bmc.task_reads, bmc.fault = 1, fault
-    answer = perform(bmc, "on")
-    assert (answer.kind, answer.words) == ("refused", "the fan is loose (HTTP 200)")
-
-
-def test_a_task_that_is_forgotten_was_done_if_it_is_seen(bmc):
-    bmc.fault = lambda asked: Told(404) if asked.path.endswith("/TaskMonitors/1") else None
-    bmc.task_reads = 1
-    assert perform(bmc, "on") == Answer(power="on")
-
-
 @pytest.mark.parametrize("auth_type", ["auto", "session"])
 def test_a_wrong_password_is_tried_once(bmc, auth_type):
     answer = perform(bmc, password="guess", auth_type=auth_type)

@@ -210,7 +210,7 @@ def test_what_boots_over_the_network_elsewhere_boots_from_the_drive(offered):
     power.power_off()
     power.boot_from("network")
     power.power_on()
-    assert bmc.told == ["off", offered.offer.place, ("cd", False), "on"]
+    assert bmc.told == ["off", "eject", offered.offer.place, ("cd", False), "on"]
     assert (power.power(), power.name, power.identity().serial) == ("on", bmc.name, "S1")
 
 

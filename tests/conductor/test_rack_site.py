@@ -249,7 +249,7 @@ VALUES = st.recursive(
 PLACES = st.sampled_from(
     [
         *("name", "uuid", "driver", "driver_info", "properties", "ports", "traits"),
-        *("network_data", "network_data.links", "network_data.networks"),
+        "network_data",
         *(f"driver_info.{key}" for key in ONE["driver_info"]),
         *("driver_info.password_file", "driver_info.password_command", "driver_info.other"),
         *(f"properties.{key}" for key in ONE["properties"]),
