@@ -14,7 +14,7 @@ import pytest
 
 from bakery.bmc.access import IpmiAccess, RedfishAccess
 from bakery.conductor import conductor as module
-from bakery.conductor import media_shelf
+from bakery.conductor import media_shelf, network
 from bakery.conductor.conductor import Conductor
 from bakery.conductor.journal import AgentInfo, Deployment
 from bakery.conductor.media import ByMedia, MediaOffer
@@ -148,7 +148,8 @@ def deploys(monkeypatch):
 
 def test_nothing_but_media_and_the_api_is_served(request_of, deploys, monkeypatch):
     started = []
-    for name in ("DhcpServer", "TftpServer", "RouterAdvertiser"):
+    monkeypatch.setattr(network, "opened", lambda *_: started.append("DHCP"))
+    for name in ("TftpServer", "RouterAdvertiser"):
         monkeypatch.setattr(module, name, lambda *_, name=name, **__: started.append(name))
     results = Conductor(request_of(), silent()).work()
     assert [result.state for result in results] == ["running"]

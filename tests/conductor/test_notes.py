@@ -8,7 +8,7 @@ from bakery.bmc.access import IpmiAccess
 from bakery.conductor.messages import Card, NodeSpec, Request
 from bakery.conductor.notes import Notes
 from bakery.host.report import Event, Report
-from bakery.netboot.wire_events import Dhcp, DhcpIgnored, DhcpRival, Trouble
+from bakery.netboot.wire_events import Dhcp, DhcpRival, DhcpStranger, Trouble
 
 BOOT, SECOND, OTHER = "52:54:00:00:00:01", "52:54:00:00:00:02", "52:54:00:00:00:03"
 NEIGHBOUR = "52:54:00:00:00:09"
@@ -46,6 +46,6 @@ def test_a_card_that_is_not_meant_to_boot_is_told_once_and_only_when_it_boots(to
 
 
 def test_a_node_of_the_file_that_is_not_deployed_is_told_by_its_name(told):
-    assert told(DhcpIgnored("52:54:00:ff:ff:ff", "unknown"), DhcpIgnored("", "bad")) == []
-    (line,) = told(*[DhcpIgnored(NEIGHBOUR, "unknown")] * 2)
+    assert told(DhcpStranger("52:54:00:ff:ff:ff")) == []
+    (line,) = told(*[DhcpStranger(NEIGHBOUR)] * 2)
     assert NEIGHBOUR in line and "card of r2" in line and "BMC" in line

@@ -147,6 +147,18 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked(pair, tmp_path):
     assert "without a password" in refused.value.hint
 
 
+def test_a_key_that_others_can_read_is_refused_and_not_shown(pair, tmp_path):
+    key = tmp_path / "key.pem"
+    key.write_bytes(pair[1].read_bytes())
+    key.chmod(0o644)
+    with pytest.raises(BakeryError, match="other users can read the secret in") as refused:
+        tls.context(pair[0], key)
+    assert refused.value.hint == f"chmod 600 {key}"
+    key.chmod(0o600)
+    secret = key.read_text().splitlines()[5]
+    assert secret not in repr(vars(tls.context(pair[0], key)))
+
+
 def test_a_certificate_that_is_missing_is_told_and_a_link_to_one_is_followed(pair, tmp_path):
     with pytest.raises(BakeryError, match="cannot be served by: no such file"):
         tls.context(tmp_path / "nowhere.pem")
