@@ -6,15 +6,17 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from bakery.host import secret_file
 from bakery.host.errors import BakeryError
 
 
 def context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
     """A server's, of a certificate chain in PEM and its key, which may be in the same file.
 
-    TLS 1.2 or later. BakeryError where a file cannot be read, they do not belong together, or the
-    key has a password.
+    TLS 1.2 or later. BakeryError where a file cannot be read, they do not belong together, the key
+    has a password, or other users can read it.
     """
+    secret_file.check(key or certificate)
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
