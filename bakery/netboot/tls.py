@@ -14,8 +14,9 @@ def context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
     """A server's, of a certificate chain in PEM and its key, which may be in the same file.
 
     TLS 1.2 or later. BakeryError where a file cannot be read, they do not belong together, the key
-    has a password, or others can read it.
+    has a password, or other users can read it.
     """
+    secret_file.check(key or certificate)
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -26,7 +27,6 @@ def context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
             f"{certificate} cannot be served by: {str(reason).replace('_', ' ').lower()}",
             "give a certificate chain in PEM and its key, without a password",
         ) from None
-    secret_file.check(key or certificate)
     return made
 
 

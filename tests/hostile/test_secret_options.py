@@ -33,8 +33,8 @@ OF_DEVSTACK = frozenset(f"{name}_PASSWORD" for name in ("ADMIN", "DATABASE", "RA
 ELSEWHERE = {
     ("deploy", "--config-drive"): "tests/hostile/test_stranger.py:"
     "test_over_iscsi_two_nodes_reach_the_login_and_a_stranger_nothing",
-    ("deploy", "--media-key"): "tests/netboot/test_tls.py:"
-    "test_a_key_that_others_can_read_is_refused_and_not_shown",
+    ("deploy", "--media-key"): "tests/e2e/test_deploy_media.py:"
+    "test_from_a_medium_over_https_without_dhcp_or_tftp_to_the_login",
     ("nodes deploy", "--config-drive"): "tests/e2e/test_deploy_ironic_drive.py:"
     "test_a_deploy_that_fails_leaves_no_config_drive",
 }
