@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Literal
 from uuid import UUID
 
+from bakery.bmc.bmc import NotOffered
 from bakery.conductor.disk_errors import DiskFailed, Mismatch
 from bakery.conductor.journal import FINAL, AgentInfo, Deployment, Journal, Record, State, Visit
 from bakery.conductor.means import Bounds, Means
@@ -215,7 +216,7 @@ class NodeDeploy:
             device: Literal["network", "disk"] = "disk" if self._means.local else "network"
             agent = self.record.agent
             try:
-                self._means.power.boot_from(device, persistent=self._means.local)
+                self._boot_from(device)
                 if agent is None:
                     raise BakeryError("the ramdisk is gone")
                 self.calls.awaited = True
@@ -276,8 +277,24 @@ class NodeDeploy:
         power = self._means.power
         if power.power() == "on":
             power.power_off()
-        power.boot_from(device, persistent=device == "disk")
+        self._boot_from(device)
         power.power_on()
+
+    def _boot_from(self, device: Literal["network", "disk"]) -> None:
+        """Have the next start try it, and for the disk each later one, where the BMC can say so."""
+        power = self._means.power
+        if device == "network":
+            power.boot_from(device)
+            return
+        try:
+            power.boot_from(device, persistent=True)
+        except NotOffered as error:
+            self._report.note(
+                f"{error.message}: it starts from its disk this time, and later by its firmware's "
+                "own order",
+                self.name,
+            )
+            power.boot_from(device)
 
     def _failed_step(self, error: BakeryError) -> None:
         """Try again, from the power switch, or give the node up."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bakery.bmc.bmc import NotOffered
 from bakery.conductor.disk_errors import DiskFailed
 from bakery.conductor.expected import Expected
 from bakery.conductor.journal import AgentInfo, Deployment, Journal, Machine, Record
@@ -53,6 +54,23 @@ def test_a_whole_disk_is_booted_from_the_disk(tmp_path):
     world.boot_from = boot_from
     assert run(world, deploy).state == "running"
     assert booted == [("network", False), ("disk", True)]
+
+
+def test_where_a_bmc_sets_the_next_start_alone_the_disk_is_set_for_that(tmp_path):
+    world, deploy = deploy_in(tmp_path, local=True)
+    booted = []
+    told = world.boot_from
+
+    def boot_from(device, *, persistent=False):
+        booted.append((device, persistent))
+        if persistent:
+            raise NotOffered("this BMC sets the next start alone")
+        told(device)
+
+    world.boot_from = boot_from
+    record = run(world, deploy)
+    assert (record.state, record.attempt, world.facts.starts) == ("running", 1, 1)
+    assert booted == [("network", False), ("disk", True), ("disk", False)]
 
 
 @pytest.mark.parametrize("step", ["power", "report", "write", "read-back", "release", "login"])
