@@ -27,6 +27,10 @@ class NotOffered(BakeryError):
     """
 
 
+NO_NUMBER = frozenset(("", "0", "none", "n/a", "to be filled by o.e.m.", "not specified"))
+"""What makers leave in place of a serial number, in lower case."""
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Which machine a BMC sits in, as it says; None for what it cannot tell.
 

@@ -117,14 +117,17 @@ class Bmc:
 
     def insert_media(self, url: str) -> None:
         """Put the CD image at an http or https URL into the node's virtual drive."""
-        shown = printable(url, SHOWN_CHARACTERS)
         parts = urlsplit(url)
+        # Who knows the rest of it may read the medium.
+        shown = printable(f"{parts.scheme}://{parts.hostname}/…", SHOWN_CHARACTERS)
         if parts.scheme not in MEDIA_SCHEMES or not parts.hostname or not url.isprintable():
             raise BakeryError(f"{shown} is not the http or https URL of a CD image")
         if parts.username or parts.password:
-            raise BakeryError("the URL of a CD image may not hold a password: a BMC shows it")
+            raise BakeryError("the URL of a CD image must not contain a password: BMCs show it")
         request = msgspec.structs.replace(self._request, order="insert", url=url)
-        self._worker.do(msgspec.json.encode(request), f"insert {shown}", request.seconds)
+        self._worker.do(
+            msgspec.json.encode(request), f"insert the medium of {shown}", request.seconds
+        )
 
     def eject_media(self) -> None:
         """Take out what is in the node's virtual drive; nothing where it is empty."""
@@ -151,8 +154,8 @@ def _origin(address: str) -> str:
         )
     if parts.username is not None or parts.password is not None:
         raise BakeryError(
-            f"the address of the BMC at '{shown}' holds a user (redfish_address)",
-            "name him by redfish_username and redfish_password",
+            f"the address of the BMC at '{shown}' contains a user name (redfish_address)",
+            "give it as redfish_username and redfish_password",
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise BakeryError(
@@ -183,7 +186,7 @@ def _verify(verify_ca: bool | str, origin: str) -> bool | str:  # noqa: FBT001 -
     if origin.startswith("http://"):
         raise BakeryError(
             f"the BMC at {origin} would be sent its password in the clear",
-            "name its address with https, or accept that by redfish_verify_ca: false",
+            "use an https address, or accept this with redfish_verify_ca: false",
         )
     if words.lower() in TRUE_WORDS:
         return True

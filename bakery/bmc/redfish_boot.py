@@ -22,7 +22,8 @@ TARGET, ENABLED, MODE = (f"BootSourceOverride{name}" for name in ("Target", "Ena
 HTTP_URI = "HttpBootUri"
 ALLOWED = "@Redfish.AllowableValues"
 MODES: Mapping[Firmware, str] = {"uefi": "UEFI", "bios": "Legacy"}
-FIRMWARE_HINT = "set the boot mode in its firmware's settings, or name that one (boot_mode)"
+FIRMWARE_HINT = "change the boot mode in the firmware's settings, or set boot_mode to match"
+ONCE_HINT = "ask for the next start alone, and again before each"
 PRECONDITION_FAILED, PRECONDITION_REQUIRED, BAD_REQUEST = 412, 428, 400
 RACES_LIMIT = 5
 READ_BACK_SECONDS = 30
@@ -44,7 +45,7 @@ def boot_settings(boot: Settings, wish: Wish, quirks: Quirks) -> dict[str, objec
     `boot` is what the system and its settings resource show of it, together.
     """
     wanted = "Continuous" if wish.persistent else "Once"
-    _need_allowed(boot, ENABLED, wanted, "ask for the next start alone, and again before each")
+    _need_allowed(boot, ENABLED, wanted, ONCE_HINT)
     found: dict[str, object] = {TARGET: _target(boot, wish, quirks)}
     if quirks.repeats_enabled or boot.get(ENABLED) != wanted:
         found[ENABLED] = wanted
@@ -71,6 +72,10 @@ def boot_from(link: Link, system: System, wish: Wish, quirks: Quirks, pace: Pace
         except HTTPError as error:
             # Somebody else changed the system between our reading and our writing.
             raced = error.status_code in (PRECONDITION_FAILED, PRECONDITION_REQUIRED)
+            said = str(error.body)
+            if wish.persistent and error.status_code == BAD_REQUEST and ENABLED in said:
+                words = codes.words(error.status_code, {"error": error.body})
+                raise Failure("not-offered", words, ONCE_HINT) from None
             if not raced or attempt + 1 == RACES_LIMIT or pace.is_over:
                 raise
             system.refresh()

@@ -107,7 +107,7 @@ def _empty(drive: VirtualMedia, pace: Pace) -> None:
     if _is_empty(drive):
         return
     _repeated(drive.eject_media, pace)
-    _see(drive, _is_empty, f"it still holds {str(drive.image)[:80]}", pace)
+    _see(drive, _is_empty, "it still holds the medium that was in it", pace)
 
 
 def _repeated(order: Callable[[], None], pace: Pace) -> None:

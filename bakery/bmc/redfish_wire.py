@@ -35,7 +35,7 @@ CREATED, ACCEPTED, BAD_REQUEST, FORBIDDEN = 201, 202, 400, 403
 GENERAL_ERROR = "Base.1.0.GeneralError"
 PRIVILEGE_HINT = "give its user the privilege for it (Administrator)"
 TRUST_HINT = (
-    "name the authority of its certificate (redfish_verify_ca: /path/ca.pem), or turn the check "
+    "name the CA of its certificate (redfish_verify_ca: /path/ca.pem), or turn the check "
     "off where the network to it can be trusted (redfish_verify_ca: false)"
 )
 
@@ -97,7 +97,7 @@ class Wire(HTTPAdapter):
         if _origin(request.url or "") != self._origin:
             raise Failure(
                 "refused",
-                f"it sends us to {printable(request.url or '', SHOWN_CHARACTERS)}",
+                f"it redirects to {printable(request.url or '', SHOWN_CHARACTERS)}",
                 "name that address in the nodes file, if it is the BMC's",
             )
         while True:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import msgspec
 
 from bakery.bmc.answer import Answer, Failure
-from bakery.bmc.bmc import Device, Firmware, Power
+from bakery.bmc.bmc import NO_NUMBER, Device, Firmware, Power
 from bakery.bmc.masked import MASK, Masked
 from bakery.host.printable import printable
 
@@ -36,7 +36,6 @@ ORDER_AGAIN_SECONDS = 30.0
 CARDS_LIMIT = 64
 WORDS_LIMIT = 300
 MAC_CHARACTERS = 17
-NO_NUMBER = frozenset(("", "0", "none", "n/a", "to be filled by o.e.m.", "not specified"))
 
 Order = Literal["power", "on", "off", "boot", "insert", "eject", "identify"]
 

@@ -10,7 +10,7 @@ import click
 from bakery.cli import deploy_status, nodes_deploy, nodes_problems
 from bakery.cli.deploy_place import Place, in_a_place
 from bakery.cli.media_options import by_media
-from bakery.cli.network_options import on_a_network, show_lines
+from bakery.cli.network_options import is_asked_for, on_a_network, show_lines
 from bakery.cli.network_options import site as boot_site
 from bakery.cli.options import EXISTING_FILE, EXISTING_FOLDER, PATH, Output, output, say
 from bakery.host.errors import BakeryError
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from bakery.conductor.messages import Media, Network, NodeSpec, Result, Until
 
 MIB_LIMIT = 1 << 21
+LAB_RAMDISK_SECONDS, RACK_RAMDISK_SECONDS = 300.0, 1200.0
+"""From power-on to the report of the ramdisk: a server's firmware takes minutes for itself."""
 SIGNS = {
     "login": "its login prompt",
     "ssh": "its ssh banner",
     "ping": "answers to ping",
-    "written": "what was written",
+    "written": "its verified disk",
 }
 
 
@@ -48,7 +50,7 @@ class Deploy(click.Command):
             return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         except click.NoSuchOption as error:
             message = (
-                f"{error.message.rstrip('.')}. To deploy a node called '{args[0]}', name it behind "
+                f"{error.message.rstrip('.')}. To deploy a node called '{args[0]}', name it after "
                 "the options."
             )
             raise click.UsageError(message, error.ctx) from None
@@ -74,7 +76,7 @@ class Deploy(click.Command):
     "--until",
     type=click.Choice(["any", "login", "ssh", "ping", "written"]),
     default="any",
-    help="What a node is done with; any: the best sign that can be seen.",
+    help="When a node counts as done; any: by the best sign that can be seen.",
 )
 @click.option(
     "--method",
@@ -142,9 +144,9 @@ class Deploy(click.Command):
 @click.option(
     "--unconfined",
     is_flag=True,
-    help="Speak iSCSI with the nodes even where that cannot be confined.",
+    help="Run the iSCSI client even if it cannot be sandboxed.",
 )
-@click.option("--again", is_flag=True, help="Write nodes that already run this build, too.")
+@click.option("--again", is_flag=True, help="Also rewrite nodes that already run this build.")
 @click.option("--yes", is_flag=True, help="Overwrite running nodes without asking.")
 @by_media
 @on_a_network
@@ -182,7 +184,7 @@ def command(
 
     The nodes are those of a lab, or with --nodes and --interface those of a rack: then NODE may be
     a pattern ('r1-*'). `bakery deploy status` and `bakery deploy log NODE` tell what was done; a
-    node that is called `status` or `log` is named behind the options.
+    node called `status` or `log` has to be named after the options.
 
     For the nodes of an OpenStack Ironic, see `bakery nodes deploy`.
     """
@@ -203,6 +205,8 @@ def command(
     except Wrong as wrong:
         return nodes_problems.refused(out, wrong.file, wrong.fleet, "nothing was done")
     build = manifest.load(image.absolute())
+    if media and is_asked_for(network):
+        raise click.UsageError("--dhcp and what goes with it are for nodes that network-boot")
     if media:
         refuse_layout(build.manifest.layout)
     if until == "written" and build.manifest.layout != "disk":
@@ -214,7 +218,10 @@ def command(
     drive = config_drive.absolute() if config_drive else None
     asked = wanted(build, Extras(ephemeral_mib, swap_mib, drive))
     found = standing.look(
-        *(site.nodes, asked, site.journals, site.power_of), again=again, is_real=site.is_real
+        *(site.nodes, asked, site.journals, site.power_of),
+        again=again,
+        is_real=site.is_real,
+        until=until,
     )
     if found.todo and site.is_real and media is None:
         interface.check_privileges()
@@ -244,6 +251,7 @@ def command(
         config_drive=str(drive or ""),
         attempts=attempts,
         unconfined=unconfined,
+        ramdisk_seconds=RACK_RAMDISK_SECONDS if site.is_real else LAB_RAMDISK_SECONDS,
         until=until,
         neighbours=site.neighbours,
     )
@@ -260,7 +268,7 @@ def _agree(out: Output, losses: list[str], *, yes: bool) -> None:
     """Have somebody agree to what would be lost; BakeryError where nobody does."""
     if not losses or yes:
         for loss in losses:
-            out.report.note(f"{loss}, and is overwritten")
+            out.report.note(f"{loss}; it will be overwritten")
         return
     if out.json or not somebody_is_here():
         raise BakeryError(f"{'; '.join(losses)}: that would be lost", "to overwrite it: --yes")
@@ -283,7 +291,7 @@ def _told(out: Output, nodes: Sequence["NodeSpec"], results: Sequence["Result"])
 def _line(result: "Result") -> str:
     sign = f", by {SIGNS[result.sign]}" if result.sign else ""
     if result.left_alone:
-        return f"{result.name}: runs this build already{sign}"
+        return f"{result.name}: already runs this build{sign}"
     tries = "" if result.attempts == 1 else f", try {result.attempts}"
     seconds = result.visits[-1].at - result.visits[0].at
     reason = f": {result.reason}" if result.state == "failed" else ""

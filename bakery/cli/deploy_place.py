@@ -39,7 +39,7 @@ class Place:
         from bakery.conductor import lab_site, rack_site
 
         if self.every and names:
-            raise UsageError("--all stands for the nodes that are named beside it", "leave one out")
+            raise UsageError("--all already includes any named node", "leave one of them out")
         if not self.every and not names:
             raise UsageError("no NODE is named", "bakery deploy NODE… --image DIR")
         if self.nodes_file is None:
@@ -50,10 +50,10 @@ class Place:
                 "--nodes needs the interface that the nodes boot over", "--interface IF; ip link"
             )
         if self.lab:
-            raise UsageError("--lab and --nodes are two places of nodes", "leave one out")
+            raise UsageError("--lab and --nodes are mutually exclusive", "leave one of them out")
         if until == "login":
             raise UsageError(
-                "a rack's consoles are not read: a login cannot be seen there", "--until ssh"
+                "a rack's consoles are not read, so no login prompt can be seen", "--until ssh"
             )
         state = (self.state or rack_site.default_state()).absolute()
         return rack_site.of_file(self.nodes_file, names, self.interface, state, every=self.every)
@@ -63,7 +63,7 @@ class Place:
         given = (("--interface", self.interface), ("--all", self.every), ("--state", self.state))
         for option, value in given:
             if value:
-                raise UsageError(f"{option} goes with --nodes FILE", "a lab's nodes need neither")
+                raise UsageError(f"{option} goes with --nodes FILE", "leave it out for a lab")
 
 
 _OPTIONS = several(
@@ -72,7 +72,7 @@ _OPTIONS = several(
         "nodes_file",
         type=PATH,
         metavar="FILE",
-        help="Nodes of a rack, as `bakery nodes enroll` takes them.  [default: those of a lab]",
+        help="Nodes file of a rack, as for `bakery nodes enroll`.  [default: the lab's nodes]",
     ),
     click.option(
         "--interface", metavar="IF", help="With --nodes, the interface that they boot over."

@@ -27,9 +27,9 @@ IN_LAB = click.option(
 @in_folder
 @output
 def status(out: Output, state: Path | None, folder: Path | None) -> None:
-    """Tell of every node that was deployed from here: its state, since when, and what it runs.
+    """Show every node that was deployed from here: its state, since when, and what it runs.
 
-    Read from the journals alone; no node is asked.
+    Only the journals are read; no node is contacted.
     """
     found = _records(state, folder)
     headings = ("name", "state", "since", "image", "sign", "worked on by")
@@ -47,14 +47,14 @@ def status(out: Output, state: Path | None, folder: Path | None) -> None:
 @in_folder
 @output
 def log(out: Output, node: str, state: Path | None, folder: Path | None) -> None:
-    """Tell when NODE, a name or uuid, came to each state, and why it went no further."""
+    """Show when NODE, a name or uuid, entered each state, and why it got no further."""
     found = [
         (record, holder)
         for record, holder in _records(state, folder)
         if node in (record.name, str(record.node))
     ]
     if not found:
-        raise BakeryError(f"no journal is of a node '{node}'", "bakery deploy status lists them")
+        raise BakeryError(f"no journal for a node '{node}'", "bakery deploy status lists them")
     for record, holder in found:
         out.print(f"{record.name} ({record.node}): {record.wanted}")
         for visit in record.visits:

@@ -30,7 +30,7 @@ MOST_NODES = 4096
     "macs",
     multiple=True,
     metavar="MAC",
-    help="A node; those alone are sent here.  [default: all that boot over the network]",
+    help="A node; repeatable. Only these are sent here.  [default: all that network-boot]",
 )
 @click.option(
     "--bios",

@@ -14,21 +14,21 @@ _OPTIONS = several(
         "--boot",
         type=click.Choice(["network", "media"]),
         default="network",
-        help="Where nodes find the deploy ramdisk; media: in their BMC's virtual drive (Redfish).",
+        help="What nodes boot the ramdisk from; media: their BMC's virtual drive (Redfish).",
     ),
     click.option(
         "--media-certificate",
         "certificate",
         type=EXISTING_FILE,
         metavar="FILE",
-        help="With --boot media, serve by HTTPS with this certificate, in PEM.",
+        help="With --boot media, serve over HTTPS with this PEM certificate.",
     ),
     click.option(
         "--media-key",
         "key",
         type=EXISTING_FILE,
         metavar="FILE",
-        help="Its key, where it is in a file of its own.",
+        help="Its private key, if in a separate file.",
     ),
 )
 

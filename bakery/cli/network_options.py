@@ -39,22 +39,22 @@ _OPTIONS = several(
         type=click.Choice([OWN, "proxy", "off"]),
         default=OWN,
         help="Who gives the nodes their addresses: bakery (own); the site's server, and bakery "
-        "says what to boot (proxy); or it says that as well (off, see bakery dhcp-config).",
+        "says what to boot (proxy); or the site's server says both (off, see bakery dhcp-config).",
     ),
     click.option(
         "--dhcp-range",
         "ranges",
         multiple=True,
         metavar="FIRST-LAST[/PREFIX]",
-        help="Addresses to give out, again with a prefix for each network behind a relay.  "
+        help="Addresses to give out; repeat with a prefix for each network behind a relay.  "
         "[default: half of the interface's network]",
     ),
-    click.option("--gateway", type=ADDRESS, metavar="ADDRESS", help="Router the nodes are told."),
+    click.option("--gateway", type=ADDRESS, metavar="ADDRESS", help="Router sent to nodes."),
     click.option(
-        "--dns", multiple=True, type=ADDRESS, metavar="ADDRESS", help="Name server they are told."
+        "--dns", multiple=True, type=ADDRESS, metavar="ADDRESS", help="DNS server sent to nodes."
     ),
     click.option(
-        "--ntp", multiple=True, type=ADDRESS, metavar="ADDRESS", help="Time server they are told."
+        "--ntp", multiple=True, type=ADDRESS, metavar="ADDRESS", help="NTP server sent to nodes."
     ),
 )
 
@@ -78,7 +78,7 @@ def on_a_network(function: Callable[..., Any]) -> Callable[..., Any]:
         if dhcp != OWN and (ranges or gateway or dns or ntp):
             raise click.UsageError(
                 f"--dhcp-range, --gateway, --dns and --ntp go with --dhcp {OWN}: "
-                "otherwise the site's server tells what they say"
+                "otherwise the site's server sets these"
             )
         network = Network(
             dhcp=dhcp, ranges=ranges, gateway=gateway or "", dns=dns, ntp=ntp, look_seconds=SECONDS
@@ -87,6 +87,12 @@ def on_a_network(function: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped: Callable[..., Any] = _OPTIONS(command)
     return wrapped
+
+
+def is_asked_for(network: "Network") -> bool:
+    """Whether anything of it is not as it is by default."""
+    said = (network.ranges, network.gateway, network.dns, network.ntp)
+    return network.dhcp != OWN or any(said)
 
 
 def show_lines(out: Output, network: "Network", site: "Site") -> None:

@@ -15,8 +15,8 @@ from bakery.cli.options import PATH, Output, output
 def check(out: Output, file: Path, *, secrets: bool) -> int:
     """Check the nodes in FILE, for `bakery deploy --nodes` and for `bakery nodes enroll`.
 
-    Every fault is told, with its line. No network is used, and nothing is looked at but FILE and
-    whether the certificates are there that it names; with --secrets, variables and password files
+    Every fault is reported with its line. No network is used; nothing is read but FILE, and
+    the certificates it names have to exist; with --secrets, variables and password files
     are read, and password commands run.
     """
     from bakery.conductor import rack_site
@@ -32,6 +32,6 @@ def check(out: Output, file: Path, *, secrets: bool) -> int:
     out.print(f"{file}: {count} {'node' if count == 1 else 'nodes'}, no problem")
     if foreign:
         names = ", ".join(foreign)
-        out.print(f"  by Ironic alone, as bakery does not speak to their BMCs: {names}")
+        out.print(f"  for Ironic only, as bakery does not support their drivers: {names}")
     out.document({"error": "", "hint": "", "problems": [], **told})
     return 0

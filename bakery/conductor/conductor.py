@@ -20,7 +20,7 @@ from uuid import UUID
 
 import msgspec
 
-from bakery.bmc.access import open_bmc
+from bakery.bmc.access import RedfishAccess, open_bmc
 from bakery.conductor import api, network
 from bakery.conductor.checked import SealOf, checked
 from bakery.conductor.console_signs import ConsoleSigns
@@ -184,12 +184,20 @@ class Conductor:
             signs=self._signs_of(spec, holds),
             peer=peer,
             local=self._build.manifest.layout == "disk",
-            machine=Expected(frozenset(spec.macs), spec.serial),
+            machine=Expected(frozenset(spec.macs), spec.serial, self._others(spec)),
             pull=pull,
         )
         bounds = Bounds(request.attempts, request.ramdisk_seconds, request.running_seconds)
         asked = self._wanted.on(spec.root_device)
         return NodeDeploy(spec.name, spec.uuid, asked, means, journal, self._report, bounds)
+
+    def _others(self, spec: NodeSpec) -> dict[str, str]:
+        """Cards that are other nodes', by MAC, where the node's BMC tells the cards of its own."""
+        if not isinstance(spec.bmc, RedfishAccess):
+            return {}
+        nodes = (node for node in self._request.nodes if node.uuid != spec.uuid)
+        named = {mac: node.name for node in nodes for mac in node.macs}
+        return self._request.neighbours | named
 
     def _start_of(self, spec: NodeSpec, offer: NodeOffer) -> tuple[Power, BootOffer]:
         """How a node is started, and what it finds then: over the network, or in its drive."""
@@ -219,6 +227,16 @@ class Conductor:
 
         return holds
 
+    def _own_address(self, spec: NodeSpec) -> Callable[[str], bool]:
+        """Tells whether an address is that of a node that booted from its medium, for certain."""
+        own = network_of(spec).address
+
+        def known(address: str) -> bool:
+            agent = self._deploys[spec.uuid].record.agent
+            return address in {str(own.ip) if own else "", agent.address if agent else ""} - {""}
+
+        return known
+
     def _signs_of(self, spec: NodeSpec, holds: Callable[[str], bool]) -> Signs:
         """What is looked for: the console tells most, where a file keeps it."""
         until = self._request.until
@@ -233,7 +251,11 @@ class Conductor:
             found = self._deploys[spec.uuid].record.agent
             return found.address if found else ""
 
-        signs = NetworkSigns(holds, agent, until)
+        if self._media:
+            # It has the address that its ramdisk had, by whoever gave it; its DHCP is not heard.
+            return NetworkSigns(lambda _address: True, agent, until, hears=False)
+        hears = self._request.network.dhcp != "off"  # a switch may keep it from us
+        signs = NetworkSigns(holds, agent, until, hears=hears)
         self._signs[spec.uuid] = signs
         return signs
 
@@ -255,7 +277,7 @@ class Conductor:
         holders = (
             [functools.partial(addresses.one_holds, macs)]
             if addresses is not None
-            else [self._holder(spec, None) for spec in self._request.nodes]
+            else [self._own_address(spec) for spec in self._request.nodes]
         )
 
         def known(address: str) -> bool:

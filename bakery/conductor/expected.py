@@ -4,9 +4,10 @@ A BMC's address that was written down wrongly starts another machine, and a cabl
 has it boot for the right one. So what its ramdisk reports is compared before anything is written.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
+from bakery.bmc.bmc import NO_NUMBER
 from bakery.conductor.journal import Machine
 from bakery.host.printable import printable
 
@@ -16,10 +17,14 @@ TEXT_CHARACTERS = 64
 
 @dataclass(frozen=True)
 class Expected:
-    """The cards that the machine has to have, in lower case, and its number; empty: any."""
+    """The cards that the machine has to have, in lower case, and its number; empty: any.
+
+    `others` are cards that it may not have, with the names of the nodes that have them.
+    """
 
     macs: frozenset[str] = frozenset()
     serial: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def refusal(self, machine: Machine) -> str:
         """Why this is another machine; empty where it may be the one.
@@ -34,9 +39,14 @@ class Expected:
             )
         return self.other_serial(machine.serial)
 
+    def others_card(self, macs: Collection[str]) -> str:
+        """Why a machine with these cards is another one; empty where it may be the one."""
+        found = sorted(mac for mac in macs if mac in self.others)
+        return f"the machine has the card {found[0]} of {self.others[found[0]]}" if found else ""
+
     def other_serial(self, serial: str) -> str:
         """Why a machine of this serial number is another one; empty where it may be the one."""
-        if not self.serial or not serial or self.serial == serial:
+        if not self.serial or serial.lower() in NO_NUMBER or self.serial == serial:
             return ""
         return (
             f"the machine has the serial number {printable(serial, TEXT_CHARACTERS)}, not "

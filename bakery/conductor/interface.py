@@ -59,7 +59,7 @@ def check_privileges() -> None:
     if missing:
         words = " and ".join(f"CAP_{name.upper()}" for name in missing)
         raise BakeryError(
-            f"to answer DHCP and TFTP on a rack's network, {words} is needed",
+            f"serving DHCP and TFTP on a rack's network needs {words}",
             "run it with sudo, or in a service with AmbientCapabilities="
             "CAP_NET_BIND_SERVICE CAP_NET_RAW",
         )

@@ -209,8 +209,14 @@ def all_in(folder: Path) -> list[tuple[Record, str]]:
     """The records in a folder of journals, each with who works on its node; none without it."""
     if not folders.check(folder).is_dir():
         return []
+    try:
+        paths = sorted(folder.iterdir())
+    except PermissionError:
+        raise BakeryError(
+            f"the journals in {folder} are another user's", "ask as that one: with sudo, if root"
+        ) from None
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in (path for path in paths if path.suffix == ".json"):
         with contextlib.suppress(ValueError):  # another file
             journal = Journal(folder, UUID(path.stem))
             if record := journal.read():

@@ -37,8 +37,8 @@ def refuse_layout(layout: str) -> None:
     """BakeryError for a system that does not start from its own disk."""
     if layout != "disk":
         raise BakeryError(
-            f"a node of layout {layout} is started over the network at every start, "
-            "and virtual media start it once",
+            f"a node of layout {layout} boots over the network at every start, "
+            "and virtual media boot it only once",
             "build the image with --layout disk, or deploy without --boot media",
         )
 
@@ -78,7 +78,7 @@ def reader(name: str, access: Access) -> Reader:
     """Who will read the medium of the node called `name`; BakeryError where its BMC cannot."""
     if not isinstance(access, RedfishAccess):
         raise BakeryError(
-            f"the BMC of {name} is spoken to by IPMI, which has no virtual media",
+            f"the BMC of {name} is accessed over IPMI, which has no virtual media",
             "give its Redfish address in the nodes file, or boot it over the network",
         )
     text = access.address
@@ -91,7 +91,7 @@ def reader(name: str, access: Access) -> Reader:
             own = IPv4Address(way.getsockname()[0])
     except (OSError, ValueError, UnicodeError) as error:
         raise BakeryError(
-            f"there is no way by IPv4 to the BMC of {name}, {shown(text)}: {error}",
+            f"the BMC of {name}, {shown(text)}, cannot be reached over IPv4: {error}",
             "it reads the medium from this machine: see ip route",
         ) from None
     return Reader(addresses, own)

@@ -14,12 +14,14 @@ from bakery.conductor.messages import Media, NodeSpec
 from bakery.conductor.peer import Peer
 from bakery.host.report import Report
 from bakery.netboot import media_image, tls
-from bakery.netboot.http import HttpServer
+from bakery.netboot.http import CONNECTIONS, HttpServer
 from bakery.netboot.tree import Tree
 from bakery.netboot.wire_events import Sink
 from bakery.node.ramdisk.make import KERNEL, RAMDISK
 
 MEDIA_PORT = 6386
+READER_CONNECTIONS = 6
+"""Of each BMC; some read by several at once."""
 
 
 class MediaShelf:
@@ -35,17 +37,19 @@ class MediaShelf:
             self._tls = tls.context(Path(media.certificate), key)
         else:
             report.note(
-                "by HTTP: who can read what is sent to the BMCs reads the secrets of these tries "
+                "plain HTTP: anyone who reads the traffic to the BMCs learns these tries' secrets "
                 "(--media-certificate)",
                 "media",
             )
         self._medium = media_image.medium(folder, ramdisk / KERNEL, ramdisk / RAMDISK, report)
         self._trees: dict[IPv4Address, Tree] = {}
+        self._readers: dict[IPv4Address, set[str]] = {}
 
     def offer(self, spec: NodeSpec, peer: Peer, arguments: Arguments) -> MediaOffer:
         """What `spec`'s virtual drive is offered; BakeryError where its BMC cannot read it."""
         asked = reader(spec.name, spec.bmc)
         tree = self._trees.setdefault(asked.own, Tree())
+        self._readers.setdefault(asked.own, set()).update(asked.addresses)
         return MediaOffer(
             *(tree, self._server(asked.own, tree).url, spec.uuid, self._medium),
             *(asked, peer, network_of(spec), arguments),
@@ -62,4 +66,13 @@ class MediaShelf:
     def _server(
         self, own: IPv4Address, tree: Tree, on_event: Sink = lambda _event: None
     ) -> HttpServer:
-        return HttpServer(str(own), tree, on_event, port=MEDIA_PORT, tls=self._tls)
+        readers = self._readers[own]
+        places = READER_CONNECTIONS * len(readers)
+        return HttpServer(
+            *(str(own), tree, on_event),
+            port=MEDIA_PORT,
+            connections=CONNECTIONS + places,
+            reserved=places,
+            known=readers.__contains__,
+            tls=self._tls,
+        )

@@ -70,7 +70,7 @@ def network_of(data: Any) -> StaticNetwork:  # noqa: ANN401 - as YAML had it
     try:
         own = str(IPv4Interface(address))
     except ValueError as error:
-        raise BakeryError(f"has an address that is none: {error}") from None
+        raise BakeryError(f"has an invalid address: {error}") from None
     ways = [one.gateway for one in network.routes if (one.network, one.netmask) == DEFAULT]
     names = [one.address for one in (*network.services, *told.services) if one.type == "dns"]
     gateway = network.gateway or next(iter(ways), "")

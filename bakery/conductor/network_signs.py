@@ -2,8 +2,9 @@
 
 The addresses are those that the node was given. What the deploy ramdisk or firmware answers
 there is no sign: after the switch, the node has to have asked for an address again, and for a ping
-something else than its firmware has (iPXE answers one). A conductor that followed a killed one did
-not hear that; it takes the banner, for whose server the ramdisk has no room, and a ping that stays.
+something else than its firmware has (iPXE answers one). Where that is not heard, by a conductor
+that followed a killed one or on a network that is not ours, the banner counts, for whose server the
+ramdisk has no room, and a ping that was silent for a while and then stays.
 
 Source: RFC 4253, 4.2 (what an ssh server says first), RFC 792 (echo).
 """
@@ -39,11 +40,12 @@ class NetworkSigns:
     """Looks for the sign that `until` asks for.
 
     `holds` tells whether an address is the node's, `agent` the one that its ramdisk had or has;
-    empty where it did not report.
+    empty where it did not report. Where nobody `hears` the node ask for an address, as with one
+    that boots from a medium, it is watched as by a conductor that followed a killed one.
     """
 
     silence = (
-        "look at the node's console; where its system is not to be seen on this network: "
+        "look at the node's console; if its system cannot be seen on this network, use "
         "--until written"
     )
 
@@ -53,11 +55,14 @@ class NetworkSigns:
         agent: Callable[[], str],
         until: Until = "any",
         *,
+        hears: bool = True,
         port: int = SSH_PORT,
     ) -> None:
         self._holds, self._agent, self._until, self._port = holds, agent, until, port
+        self._hears = hears
         self._lock = threading.Lock()
         self._marked = False
+        self._was_silent = False
         self._asked: set[Literal["firmware", "system"]] = set()
         self._given: set[str] = set()
         self._answers_since: dict[str, float] = {}
@@ -76,6 +81,7 @@ class NetworkSigns:
         with self._lock:
             self._marked = True
             self._asked.clear()
+        self._was_silent = False
         self._answers_since.clear()
         return 0
 
@@ -104,18 +110,22 @@ class NetworkSigns:
         if self._until != "ping" and (banner := self._banner(address)):
             return Sign("ssh", f"ssh answers at {address}: {banner}")
         if self._until != "ssh" and self._stays(address, by_system):
-            return Sign("ping", f"{address} answers to ping, and not by ssh")
+            return Sign("ping", f"{address} answers ping, but not ssh")
         return None
 
     def _restarted(self) -> tuple[bool, bool]:
         """Whether the node may have started anew since the mark, and whether its system asked."""
         with self._lock:
-            return bool(self._asked) or not self._marked, "system" in self._asked
+            unheard = not self._marked or not self._hears
+            return bool(self._asked) or unheard, "system" in self._asked
 
     def _stays(self, address: str, by_system: bool) -> bool:  # noqa: FBT001 - two kinds of answer
         """Whether the address has answered to each ping for long enough."""
-        heard = by_system or not self._marked
-        if not heard or not ping.answers(IPv4Address(address), PROBE_SECONDS):
+        # What answers without a pause since the mark may be the ramdisk, which did not go.
+        left = by_system or not self._marked or (not self._hears and self._was_silent)
+        answers = ping.answers(IPv4Address(address), PROBE_SECONDS)
+        self._was_silent |= not answers
+        if not left or not answers:
             self._answers_since.pop(address, None)
             return False
         since = self._answers_since.setdefault(address, time.monotonic())

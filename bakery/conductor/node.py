@@ -56,6 +56,7 @@ class NodeDeploy:
         self.name, self.node = name, node
         self._means, self._report, self._bounds = means, report, bounds
         self._halted = threading.Event()
+        self._identified = False
         self.calls = NodeCalls(
             self._begin(wanted, journal), journal, means.peer, means.pull, means.machine
         )
@@ -139,11 +140,14 @@ class NodeDeploy:
 
     def _check_identity(self) -> None:
         """Refuse a BMC that says that it is another machine's, before that is switched off."""
-        if self._means.machine.serial:
-            serial = self._means.power.identity().serial or ""
-            if other := self._means.machine.other_serial(serial):
+        machine = self._means.machine
+        if machine.serial or machine.others:
+            told = self._means.power.identity()
+            other = machine.other_serial(told.serial or "") or machine.others_card(told.macs or ())
+            if other:
                 self.calls.other = f"its BMC says that {other}"
                 self._check_failed()
+        self._identified = True
 
     def _ramdisk(self) -> State:
         with self._step("ramdisk", "waits for the deploy ramdisk") as step:
@@ -323,8 +327,9 @@ class NodeDeploy:
         if self._means.pull:
             self._means.pull.withdraw()
         with contextlib.suppress(BakeryError):
-            # Whose machine another one is, nobody knows here.
-            if self.record.state not in AFTER_THE_SWITCH and not self.calls.other:
+            # Whose machine another one is, or one that could not be asked, nobody knows here.
+            unknown = self.calls.other or (self.record.state == "power-on" and not self._identified)
+            if self.record.state not in AFTER_THE_SWITCH and not unknown:
                 self._means.power.power_off()
         reason = error.message + (f" ({error.hint})" if error.hint else "")
         self.calls.enter("failed", reason=reason)

@@ -30,15 +30,15 @@ class Notes:
             name = self._not_for_boot[event.mac]
             self._once(
                 event.mac,
-                f"{event.mac} boots, which is not a port of {name} with pxe_enabled: "
-                "look at the boot order of its firmware, or at its cables",
+                f"{event.mac} is booting, but is not a pxe_enabled port of {name}: "
+                "check its firmware's boot order and its cabling",
             )
         elif isinstance(event, DhcpStranger) and event.mac in self._neighbours:
             name = self._neighbours[event.mac]
             self._once(
                 event.mac,
                 f"{event.mac} asks for an address and gets none: it is a card of {name}, which is "
-                f"not deployed now. If nobody started it, a BMC's address is that of {name}",
+                f"not deployed now. If nobody started it, some node's BMC address may be {name}'s",
             )
 
     def _once(self, mac: str, text: str) -> None:

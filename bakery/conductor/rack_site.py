@@ -32,7 +32,13 @@ DRIVERS = ("ipmi", "redfish")
 SERIAL = "serial_number"
 """The key of `properties` with the machine's own number, as Ironic's inventory calls it."""
 PROCESSORS = frozenset({*architecture.MACHINES.values(), *architecture.ELF_MACHINES.values()})
-NAMES_SHOWN = 12
+BRIDGED = frozenset(
+    (
+        *("ipmi_bridging", "ipmi_target_address", "ipmi_target_channel"),
+        *("ipmi_transit_address", "ipmi_transit_channel"),
+    )
+)
+"""By these a BMC is reached through another one (ironic/drivers/modules/ipmitool.py)."""
 
 
 class Wrong(BakeryError):
@@ -86,6 +92,7 @@ def of_file(
                 f"{' and '.join(DRIVERS)} alone",
                 "give its BMC by one of these, or deploy it by an Ironic: bakery nodes deploy",
             )
+    _refuse_shared(state)
     own = interface.address_of(wire)
     chosen = passwords.filled(fleet.problems, chosen, file)
     for node in chosen:
@@ -106,6 +113,15 @@ def of_file(
         },
         is_real=True,
     )
+
+
+def _refuse_shared(folder: Path) -> None:
+    """BakeryError for a folder that holds other things: journals' folders become their owner's."""
+    if folder.is_dir() and folder.stat().st_mode & 0o077 and any(folder.iterdir()):
+        raise BakeryError(
+            f"{folder} is there, and others use it: journals are kept where only you can look",
+            "give --state a folder of its own",
+        )
 
 
 def spec(node: Node) -> NodeSpec:
@@ -196,8 +212,14 @@ def _check_bmc(spot: Spot, node: Node) -> None:
     details = node.mappings.get("driver_info", {})
     address = f"{node.driver}_address"
     if not details.get(address):
-        spot.at(address).wrong("is missing: where its BMC answers")
+        spot.at(address).wrong("is missing: the address of its BMC")
         return
+    for key in details:
+        if key in BRIDGED and str(details[key]).lower() not in ("", "no"):
+            spot.at(key).wrong(
+                "bakery does not have a BMC pass orders on to another: it would be the outer one's "
+                "machine that is switched"
+            )
     if any(
         one.place[0] == node.label and one.place[1].startswith(spot.field)
         for one in spot.problems.found

@@ -8,13 +8,15 @@ from typing import Literal
 
 import msgspec
 
-from bakery.conductor.journal import Journal, Machine, Record
-from bakery.conductor.messages import NodeSpec, Result
+from bakery.conductor.journal import FINAL, Journal, Machine, Record
+from bakery.conductor.messages import NodeSpec, Result, Until
 from bakery.conductor.wanted import Wanted
 from bakery.host.errors import BakeryError
 from bakery.host.pool import Pool
 
 MOST_ASKED_AT_ONCE = 8
+SIGNS = ("", "written", "ping", "ssh", "login")
+"""How much each sign tells of a node's system, the most last."""
 
 PowerOf = Callable[[NodeSpec], Literal["on", "off"]]
 
@@ -23,7 +25,7 @@ PowerOf = Callable[[NodeSpec], Literal["on", "off"]]
 class Standing:
     """The nodes to deploy, those that run what is asked, and what the deploy would overwrite.
 
-    `strangers` are nodes that are on, of which nothing is known.
+    `strangers` are nodes that are on, and nobody has seen what runs there.
     """
 
     todo: tuple[NodeSpec, ...]
@@ -52,12 +54,14 @@ def look(
     *,
     again: bool,
     is_real: bool = False,
+    until: Until = "any",
 ) -> Standing:
     """Look at every node's journal; `again` means that no node is left alone.
 
     A journal is not told when its node is switched off, so who would be left alone is asked by
-    its BMC. So is a real machine that has no journal: if it is on, somebody may work on it.
-    Raises BakeryError where one is off, or cannot be asked.
+    its BMC. So is a real machine of which no deploy is gone on with and none was seen to run: if
+    it is on, somebody may work on it. Raises BakeryError where one is off, cannot be asked, or
+    was seen by less than `until` asks for.
     """
     todo: list[NodeSpec] = []
     alone: list[tuple[NodeSpec, Record]] = []
@@ -65,7 +69,7 @@ def look(
     unknown: list[NodeSpec] = []
     for spec in nodes:
         record = Journal(journals, spec.uuid).read()
-        if record is None and is_real:
+        if is_real and not _is_known(record, wanted.on(spec.root_device)):
             unknown.append(spec)
         if record is None or record.state != "running":
             todo.append(spec)
@@ -73,12 +77,31 @@ def look(
             todo.append(msgspec.structs.replace(spec, replaces=record.deployment.disk))
             losses.append(record)
         else:
+            _refuse_less(record, until)
             alone.append((spec, record))
     asked = [*(spec for spec, _ in alone), *unknown]
     power = dict(zip((spec.uuid for spec in asked), _powers(asked, power_of), strict=True))
     _refuse_those_off([spec.name for spec, _ in alone if power[spec.uuid] == "off"])
     strangers = tuple(spec for spec in unknown if power[spec.uuid] == "on")
     return Standing(tuple(todo), tuple(record for _, record in alone), tuple(losses), strangers)
+
+
+def _is_known(record: Record | None, wanted: Wanted) -> bool:
+    """Whether the node was seen to run, or is being deployed with the same."""
+    if record is None:
+        return False
+    return record.state == "running" or (record.state not in FINAL and record.wanted == wanted)
+
+
+def _refuse_less(record: Record, until: Until) -> None:
+    """BakeryError where a node was never seen to run by the sign that is asked for."""
+    wanted = "ping" if until == "any" else until
+    if record.sign and SIGNS.index(record.sign) < SIGNS.index(wanted):
+        raise BakeryError(
+            f"{record.name} has this build already, and was not seen to run: its sign was "
+            f"'{record.sign}'",
+            f"--until {record.sign} leaves it alone; --again writes it anew",
+        )
 
 
 def refuse_surprises(spec: NodeSpec, record: Record | None) -> None:
@@ -106,8 +129,8 @@ def loss(record: Record, wanted: Wanted) -> str:
 
 
 def strangers_loss(spec: NodeSpec) -> str:
-    """The same of a node that is on, and that bakery did not deploy."""
-    return f"{spec.name} is on, and what it runs was not deployed from here"
+    """The same of a node that is on, and that bakery has not seen to run."""
+    return f"{spec.name} is on, and what runs there is not known here"
 
 
 def _on_disk(machine: Machine) -> str:
@@ -136,5 +159,5 @@ def _refuse_those_off(off: Sequence[str]) -> None:
     if off:
         raise BakeryError(
             f"this build was deployed to {', '.join(off)} before, and now the power is off",
-            "to write it anew: --again",
+            "use --again to rewrite it",
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor  # noqa: TID251
+from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from bakery.host.interrupts import held
@@ -17,6 +18,15 @@ class Pool(ThreadPoolExecutor):
         """As the base class has it; an interrupt comes when the thread is noted."""
         with held():
             return super().submit(fn, *args, **kwargs)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """After an error, and so after an interrupt, what has not begun is not done any more."""
+        self.shutdown(wait=True, cancel_futures=kind is not None)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the base class
         """As the base class has it; an interrupt comes when all of it is done."""

@@ -19,7 +19,7 @@ from bakery.netboot.packet_socket import LIMIT_BYTES, datagram, opened
 # Servers look whether an address is free before they offer it: dnsmasq for three seconds.
 SECONDS = 5.0
 AGAIN_SECONDS = 1.5
-WHAT = "the look for other DHCP servers"
+WHAT = "the search for other DHCP servers"
 
 
 def answering(interface: str, own: IPv4Interface, seconds: float = SECONDS) -> IPv4Address | None:

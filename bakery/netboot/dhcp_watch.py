@@ -28,7 +28,7 @@ class DhcpWatch(Loop):
 
     def open(self) -> None:
         """Listen; BakeryError where that is not allowed."""
-        self._socket = opened(self._interface, "the watch on DHCP")
+        self._socket = opened(self._interface, "the DHCP listener")
         self.watch(self._socket, self._heard)
 
     def _heard(self) -> None:

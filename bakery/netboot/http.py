@@ -190,7 +190,8 @@ class _Listener(socketserver.ThreadingTCPServer):
         with self._lock:
             for request in self._open:
                 with contextlib.suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
+                    # That of TLS would first go back to plain bytes, under a thread that sends.
+                    socket.socket.shutdown(request, socket.SHUT_RDWR)
         self.server_close()
 
     def _tell_seldom(self, key: str, event: Event) -> None:

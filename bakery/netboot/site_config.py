@@ -23,7 +23,7 @@ TITLES: dict[Program, str] = {
     "isc": "ISC dhcpd: in dhcpd.conf; dhcpd -t reads it",
     "kea": "Kea: these client classes in kea-dhcp4.conf; kea-dhcp4 -t reads it",
 }
-LEFT_OUT = "architectures 00:0b and 00:13 (UEFI of arm64) are left out: no program for them is here"
+LEFT_OUT = "architectures 00:0b and 00:13 (arm64 UEFI) are left out: no boot program for them here"
 IPXE = "iPXE"
 TAG, HTTP = "bakery", "http"
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)

@@ -41,6 +41,6 @@ class Strangers:
         asked = "machine asked" if count == "1" else "machines asked"
         not_named = "is no node of this deploy" if count == "1" else "are no nodes of this deploy"
         return (
-            f"{count} {asked} for an address or a boot file that {not_named}, and got no answer "
+            f"{count} {asked} for an address or boot file, {not_named}, and got no answer "
             f"from here: {', '.join(listed)}{more}"
         )

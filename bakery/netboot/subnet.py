@@ -45,7 +45,7 @@ def subnets(
     found = [_parse(text, own) for text in ranges]
     for one in found:
         if [other.network.overlaps(one.network) for other in found].count(True) > 1:
-            raise BakeryError(f"two ranges are of the network {one.network}", "give one for each")
+            raise BakeryError(f"two ranges are in network {one.network}", "give one per network")
     inside = [Subnet(*_fields(one), router) for one in found if one.network == own.network]
     return (*(inside or [half_of(own, router)]), *(x for x in found if x.network != own.network))
 
@@ -87,5 +87,5 @@ def _wrong(subnet: Subnet, own: IPv4Interface, *, has_prefix: bool) -> str:
     ):
         return f"the first and the last address of {network} are nobody's"
     if network != own.network and network.overlaps(own.network):
-        return f"its network {network} is neither this one, {own.network}, nor another"
+        return f"its network {network} overlaps this interface's network, {own.network}"
     return ""

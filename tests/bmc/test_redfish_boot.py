@@ -112,6 +112,14 @@ def test_a_system_that_is_always_another_is_given_up(bmc):
     assert (answer.kind, answer.words) == ("refused", "PreconditionFailed (HTTP 412)")
 
 
+def test_a_bmc_that_takes_no_setting_for_each_start_is_told_from_one_that_takes_nothing(bmc):
+    told = {"MessageId": "Base.1.0.PropertyValueNotInList", "Message": f"Continuous, {ENABLED}"}
+    body = {"error": {"code": "x", "message": "y", "@Message.ExtendedInfo": [told]}}
+    bmc.fault = lambda asked: Told(400, body) if asked.method == "PATCH" else None
+    assert perform(bmc, "boot", device="disk", persistent=True).kind == "not-offered"
+    assert perform(bmc, "boot", device="disk").kind == "refused"
+
+
 def settings_at(bmc, path, **boot):
     bmc.tree[path] = {"@odata.id": path, "Boot": boot}
     bmc.tree[SYSTEM]["@Redfish.Settings"] = {"SettingsObject": {"@odata.id": path}}

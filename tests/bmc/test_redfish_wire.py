@@ -139,11 +139,11 @@ def test_a_redirect_to_another_place_is_not_followed(bmc, tmp_path):
     with serving(Service(standard()), folder) as other:
         bmc.fault = first(Told(307, headers={"Location": f"{other.url}{SYSTEM}"}))
         answer = perform(bmc)
-        assert (answer.kind, answer.words) == ("refused", f"it sends us to {other.url}{SYSTEM}")
+        assert (answer.kind, answer.words) == ("refused", f"it redirects to {other.url}{SYSTEM}")
         assert other.asked == []
         bmc.fault = lambda _asked: None
         bmc.tree["/redfish/v1/Systems"]["Members"] = [{"@odata.id": f"{other.url}{SYSTEM}"}]
-        assert perform(bmc).words == f"it sends us to {other.url}{SYSTEM}"
+        assert perform(bmc).words == f"it redirects to {other.url}{SYSTEM}"
         assert other.asked == []
     assert bmc.sessions == {}
 

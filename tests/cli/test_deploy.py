@@ -113,7 +113,7 @@ def deploy(tmp_path, *words, typed=""):
 def test_a_node_that_runs_the_build_is_left_alone_and_no_conductor_starts(there, tmp_path):
     runs(tmp_path)
     done = deploy(tmp_path, "node-1")
-    assert (done.return_value, done.stdout) == (0, "node-1: runs this build already\n")
+    assert (done.return_value, done.stdout) == (0, "node-1: already runs this build\n")
     assert there == []
 
 
@@ -264,8 +264,9 @@ def test_how_each_node_ended_is_told(there, tmp_path, monkeypatch):
 def test_what_is_overwritten_because_yes_was_said_is_noted(there, tmp_path):
     runs(tmp_path, build="k2")
     done = deploy(tmp_path, "node-1", "--yes")
-    assert "node-1 runs sample (build k2)" in done.stderr and ", and is overwritten" in done.stderr
-    assert "is overwritten" not in deploy(tmp_path, "node-2").stderr
+    assert "node-1 runs sample (build k2)" in done.stderr
+    assert "it will be overwritten" in done.stderr
+    assert "will be overwritten" not in deploy(tmp_path, "node-2").stderr
 
 
 def test_who_says_no_is_told_that_nothing_was_done(there, tmp_path, monkeypatch):
@@ -360,7 +361,7 @@ def test_a_rack_node_that_runs_what_is_asked_needs_none(rack, there, tmp_path, m
     runs(tmp_path, folder=tmp_path / "xdg/bakery/rack", wanted=wanted, sign="ssh")
     done = deploy_rack(rack, "r1-1")
     assert (done.return_value, there) == (0, [])
-    assert done.stdout == "r1-1: runs this build already, by its ssh banner\n"
+    assert done.stdout == "r1-1: already runs this build, by its ssh banner\n"
     assert "not allowed" in str(deploy_rack(rack, "r1-2").exception)
 
 

@@ -33,11 +33,11 @@ def made(monkeypatch):
 @pytest.mark.parametrize(
     ("where", "names", "until", "reason"),
     [
-        (place(RACK, every=True), ("r1",), "any", "--all stands for"),
+        (place(RACK, every=True), ("r1",), "any", "--all already includes"),
         (RACK, (), "any", "no NODE is named"),
         (NOWHERE, (), "any", "no NODE is named"),
-        (place(RACK, lab=Path("x")), ("r1",), "any", "two places"),
-        (RACK, ("r1",), "login", "a login cannot be seen"),
+        (place(RACK, lab=Path("x")), ("r1",), "any", "mutually exclusive"),
+        (RACK, ("r1",), "login", "no login prompt can be seen"),
         (place(RACK, interface=None), ("r1",), "any", "needs the interface"),
         (place(NOWHERE, interface="eno2"), ("r1",), "any", "--interface goes with --nodes"),
         (place(NOWHERE, state=Path("s")), ("r1",), "any", "--state goes with --nodes"),

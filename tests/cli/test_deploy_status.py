@@ -89,7 +89,7 @@ def test_a_node_that_is_called_status_is_named_behind_the_options(tmp_path):
     words = ("--image", tmp_path, "--lab", tmp_path / "lab")
     assert "no lab is up" in str(refusal("deploy", *words, "status"))
     done = ask("deploy", "status", *words)
-    assert "No such option" in str(done.exception) and "behind the options" in str(done.exception)
+    assert "No such option" in str(done.exception) and "after the options" in str(done.exception)
 
 
 @pytest.mark.parametrize("word", ["status", "log"])

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bakery.cli.network_options import on_a_network, show_lines, site
+from bakery.cli.network_options import is_asked_for, on_a_network, show_lines, site
 from bakery.cli.options import Output, output
 from bakery.conductor.messages import Network
 
@@ -29,6 +29,12 @@ def asked(*words: str) -> Any:
 
 def test_without_options_addresses_are_ours_and_others_are_looked_for_first():
     assert asked() == Network(look_seconds=5.0)
+
+
+def test_what_was_said_of_the_network_is_told_from_what_holds_by_default():
+    assert not is_asked_for(asked())
+    assert is_asked_for(asked("--dhcp", "off"))
+    assert all(is_asked_for(asked(*words)) for words in WORDS)
 
 
 def test_all_that_nodes_are_told_is_handed_on():

@@ -15,6 +15,7 @@ A, B, C = "52:54:00:00:00:01", "52:54:00:00:00:02", "52:54:00:00:00:03"
         (Expected(frozenset({A, B}), "S1"), Machine((A, B, C), "S1")),
         (Expected(frozenset({A}), "S1"), Machine()),  # a ramdisk that does not tell
         (Expected(frozenset({A}), "S1"), Machine((A,))),
+        (Expected(frozenset({A}), "S1"), Machine((A,), "To Be Filled By O.E.M.")),
     ],
 )
 def test_a_machine_may_be_the_one(expected, machine):
@@ -29,6 +30,12 @@ def test_a_machine_that_lacks_one_of_the_cards_is_another():
 def test_a_machine_with_another_number_is_another_and_nothing_in_it_moves_a_cursor():
     reason = Expected(frozenset(), "S1").refusal(Machine((A,), "S\x1b[31m2"))
     assert "S\\x1b[31m2, not S1" in reason and reason.isprintable()
+
+
+def test_a_card_of_another_node_tells_whose_machine_it_is():
+    expected = Expected(frozenset({A}), others={B: "r1-02"})
+    assert expected.others_card((C, B)) == f"the machine has the card {B} of r1-02"
+    assert expected.others_card((A, C)) == ""
 
 
 def test_of_many_cards_not_all_are_listed():

@@ -73,12 +73,12 @@ def test_the_loopback_of_this_machine_is_looked_up_really():
     ("user", "has", "port", "missing"),
     [
         (0, {"CapEff": 1 << 10 | 1 << 13}, 1024, ""),
-        (0, {"CapEff": 1 << 13}, 1024, "CAP_NET_BIND_SERVICE is"),
+        (0, {"CapEff": 1 << 13}, 1024, "needs CAP_NET_BIND_SERVICE$"),
         (0, {"CapEff": 0}, 1024, "CAP_NET_BIND_SERVICE and CAP_NET_RAW"),
         (1000, {"CapEff": 1 << 10 | 1 << 13}, 1024, "CAP_NET_BIND_SERVICE and CAP_NET_RAW"),
         (1000, {"CapAmb": 1 << 10 | 1 << 13}, 1024, ""),
         (1000, {"CapAmb": 1 << 13}, 67, ""),
-        (1000, {"CapAmb": 1 << 13}, 68, "CAP_NET_BIND_SERVICE is"),
+        (1000, {"CapAmb": 1 << 13}, 68, "needs CAP_NET_BIND_SERVICE$"),
     ],
 )
 def test_who_may_not_serve_is_told_before_anything_is_done(monkeypatch, user, has, port, missing):

@@ -237,7 +237,7 @@ def test_a_bmc_reads_from_this_machines_address_on_the_way_to_it(address):
 
 @pytest.mark.parametrize("address", ["", "https://[::1]", "http://", "https://[::1", "a b"])
 def test_a_bmc_to_which_there_is_no_way_is_told(address):
-    with pytest.raises(BakeryError, match="no way by IPv4 to the BMC of n1"):
+    with pytest.raises(BakeryError, match=r"the BMC of n1.*cannot be reached over IPv4"):
         reader("n1", RedfishAccess(address))
 
 
@@ -249,9 +249,7 @@ def test_ipmi_has_no_virtual_media():
 
 @pytest.mark.parametrize("layout", ["pv", "lv"])
 def test_a_system_that_is_not_on_its_own_disk_alone_is_refused(layout):
-    with pytest.raises(
-        BakeryError, match=f"layout {layout} is started over the network"
-    ) as refused:
+    with pytest.raises(BakeryError, match=f"layout {layout} boots over the network") as refused:
         refuse_layout(layout)
     assert "--layout disk" in refused.value.hint
     refuse_layout("disk")

@@ -1,5 +1,6 @@
 """A conductor whose nodes boot from media: what it serves, to whom, and what it does not."""
 
+import contextlib
 import socket
 import ssl
 import subprocess
@@ -7,6 +8,7 @@ import urllib.error
 import urllib.request
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -86,10 +88,24 @@ def test_each_node_has_a_medium_of_its_own_of_one_iso(shelf, tmp_path):
     assert events and all("/media/******/" in event.path for event in events)
 
 
+def test_who_is_no_bmc_of_these_nodes_takes_none_of_their_places(shelf):
+    offer = offered(shelf, node(1))
+    with shelf.serving(lambda _event: None), contextlib.ExitStack() as stack:
+        offer.ramdisk(Deployment.fresh())
+        port = urlsplit(offer.place).port
+        for last in range(2, 12):
+            for _ in range(16):
+                link = socket.socket()
+                stack.enter_context(link)
+                link.bind((f"127.0.0.{last}", 0))
+                link.connect(("127.0.0.1", port))
+        assert get(offer.place)[0] == 200
+
+
 def test_without_a_certificate_the_level_of_trust_is_told(ramdisk, tmp_path):
     told: list[Event] = []
     MediaShelf(Media(), ramdisk, tmp_path, Report(told.append))
-    assert any("reads the secrets of these tries" in event.text for event in told)
+    assert any("learns these tries' secrets" in event.text for event in told)
 
 
 def test_with_a_certificate_media_are_served_by_https_alone(ramdisk, tmp_path, port):
@@ -180,7 +196,7 @@ def test_a_node_is_who_has_its_address_or_brings_the_secrets_first(request_of, d
 
 def test_a_node_whose_bmc_has_no_drive_is_refused_before_any_is_begun(request_of, deploys):
     nodes = (node(1), node(2, bmc=IpmiAccess("127.0.0.1")))
-    with pytest.raises(BakeryError, match="the BMC of node-2 is spoken to by IPMI"):
+    with pytest.raises(BakeryError, match="the BMC of node-2 is accessed over IPMI"):
         Conductor(request_of(*nodes), silent()).work()
 
 

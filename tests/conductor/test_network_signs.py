@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -66,6 +67,27 @@ def test_an_ssh_banner_is_a_sign_once_the_node_asked_for_an_address_again(ssh, s
     watching.asked("", firmware=True)
     seen = watching.up(0, 0)
     assert seen and seen.kind == "ssh" and HERE in seen.words and seen.words.isprintable()
+
+
+def test_where_no_dhcp_is_heard_the_banner_at_the_ramdisks_address_is_the_sign(ssh):
+    made = NetworkSigns(lambda _: True, lambda: HERE, "any", hears=False, port=ssh(b"SSH-2.0-x\n"))
+    made.mark()
+    seen = made.up(0, 0)
+    assert seen and seen.kind == "ssh"
+
+
+def test_where_no_dhcp_is_heard_a_ping_has_to_stay_for_longer_than_a_start(answers, monkeypatch):
+    made = NetworkSigns(lambda _: True, lambda: HERE, "ping", hears=False, port=closed_port())
+    made.mark()
+    assert made.up(0, 0) is None  # the ramdisk, on its way out
+    answers[HERE] = False
+    assert made.up(0, 0) is None
+    answers[HERE] = True
+    assert made.up(0, 0) is None
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 200)
+    seen = made.up(0, 0)
+    assert seen and seen.kind == "ping"
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,17 @@ def changed(path, value):
     return node
 
 
+def test_a_folder_that_others_use_does_not_become_the_journals(file, tmp_path):
+    shared = tmp_path / "state"
+    shared.mkdir(mode=0o755)
+    (shared / "theirs").touch()
+    with pytest.raises(BakeryError, match="others use it"):
+        site(file(ONE, TWO), "r1-01")
+    assert shared.stat().st_mode & 0o777 == 0o755
+    (shared / "theirs").unlink()
+    assert site(file(ONE, TWO), "r1-01").journals == shared
+
+
 def test_a_node_becomes_all_that_a_conductor_needs(file):
     place = site(file(ONE, TWO, THREE), "r1-01")
     (spec,) = place.nodes
@@ -155,6 +166,7 @@ def test_only_the_passwords_of_chosen_nodes_are_looked_up(file):
         ("ports", [{"address": "52:54:00:00:01:01", "pxe_enabled": False}], "no port has pxe_en"),
         ("driver_info", {}, "driver_info.ipmi_address: is missing"),
         ("driver_info.ipmi_username", "a" * 17, "too long for a user"),
+        ("driver_info.ipmi_target_address", "0x72", "pass orders on to another"),
         ("properties.cpu_arch", "x86-64", "did you mean 'x86_64'?"),
         ("properties.serial_number", 7, "serial_number: must be text"),
         ("properties.root_device", {"wwn_vendor_extension": "x"}, "ramdisk does not know it"),
@@ -188,6 +200,11 @@ def test_what_two_nodes_share_is_a_fault_however_it_is_written(file):
     slash["driver_info"] = {"redfish_address": "10.0.0.2/"}
     (line,) = said(file(TWO, slash))
     assert "redfish_address" in line
+    slash["driver_info"] = {"redfish_address": "10.0.0.2:443"}
+    assert "redfish_address" in "".join(said(file(TWO, slash)))
+    slash["driver_info"] |= {"redfish_system_id": "/redfish/v1/Systems/1/"}
+    (line,) = said(file(TWO, slash))
+    assert "redfish_system_id: is missing" in line and "slash" in line
 
 
 @pytest.mark.parametrize(("mode", "count"), [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1)])

@@ -168,7 +168,37 @@ def test_a_real_machine_that_is_on_and_was_not_deployed_from_here_is_asked_about
     assert "node-1 is on" in standing.strangers_loss(node())
 
 
-def test_one_whose_deploy_failed_or_is_under_way_is_no_stranger(tmp_path):
-    journalled(tmp_path, node(), "failed")
-    found = standing.look((node(),), ASKED, tmp_path, lambda _spec: "on", again=False, is_real=True)
-    assert found.strangers == ()
+@pytest.mark.parametrize(
+    ("state", "build", "asked"),
+    [("failed", "k1", True), ("rebooted", "other", True), ("rebooted", "k1", False)],
+)
+def test_a_real_machine_that_may_run_what_nobody_saw_is_asked_about(tmp_path, state, build, asked):
+    wanted = msgspec.structs.replace(ASKED, build=build) if build == "other" else ASKED
+    journalled(tmp_path, node(), state, wanted)
+    found = standing.look((node(),), ASKED, tmp_path, lambda _: "on", again=False, is_real=True)
+    assert found.todo == (node(),) and bool(found.strangers) == asked
+
+
+@pytest.mark.parametrize(
+    ("sign", "until", "enough"),
+    [
+        ("written", "ssh", False), ("written", "any", False), ("ping", "ssh", False),
+        ("written", "written", True), ("ping", "any", True), ("login", "ssh", True),
+        ("", "ssh", True),
+    ],
+)  # fmt: skip
+def test_a_node_that_was_seen_by_less_than_is_asked_for_is_not_said_to_run(
+    tmp_path, sign, until, enough
+):
+    record = msgspec.structs.replace(journalled(tmp_path, node()), sign=sign)
+    Journal(tmp_path, node().uuid).write(record)
+
+    def looked():
+        return standing.look((node(),), ASKED, tmp_path, lambda _: "on", again=False, until=until)
+
+    if enough:
+        assert looked().alone == (record,)
+        return
+    with pytest.raises(BakeryError, match="was not seen to run") as caught:
+        looked()
+    assert f"--until {sign}" in caught.value.hint

@@ -177,7 +177,8 @@ def the_wire_is_that_of_the_classic_deploy(seen: list[Packet], node: dict[str, A
     token = file_sent(seen, met[3]).strip()
     assert len(token) >= 32 and b"X-Auth-Token: " + token in head
     known = {"address": met[4].source[0], "iqn": iqn, "error": "", "chap": "both"}
-    assert info == known | {"key": info["key"]}
+    machine = {"macs": node["mac"], "serial": "", "disk_model": "", "disk_serial": node["name"]}
+    assert info == known | machine | {"key": info["key"], "disk_bytes": info["disk_bytes"]}
     assert f"deployment_key={info['key']} ".lower() in offered
     assert "default deploy" in offered
     assert "default boot_partition" in file_sent(seen, met[11]).decode().lower()

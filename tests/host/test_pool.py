@@ -1,6 +1,9 @@
 """Threads beside the main one, as the base class has them; interrupts wait while one begins."""
 
 import threading
+import time
+
+import pytest
 
 from bakery.host import interrupts
 from bakery.host.pool import Pool
@@ -37,6 +40,20 @@ def test_what_has_not_begun_can_be_dropped_and_otherwise_is_done():
         go.set()
         pool.shutdown()
         assert second.cancelled() == cancel
+
+
+def test_after_an_error_what_has_not_begun_is_not_done():
+    done = []
+
+    def work(number):
+        done.append(number)
+        time.sleep(0.05)
+
+    with pytest.raises(KeyboardInterrupt), Pool(1) as pool:
+        for number in range(8):
+            pool.submit(work, number)
+        raise KeyboardInterrupt
+    assert len(done) < 8
 
 
 def test_an_interrupt_waits_while_a_thread_is_begun_or_all_are_ended(monkeypatch):

@@ -62,7 +62,7 @@ def test_a_range_elsewhere_leaves_the_wire_its_half():
         ("10.1.2.1-10.1.2.150", "this machine's own"),
         ("10.1.2.100-10.1.2.255", "nobody's"),
         ("10.9.0.0-10.9.0.20/24", "nobody's"),
-        ("10.1.2.100-10.1.2.110/25", "neither this one"),
+        ("10.1.2.100-10.1.2.110/25", "overlaps this interface"),
         ("10.8.0.1-10.9.0.1/8", "has more than 65536"),
     ],
 )
@@ -73,7 +73,7 @@ def test_what_cannot_be_given_out_is_refused_with_the_form(text, reason):
 
 
 def test_a_network_has_one_range():
-    with pytest.raises(BakeryError, match=r"two ranges are of the network 10\.1\.2\.0/24"):
+    with pytest.raises(BakeryError, match=r"two ranges are in network 10\.1\.2\.0/24"):
         subnets(("10.1.2.100-10.1.2.110", "10.1.2.120-10.1.2.130"), OWN)
 
 

@@ -196,6 +196,25 @@ def _compare(problems: Problems, nodes: list[Node]) -> None:
             elif (field.partition("[")[0], value) in own:
                 spot.at(field).wrong(f"{_words(value)} appears twice")
             own.add((field.partition("[")[0], value))
+    _compare_systems(problems, nodes)
+
+
+def _compare_systems(problems: Problems, nodes: list[Node]) -> None:
+    """Of a BMC that several nodes share, each has to name its own system."""
+    sharing: dict[str, list[tuple[str, Node]]] = {}
+    for node in nodes:
+        details = node.mappings.get("driver_info", {})
+        if node.driver == "redfish" and details.get("redfish_address"):
+            address = _same("redfish_address", str(details["redfish_address"]))
+            system = _same("redfish_system_id", str(details.get("redfish_system_id", "")))
+            sharing.setdefault(address, []).append((system, node))
+    for found in sharing.values():
+        systems = {system for system, _ in found}
+        for system, node in found:
+            if not system and len(systems) > 1:
+                spot = Spot(problems, node.label).at("driver_info").at("redfish_system_id")
+                other = next(other for its, other in found if its)
+                spot.wrong(f"is missing, and {other.label} has the same BMC")
 
 
 def _unique(node: Node) -> list[tuple[str, object]]:
@@ -215,7 +234,9 @@ def _same(key: str, text: str) -> str:
     if key == "ipmi_port":
         return "" if text == "623" else text
     if key == "redfish_address":
-        return text.lower().removeprefix("https://").rstrip("/")
+        return text.lower().removeprefix("https://").rstrip("/").removesuffix(":443")
+    if key == "redfish_system_id":
+        return text.rstrip("/")
     return text.lower() if key.endswith("_address") else text
 
 

@@ -8,6 +8,7 @@ what a command said.
 
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -150,6 +151,11 @@ def _read(
 def _of_command(words: tuple[str, ...], file: Path) -> str:
     """The first line that it prints; it runs in the file's folder, as whoever runs bakery."""
     folders.check(file)  # whoever can change it would have his words run
+    mode = file.stat().st_mode
+    if stat.S_ISREG(mode) and mode & 0o022:
+        raise BakeryError(
+            f"other users can change {file}, which names what is run", f"chmod go-w {file}"
+        )
     try:
         done = run(
             words,

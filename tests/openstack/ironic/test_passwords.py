@@ -113,6 +113,17 @@ def test_a_file_that_others_can_change_has_no_command_run(tmp_path):
     assert "other users may change" in str(problems.found[0]) and not counted.exists()
 
 
+@pytest.mark.parametrize("mode", [0o666, 0o620])
+def test_a_file_that_others_can_write_has_no_command_run(tmp_path, mode):
+    counted, file = tmp_path / "ran", tmp_path / "rack.yaml"
+    file.touch()
+    file.chmod(mode)
+    fleet = fleet_of({"password_command": ["touch", str(counted)]})
+    problems = Problems()
+    passwords.filled(problems, fleet.nodes, file)
+    assert "chmod go-w" in str(problems.found[0]) and not counted.exists()
+
+
 def test_a_file_that_others_read_or_reach_by_a_link_is_refused(tmp_path):
     secret_file(tmp_path / "open", 0o644)
     secret_file(tmp_path / "own")
