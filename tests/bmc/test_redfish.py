@@ -115,7 +115,7 @@ def test_certificates_are_checked_by_what_is_named(tmp_path):
         (
             lambda one: one.insert_media("http://192.0.2.1/x.iso"),
             "insert",
-            "insert http://192.0.2.1/x.iso",
+            "insert the medium of http://192.0.2.1/…",
         ),
         (lambda one: one.eject_media(), "eject", "eject the node's virtual media"),
         (lambda one: one.identity(), "identify", "tell which machine it is in"),

@@ -202,5 +202,5 @@ def test_a_node_whose_bmc_has_no_drive_is_refused_before_any_is_begun(request_of
 
 @pytest.mark.parametrize("layout", ["pv", "lv"])
 def test_a_system_that_boots_over_the_network_is_refused(request_of, layout):
-    with pytest.raises(BakeryError, match="started over the network at every start"):
+    with pytest.raises(BakeryError, match="boots over the network at every start"):
         Conductor(request_of(layout=layout), silent())
