@@ -25,7 +25,7 @@ ENGINES: dict[str, Maker] = {"direct": DirectEngine, "guestfs": GuestfsEngine}
 # tests/e2e/test_kernel_args.py, and the specimen has the filesystems of `plain`.
 LIKE_OTHERS = {
     *("default", "two-deployments", "no-boot-line", "boot-words"),
-    *("ext4-nolvm", "plain", "arm64", "uefi-gpt", "split-lv"),
+    *("ext4-nolvm", "plain", "arm64", "split-lv"),
 }
 
 
