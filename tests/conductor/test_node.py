@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bakery.bmc.bmc import NotOffered
+from bakery.bmc.bmc import Identity, NotOffered
 from bakery.conductor.disk_errors import DiskFailed
 from bakery.conductor.expected import Expected
 from bakery.conductor.journal import AgentInfo, Deployment, Journal, Machine, Record
@@ -501,6 +501,35 @@ def test_a_bmc_of_another_machine_is_refused_before_it_is_switched(tmp_path, ser
     record = run(world, deploy)
     assert (record.state, world.facts.starts) == ("running" if starts else "failed", starts)
     assert ("serial number S2, not S1" in record.reason) == (not starts)
+
+
+def orders_of(tmp_path, identity, expected):
+    """How a deploy ended whose BMC says that of itself, and what it was told to do."""
+    world = World(tmp_path / "world.json")
+    told = []
+    world.identity = identity
+    world.power = lambda: "on"
+    world.power_off = lambda: told.append("off")
+    world.power_on = lambda: told.append("on")
+    means = world.means(machine=expected)
+    journal = Journal(tmp_path / "journal", NODE)
+    deploy = NodeDeploy("r1", NODE, WANTED, means, journal, silent(), worlds.BOUNDS)
+    return run(world, deploy), told
+
+
+def test_a_bmc_that_tells_a_card_of_another_node_has_nothing_switched(tmp_path):
+    expected = Expected(others={"52:54:00:00:00:02": "r2"})
+    record, told = orders_of(tmp_path, lambda: Identity(None, ("52:54:00:00:00:02",)), expected)
+    assert (record.state, record.attempt, told) == ("failed", 1, [])
+    assert "the card 52:54:00:00:00:02 of r2" in record.reason
+
+
+def test_a_machine_that_could_not_be_told_is_not_switched_off_when_it_is_given_up(tmp_path):
+    def identity():
+        raise BakeryError("its answer makes no sense")
+
+    record, told = orders_of(tmp_path, identity, Expected(serial="S1"))
+    assert (record.state, told) == ("failed", [])
 
 
 def test_the_sign_is_kept_and_silence_that_may_be_none_is_no_reason_to_restart(tmp_path):
