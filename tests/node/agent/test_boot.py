@@ -54,7 +54,9 @@ def test_what_is_written_over_the_network_is_on_the_nodes_disk(ramdisk, folder, 
         conductor() as double,
         node(ramdisk, folder, arguments(double.port, extra), [VIRTIO]) as machine,
     ):
-        check_deploy_info(double.call(), "", **({} if trusting else {"chap": "both"}))
+        which = {"macs": MAC, "serial": "", "disk_model": "", "disk_serial": "S-d0"}
+        which["disk_bytes"] = str(256 * MIB)
+        check_deploy_info(double.call(), "", **which, **({} if trusting else {"chap": "both"}))
         assert IQN in targets(machine.iscsi)
         if not trusting:
             assert qemu_io(machine.iscsi, IQN, "write -P 0x66 0 4k").returncode != 0
