@@ -15,9 +15,12 @@ import msgspec
 
 from bakery.lab.authority import Authority
 from bakery.lab.redfish_bmc import Method, RedfishBmc, Reply
+from bakery.netboot.shares import Shares
+from bakery.netboot.tls import handshake
 
 BODY_LIMIT_BYTES = 64 << 10
-CLIENTS_LIMIT = 16
+CLIENTS_LIMIT, CLIENTS_EACH = 16, 4
+"""At a time, and of one address: a guest of the lab is a client, too."""
 SILENCE_SECONDS = 20.0
 TOO_LARGE, BAD_REQUEST = 413, 400
 
@@ -32,7 +35,7 @@ class RedfishServer(ThreadingHTTPServer):
 
     def __init__(self, bmc: RedfishBmc, address: str, port: int, authority: Authority) -> None:
         self.bmc = bmc
-        self._places = threading.BoundedSemaphore(CLIENTS_LIMIT)
+        self._places = Shares(CLIENTS_LIMIT, CLIENTS_EACH)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._context.load_cert_chain(authority.certificate, authority.key)
@@ -40,13 +43,13 @@ class RedfishServer(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Serve a client, if there is a place; the handshake is its thread's."""
-        if not self._places.acquire(blocking=False):
+        if not self._places.take(client_address[0]):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._places.release()
+            self._places.give_back(client_address[0])
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
@@ -54,11 +57,15 @@ class RedfishServer(ThreadingHTTPServer):
         try:
             request.settimeout(SILENCE_SECONDS)
             with contextlib.suppress(OSError):
-                spoken = self._context.wrap_socket(request, server_side=True)
-                super().process_request_thread(spoken, client_address)
+                spoken = self._context.wrap_socket(
+                    request, server_side=True, do_handshake_on_connect=False
+                )
+                if not handshake(spoken, SILENCE_SECONDS):
+                    spoken.settimeout(SILENCE_SECONDS)
+                    super().process_request_thread(spoken, client_address)
         finally:
             self.shutdown_request(request)
-            self._places.release()
+            self._places.give_back(client_address[0])
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """A client that went away is nobody's fault."""

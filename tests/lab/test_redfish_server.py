@@ -12,7 +12,7 @@ import pytest
 from bakery.lab import authority
 from bakery.lab.orders import Orders
 from bakery.lab.redfish_bmc import RedfishBmc
-from bakery.lab.redfish_server import CLIENTS_LIMIT, Place, serving
+from bakery.lab.redfish_server import CLIENTS_EACH, CLIENTS_LIMIT, Place, serving
 
 
 @pytest.fixture
@@ -61,10 +61,16 @@ def test_one_client_cannot_take_all_time_and_many_are_bounded(wire):
     url, ca = wire
     port = int(url.rpartition(":")[2])
     with contextlib.ExitStack() as stack:
-        for _ in range(CLIENTS_LIMIT):
+        for _ in range(CLIENTS_EACH):
             stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
         one_more = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
         assert one_more.recv(1) == b"", "it is sent away"
+        others = (f"127.0.0.{2 + number // CLIENTS_EACH}" for number in range(CLIENTS_LIMIT))
+        for other in others:
+            link = stack.enter_context(
+                socket.create_connection(("127.0.0.1", port), 30, (other, 0))
+            )
+        assert link.recv(1) == b"", "all places are taken"
     context = ssl.create_default_context(cafile=ca)
     limit = time.monotonic() + 60
     while True:
