@@ -505,7 +505,7 @@ def test_a_bmc_of_another_machine_is_refused_before_it_is_switched(tmp_path, ser
 
 def orders_of(tmp_path, identity, expected):
     """How a deploy ended whose BMC says that of itself, and what it was told to do."""
-    world = World(tmp_path / "world.json")
+    world: Any = World(tmp_path / "world.json")
     told = []
     world.identity = identity
     world.power = lambda: "on"

@@ -67,10 +67,9 @@ def test_one_client_cannot_take_all_time_and_many_are_bounded(wire):
         assert one_more.recv(1) == b"", "it is sent away"
         others = (f"127.0.0.{2 + number // CLIENTS_EACH}" for number in range(CLIENTS_LIMIT))
         for other in others:
-            link = stack.enter_context(
-                socket.create_connection(("127.0.0.1", port), 30, (other, 0))
-            )
-        assert link.recv(1) == b"", "all places are taken"
+            one_more = socket.create_connection(("127.0.0.1", port), 30, (other, 0))
+            stack.enter_context(one_more)
+        assert one_more.recv(1) == b"", "all places are taken"
     context = ssl.create_default_context(cafile=ca)
     limit = time.monotonic() + 60
     while True:
