@@ -179,7 +179,7 @@ def the_wire_is_that_of_the_classic_deploy(seen: list[Packet], node: dict[str, A
     known = {"address": met[4].source[0], "iqn": iqn, "error": "", "chap": "both"}
     machine = {"macs": node["mac"], "serial": "", "disk_model": "", "disk_serial": node["name"]}
     assert info == known | machine | {"key": info["key"], "disk_bytes": info["disk_bytes"]}
-    assert f"deployment_key={info['key']} ".lower() in offered
+    assert f"deployment_key={info['key']}".lower() in offered.split()
     assert "default deploy" in offered
     assert "default boot_partition" in file_sent(seen, met[11]).decode().lower()
 
