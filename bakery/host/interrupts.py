@@ -7,6 +7,7 @@ Python's own locks are written in Python: between the taking of one and the `wit
 release it again, nobody releases it, and whoever needs it next waits for ever.
 """
 
+import atexit
 import signal
 import sys
 import threading
@@ -35,6 +36,8 @@ def catch() -> None:
     signal.signal(signal.SIGINT, _arrived)
     signal.signal(signal.SIGTERM, _arrived)
     signal.signal(signal.SIGALRM, _again)
+    # As it ends Python gives signals their own effect back, and an alarm's is to kill.
+    atexit.register(signal.signal, signal.SIGALRM, signal.SIG_IGN)
     sys.unraisablehook = _dropped
 
 
@@ -101,7 +104,8 @@ def _raise_waiting() -> None:
     number = _State.waiting
     if number is None or _State.holds:
         return
-    _State.waiting, _State.raised = None, number
+    signal.setitimer(signal.ITIMER_REAL, 0)  # it comes now: later is not needed
+    _State.waiting, _State.raised, _State.stands = None, number, None
     if number == signal.SIGTERM:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(TERMINATED)
