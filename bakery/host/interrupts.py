@@ -17,6 +17,10 @@ from types import FrameType
 
 AGAIN_SECONDS = 0.001
 LATER_SECONDS = 0.05
+TAKING = frozenset(
+    getattr(threading.Condition, name).__code__
+    for name in ("__enter__", "__exit__", "_release_save", "_acquire_restore")
+)
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
@@ -86,11 +90,16 @@ def _is_dropping(frame: FrameType | None) -> bool:
 def _is_at_a_lock(frame: FrameType | None) -> bool:
     """Whether a lock is being taken or released; not where it is merely waited for.
 
-    Which of the two it is, time tells: who is met at the same instruction again is waiting.
+    Which of the two it is, time tells: who is met at the same instruction again is waiting. A
+    condition's own lock is waited for by nobody for long.
     """
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back  # one signal met the handler of another
     if frame is None or frame.f_code.co_filename != threading.__file__:
         _State.stands = None
         return False
+    if frame.f_code in TAKING:
+        return True
     before, _State.stands = _State.stands, (frame, frame.f_lasti)
     return before != _State.stands
 

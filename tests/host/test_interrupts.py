@@ -70,7 +70,7 @@ def test_no_lock_is_lost_to_an_interrupt_that_comes_as_it_is_taken_or_released()
     """Each turn ends by an interrupt out of a loop that does little else; then the lock is free."""
     code = (
         "import random, threading; interrupts.LATER_SECONDS = 0.002\n"
-        "signal.signal(signal.SIGVTALRM, lambda _, frame: interrupts._arrived(2, frame))\n"
+        "signal.signal(signal.SIGVTALRM, interrupts._again)\n"
         "lock, lost = threading.Condition(threading.Lock()), 0\n"
         "for _ in range(200):\n"
         "  try:\n"
