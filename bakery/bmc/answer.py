@@ -1,11 +1,14 @@
 """What a program that talks to a BMC tells of it, in JSON on its standard output."""
 
-from typing import Literal
+import sys
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import msgspec
 
 from bakery.bmc.bmc import Power
 
+R = TypeVar("R")
 Kind = Literal[
     "",
     "unreachable",
@@ -45,3 +48,10 @@ class Failure(Exception):
     def answer(self) -> Answer:
         """What is told of it."""
         return Answer(kind=self.kind, words=self.words, hint=self.hint)
+
+
+def serve(kind: type[R], perform: Callable[[R], Answer]) -> None:
+    """Read a request of that kind from standard input, and write its answer."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
+    sys.stdout.buffer.write(msgspec.json.encode(perform(request)))
+    sys.stdout.buffer.flush()

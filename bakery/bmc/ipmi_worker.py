@@ -12,9 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from bakery.bmc.answer import Answer, Failure
+from bakery.bmc.answer import Answer, Failure, serve
 from bakery.bmc.bmc import Device, Firmware, Power
 from bakery.bmc.ipmi_fru import product_serial
 from bakery.bmc.ipmi_sockets import repair
@@ -185,9 +183,7 @@ def _ask(session: "Session", function: int, command: int, data: list[int], pace:
 
 def main() -> int:
     """Read an order, write its answer; the exit code is 0 whatever the answer is."""
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    sys.stdout.buffer.write(msgspec.json.encode(perform(request)))
-    sys.stdout.buffer.flush()
+    serve(Request, perform)
     return 0
 
 

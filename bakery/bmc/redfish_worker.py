@@ -17,9 +17,7 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-import msgspec
-
-from bakery.bmc.answer import Answer, Failure
+from bakery.bmc.answer import Answer, Failure, serve
 from bakery.bmc.bmc import NO_NUMBER, Device, Firmware, Power
 from bakery.bmc.masked import MASK, Masked
 from bakery.host.printable import printable
@@ -273,9 +271,7 @@ def main() -> int:
     """Read a request, write its answer; the exit code is 0 whatever the answer is."""
     signal.signal(signal.SIGTERM, _end)
     logging.disable(logging.CRITICAL)  # sushy tells its log of headers and bodies
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    sys.stdout.buffer.write(msgspec.json.encode(perform(request)))
-    sys.stdout.buffer.flush()
+    serve(Request, perform)
     return 0
 
 

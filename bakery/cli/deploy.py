@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bakery.conductor.messages import Media, Network, NodeSpec, Result, Until
 
 MIB_LIMIT = 1 << 21
-LAB_RAMDISK_SECONDS, RACK_RAMDISK_SECONDS = 300.0, 1200.0
+RACK_RAMDISK_SECONDS = 1200.0
 """From power-on to the report of the ramdisk: a server's firmware takes minutes for itself."""
 SIGNS = {
     "login": "its login prompt",
@@ -251,10 +251,11 @@ def command(
         config_drive=str(drive or ""),
         attempts=attempts,
         unconfined=unconfined,
-        ramdisk_seconds=RACK_RAMDISK_SECONDS if site.is_real else LAB_RAMDISK_SECONDS,
         until=until,
         neighbours=site.neighbours,
     )
+    if site.is_real:
+        request = msgspec.structs.replace(request, ramdisk_seconds=RACK_RAMDISK_SECONDS)
     done = run(request, site.enter, out.report)
     return _told(out, site.nodes, (*found.results(), *done))
 

@@ -14,8 +14,7 @@ pytestmark = pytest.mark.xdist_group("fuzz")
 
 OWN: Mapping[str, tuple[str, ...]] = {
     "a message between two processes of bakery's, over a pipe": (
-        "bmc/ipmi_worker.py:main",
-        "bmc/redfish_worker.py:main",
+        "bmc/answer.py:serve",
         "bmc/worker.py:Worker.do",
         "conductor/conductor.py:main",
         "conductor/launch.py:run",
